@@ -1,0 +1,127 @@
+/** The one error type of strata: fields first, prose made from them once. `docs/errors.md` lists the codes for users. */
+import { errnoName, errnoText } from './errno.ts';
+
+/** Every code a {@link StrataError} can carry. Codes are stable; messages are not. */
+export type ErrorCode =
+  /** A flag or argument is wrong. */
+  | 'usage'
+  /** config.json (or a state file) is not JSON. */
+  | 'config-syntax'
+  /** A property has the wrong type, is out of range or contradicts another. */
+  | 'config-invalid'
+  /** A property is valid, but this build, kernel or machine cannot honour it. */
+  | 'config-unsupported'
+  /** The container id is not allowed. */
+  | 'id-invalid'
+  /** A container with this id exists. */
+  | 'exists'
+  /** No container has this id. */
+  | 'not-found'
+  /** The container's status does not permit this verb. */
+  | 'status'
+  /** The state on disk cannot be read as a state. */
+  | 'state-damaged'
+  /** Another strata process holds the container's lock, and did not let go in time. */
+  | 'locked'
+  /** The kernel refused a call. */
+  | 'system'
+  /** The user's program cannot be executed. */
+  | 'exec'
+  /** A hook failed. */
+  | 'hook'
+  /** Something did not happen in the time it was given. */
+  | 'timeout'
+  /** The caller's AbortSignal fired. */
+  | 'aborted'
+  /** A fault in strata itself. */
+  | 'internal';
+
+/** Which part of the work failed. */
+export type Stage = 'load' | 'check' | 'plan' | 'cgroup' | 'clone' | 'namespace' | 'rootfs' | 'process' | 'hook' | 'start' | 'kill' | 'delete' | 'state';
+
+/** The fields of a {@link StrataError}; all but `code` and `reason` are optional. */
+export interface ErrorFields {
+  readonly code: ErrorCode;
+  /** What is wrong, one clause without a full stop; the errno's words are added when `errno` is set. */
+  readonly reason: string;
+  /** JSON pointer (RFC 6901) into config.json, '' for the document itself. */
+  readonly pointer?: string;
+  readonly stage?: Stage;
+  /** Name of the plan operation that failed. */
+  readonly operation?: string;
+  /** Name of the system call. */
+  readonly syscall?: string;
+  /** Linux errno number. */
+  readonly errno?: number;
+  /** The path or object that the call was about. */
+  readonly path?: string;
+  /** What the user can do about it, one clause. */
+  readonly hint?: string;
+}
+
+/** An error as data; `message` is one line made of the fields. */
+export class StrataError extends Error {
+  override readonly name = 'StrataError';
+  readonly code: ErrorCode;
+  readonly reason: string;
+  readonly pointer: string | undefined;
+  readonly stage: Stage | undefined;
+  readonly operation: string | undefined;
+  readonly syscall: string | undefined;
+  readonly errno: number | undefined;
+  readonly path: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(fields: ErrorFields) {
+    super(describe(fields));
+    this.code = fields.code;
+    this.reason = fields.reason;
+    this.pointer = fields.pointer;
+    this.stage = fields.stage;
+    this.operation = fields.operation;
+    this.syscall = fields.syscall;
+    this.errno = fields.errno;
+    this.path = fields.path;
+    this.hint = fields.hint;
+  }
+
+  /** The fields that are set, in a fixed order, for `--log-format json` and the library's users; `errno` by name. */
+  toJSON(): Record<string, string> {
+    const out: Record<string, string> = { code: this.code };
+    if (this.pointer !== undefined) out['pointer'] = this.pointer;
+    if (this.stage !== undefined) out['stage'] = this.stage;
+    if (this.operation !== undefined) out['operation'] = this.operation;
+    if (this.syscall !== undefined) out['syscall'] = this.syscall;
+    if (this.errno !== undefined) out['errno'] = errnoName(this.errno);
+    if (this.path !== undefined) out['path'] = this.path;
+    if (this.hint !== undefined) out['hint'] = this.hint;
+    return out;
+  }
+}
+
+/** A copy of `error` with fields added; fields that are already set stay. */
+export function withFields(error: StrataError, fields: Partial<ErrorFields>): StrataError {
+  const merged: Record<string, unknown> = { ...fields };
+  for (const [key, value] of Object.entries(error)) if (value !== undefined && key !== 'name') merged[key] = value;
+  return new StrataError(merged as unknown as ErrorFields);
+}
+
+/** One printable line: control characters, which could forge a second line or colour a terminal, are escaped. */
+export function printable(text: string): string {
+  let out = '';
+  for (const char of text) {
+    const code = char.codePointAt(0) ?? 0;
+    out += code < 0x20 || (code >= 0x7f && code < 0xa0) ? `\\x${code.toString(16).padStart(2, '0')}` : char;
+  }
+  return out;
+}
+
+function describe(fields: ErrorFields): string {
+  let text = '';
+  if (fields.pointer !== undefined) text += `config.json ${fields.pointer === '' ? '(document)' : fields.pointer}: `;
+  text += fields.reason;
+  if (fields.path !== undefined && !fields.reason.includes(fields.path)) text += ` ${fields.path}`;
+  if (fields.errno !== undefined) text += `: ${errnoText(fields.errno)}`;
+  if (fields.hint !== undefined) text += ` (${fields.hint})`;
+  return printable(text);
+}

@@ -1,0 +1,188 @@
+/**
+ * What strata needs of the world: the one interface between the TypeScript and the machine. `node.ts` implements it over the addon;
+ * everything above imports only this file. Every path here is a host path, never one below a container's root (design rule 1).
+ *
+ * Synchronous functions touch only small files of the runtime's own or of the kernel; whatever can take time returns a promise.
+ * Every function reports a refusal of the kernel by throwing a StrataError of code `system` with syscall, errno and path.
+ */
+
+/** An open descriptor that its holder must close with {@link Host.close}. */
+export type Descriptor = number;
+
+export interface FileStatus {
+  readonly type: 'file' | 'directory' | 'symlink' | 'socket' | 'character' | 'block' | 'fifo';
+  /** Permission bits with setuid, setgid and sticky. */
+  readonly mode: number;
+  readonly uid: number;
+}
+
+/** Descriptors that a new container process gets; all stay the caller's to close. */
+export interface LaunchDescriptors {
+  /** Become 0, 1 and 2. */
+  readonly stdio: readonly [Descriptor, Descriptor, Descriptor];
+  /** So many descriptors from 3 on are passed on under their own numbers. */
+  readonly preserve: number;
+  /** A connected socket to which the terminal's master is sent, or -1. */
+  readonly console: Descriptor;
+  /** The listening socket of {@link Host.listen} on which `start` will come, or -1 when the launcher itself says go. */
+  readonly start: Descriptor;
+}
+
+/** A container process that waits, at one of the plan's points, for {@link Host.proceed} or {@link Host.abandon}. */
+export interface Launched {
+  readonly pid: number;
+  /** Field 22 of /proc/PID/stat: ticks since boot; with the pid it names the process for good. */
+  readonly startTime: bigint;
+  readonly pidfd: Descriptor;
+  /** The socket to strata-init. */
+  readonly sync: Descriptor;
+  /** Where it waits: for the runtime's hooks, or set up and ready for the program. */
+  readonly at: 'hooks' | 'ready';
+}
+
+/** Thrown by launch, proceed and start: which operation of the plan failed, and how. */
+export interface LaunchFailure {
+  /** Index into the plan's operations, -1 if none. */
+  readonly operation: number;
+  readonly syscall: string;
+  readonly errno: number;
+  readonly path: string;
+  /** More than an errno can say, such as how a hook ended; else ''. */
+  readonly detail: string;
+}
+
+export interface ExitStatus {
+  /** What a shell would report: the status, or 128 + signal. */
+  readonly code: number;
+  /** The signal's number if it was killed by one. */
+  readonly signal?: number;
+}
+
+export interface Command {
+  readonly path: string;
+  /** argv, args[0] included. */
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly stdin: string;
+  /** Milliseconds; 0 for no limit. The whole process group is killed when it is over. */
+  readonly timeout: number;
+}
+
+export interface CommandResult {
+  readonly status: ExitStatus;
+  readonly timedOut: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Host {
+  readonly kind: 'node' | 'static';
+
+  // --- files -----------------------------------------------------------------------------------------------------------------------------
+
+  /** A whole file as UTF-8 text. Larger than `limit` bytes (default 1 MiB): EFBIG. Invalid UTF-8: EILSEQ. */
+  readText(path: string, limit?: number): string;
+  /** Write to a file that exists (a kernel file) with one write(2). */
+  writeText(path: string, text: string): void;
+  /** Replace a file: temporary name in the same directory, rename(2). */
+  replaceFile(path: string, text: string, mode: number): void;
+  /** undefined if nothing is there. Does not follow a final symbolic link. */
+  stat(path: string): FileStatus | undefined;
+  /** Names in a directory, without `.` and `..`, sorted. */
+  list(path: string): string[];
+  /** mkdir(2). */
+  makeDirectory(path: string, mode: number): void;
+  /** mkdir -p. */
+  makeDirectories(path: string, mode: number): void;
+  /** unlink(2); nothing there is not an error. */
+  removeFile(path: string): void;
+  /** rmdir(2). */
+  removeDirectory(path: string): void;
+  /** realpath(3). */
+  realPath(path: string): string;
+  /** The working directory, absolute. */
+  workingDirectory(): string;
+  /** Environment variable of this process. */
+  environment(name: string): string | undefined;
+  /** Effective user id of this process. */
+  userId(): number;
+
+  // --- time and locks ---------------------------------------------------------------------------------------------------------------------
+
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  /** Now, as RFC 3339 in UTC with nanoseconds, the form of `created` in runc's state. */
+  timestamp(): string;
+  sleep(milliseconds: number): Promise<void>;
+  /** flock(LOCK_EX | LOCK_NB) on a directory: a descriptor to close, or undefined when another holds it or the directory is gone. */
+  tryLock(directory: string): Descriptor | undefined;
+  close(descriptor: Descriptor): void;
+  /** Was `descriptor` open when this process was started (and not opened by its own language runtime)? */
+  isInherited(descriptor: Descriptor): boolean;
+
+  // --- the container's first process --------------------------------------------------------------------------------------------------------
+
+  /** A listening unix socket at `path` (any length), mode 0600. */
+  listen(path: string): Descriptor;
+  /** A connected unix stream socket (any length of path). */
+  connect(path: string): Descriptor;
+  /** A connected pair of unix stream sockets. */
+  socketPair(): [Descriptor, Descriptor];
+  /** pipe2(2): the end to read from and the end to write to. */
+  pipe(): [Descriptor, Descriptor];
+  /** Receive one descriptor that was sent with SCM_RIGHTS. */
+  receiveDescriptor(socket: Descriptor): Promise<Descriptor>;
+  /** Carry out a plan up to its first waiting point. Rejects with a {@link LaunchError}; then nothing of the process is left. */
+  launch(plan: Uint8Array, descriptors: LaunchDescriptors): Promise<Launched>;
+  /**
+   * From `hooks`: to `ready`, and the promise tells so. From `ready` with a start socket: let it wait there, and close `sync`. From `ready`
+   * without: run the program; resolves when execve(2) has succeeded. Rejects with a {@link LaunchError}; then the process is gone.
+   */
+  proceed(launched: Launched): Promise<void>;
+  /** SIGKILL a launched process, reap it and close its descriptors. */
+  abandon(launched: Launched): Promise<void>;
+  /** Is a process waiting for `start` behind this socket? */
+  awaitsStart(socket: string): boolean;
+  /** Tell it to run the program; resolves when execve(2) has succeeded. Rejects with a {@link LaunchError}. */
+  start(socket: string): Promise<void>;
+
+  // --- processes ----------------------------------------------------------------------------------------------------------------------------
+
+  /** The process with this pid and start time: its pidfd; undefined if it is gone, is a zombie or another has its pid. */
+  openProcess(pid: number, startTime: bigint): Descriptor | undefined;
+  /** pidfd_send_signal(2); false if it is gone. */
+  signal(pidfd: Descriptor, signal: number): boolean;
+  /**
+   * Wait on a pidfd in the event loop, up to `timeout` milliseconds (-1: no limit). A child is reaped. The status is known for a child, and
+   * for any process on Linux 6.15 and later; otherwise `'unknown'`. `undefined` when the time is over.
+   */
+  waitExit(pidfd: Descriptor, timeout: number): Promise<ExitStatus | 'unknown' | undefined>;
+  /** Signal every process in the cgroup directories and below, each once, through pidfds checked against cgroup.procs; how many there were. */
+  signalCgroup(directories: readonly string[], signal: number): number;
+  /** Remove a cgroup with what was made below it, then each parent that `cgroup-make` marked, while empty. EBUSY is retried up to `timeout` ms. */
+  removeCgroup(hierarchy: string, path: string, timeout: number): Promise<void>;
+  /** Run a program on the host and wait for it: hooks, ps. Output is kept up to 64 KiB each. */
+  run(command: Command): Promise<CommandResult>;
+  /**
+   * Stand in front of a container: pass signals on, copy between this process's terminal and `console` (the master, or -1), pass window
+   * sizes on, put the terminal into raw mode and back whatever happens; resolves when the process has exited.
+   */
+  foreground(pidfd: Descriptor, console: Descriptor): Promise<ExitStatus>;
+
+  // --- output --------------------------------------------------------------------------------------------------------------------------------
+
+  print(text: string): void;
+  printError(text: string): void;
+  /** Append to a log file, made with mode 0600 if missing. */
+  appendFile(path: string, text: string): void;
+}
+
+/** The rejection of launch, proceed and start. Lifecycle turns it into a StrataError with the pointer of the operation that failed. */
+export class LaunchError extends Error {
+  override readonly name = 'LaunchError';
+  readonly failure: LaunchFailure;
+  constructor(failure: LaunchFailure) {
+    super(`${failure.syscall} ${failure.path}: errno ${failure.errno}`);
+    this.failure = failure;
+  }
+}
