@@ -1,0 +1,16 @@
+// The operations of a plan that make cgroups, and the mark by which removal knows them.
+#pragma once
+
+#include "error.hpp"
+#include "plan.hpp"
+
+namespace strata {
+
+// On every cgroup directory that strata made: `trusted.*` needs privileges and travels nowhere.
+constexpr const char* cgroup_mark = "trusted.strata";
+
+Status op_cgroup_make(Fields fields);
+Status op_cgroup_write(Fields fields);
+Status op_cgroup_device_program(Fields fields);
+
+}  // namespace strata

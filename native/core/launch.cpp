@@ -1,0 +1,480 @@
+#include "launch.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <linux/sched.h>
+
+#include "cgroup.hpp"
+#include "fd.hpp"
+#include "message.hpp"
+#include "plan.hpp"
+#include "seccomp.hpp"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
+// The program strata-init, linked in as bytes.
+extern "C" {
+extern const unsigned char strata_init_start[];
+extern const unsigned char strata_init_end[];
+}
+
+namespace strata {
+namespace {
+
+constexpr int wait_by_pidfd = 3;
+constexpr int first_free_descriptor = 3;
+
+bool fail(LaunchFailure& ret_failure, int operation, const Status& status) {
+  ret_failure.operation = operation;
+  ret_failure.error = status.error();
+  ret_failure.call.assign(status.call());
+  ret_failure.path.assign(status.path());
+  ret_failure.detail.assign(status.detail());
+  return false;
+}
+
+// Standard descriptors may be closed in our process; ours must never take their numbers.
+int above_stdio(int descriptor) {
+  if (descriptor < 0 || descriptor >= first_free_descriptor) return descriptor;
+  const long moved = sys::fcntl(descriptor, F_DUPFD_CLOEXEC, first_free_descriptor);
+  sys::close(descriptor);
+  return static_cast<int>(moved);
+}
+
+// --- strata-init in memory: a file that nobody can open by a path and nobody can write, so that /proc/self/exe of a container leads to nothing
+// of the host (CVE-2019-5736). Made once for each process.
+
+int init_program = -1;
+int init_error = 0;
+
+void make_init_program() {
+  const std::size_t size = static_cast<std::size_t>(strata_init_end - strata_init_start);
+  int file = sys::memfd_create("strata-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+  if (file == -EINVAL) file = sys::memfd_create("strata-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);  // before Linux 6.3
+  file = above_stdio(file);
+  if (file < 0) {
+    init_error = -file;
+    return;
+  }
+  const unsigned char* at = strata_init_start;
+  for (std::size_t left = size; left > 0;) {
+    const long written = sys::write(file, at, left);
+    if (written < 0) {
+      init_error = static_cast<int>(-written);
+      return;
+    }
+    at += written;
+    left -= static_cast<std::size_t>(written);
+  }
+  const long sealed = sys::fcntl(file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+  if (sealed < 0) {
+    init_error = static_cast<int>(-sealed);
+    return;
+  }
+  init_program = file;
+}
+
+Result<int> sealed_init() {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_init_program);
+  if (init_program < 0) return Status(init_error, "memfd_create", "strata-init");
+  return init_program;
+}
+
+// The orders: header, plan, filter, in one memory file.
+Result<Fd> write_orders(InitHeader header, const LaunchRequest& request, const Filter& filter) {
+  Fd file(above_stdio(sys::memfd_create("strata-orders", MFD_CLOEXEC)));
+  if (!file.valid()) return Status(-file.get(), "memfd_create", "orders");
+  header.plan_offset = sizeof header;
+  header.plan_size = static_cast<std::uint32_t>(request.size);
+  header.filter_offset = static_cast<std::uint32_t>((sizeof header + request.size + 7) / 8 * 8);
+  header.filter_size = static_cast<std::uint32_t>(filter.size());
+  header.filter_flags = filter.flags();
+  static const char padding[8] = {};
+  const struct {
+    const void* data;
+    std::size_t size;
+  } parts[] = {{&header, sizeof header},
+               {request.plan, request.size},
+               {padding, header.filter_offset - sizeof header - request.size},
+               {filter.data(), filter.size()}};
+  for (const auto& part : parts) {
+    const char* at = static_cast<const char*>(part.data);
+    for (std::size_t left = part.size; left > 0;) {
+      const long written = sys::write(file.get(), at, left);
+      if (written < 0) return Status(static_cast<int>(-written), "write", "orders");
+      at += written;
+      left -= static_cast<std::size_t>(written);
+    }
+  }
+  return file;
+}
+
+// --- the clone
+
+struct Child {
+  const LaunchRequest* request;
+  int init;
+  int orders;
+  int sync;
+  const sys::ResourceLimit* nofile;
+  char number[12];
+  const char* argv[3];
+  const char* envp[1];
+  // Written by the child, which shares our memory until it executes strata-init.
+  const char* volatile failed_call;
+  volatile int error;
+};
+
+int child_failed(Child* child, const char* call, int error) {
+  child->failed_call = call;
+  child->error = -error;
+  return 127;
+}
+
+// Runs in the child, on a stack of its own but in our memory: system calls only, nothing that could touch what the runtime's threads use.
+int child_main(void* argument) {
+  auto* child = static_cast<Child*>(argument);
+  const LaunchRequest& request = *child->request;
+  // Via high numbers, since the three may stand in each other's way (stdin on 1, stdout on 0).
+  int high[3];
+  for (int i = 0; i < 3; i++) {
+    constexpr int out_of_the_way = 64;
+    long moved = sys::fcntl(request.stdio[i], F_DUPFD_CLOEXEC, out_of_the_way);
+    if (moved == -EINVAL) moved = sys::fcntl(request.stdio[i], F_DUPFD_CLOEXEC, first_free_descriptor + request.preserve);  // low RLIMIT_NOFILE
+    if (moved < 0) return child_failed(child, "fcntl", static_cast<int>(moved));
+    high[i] = static_cast<int>(moved);
+  }
+  for (int i = 0; i < 3; i++) {
+    if (const int result = sys::dup3(high[i], i, 0); result < 0) return child_failed(child, "dup3", result);
+  }
+  const int kept[] = {child->orders, child->sync, request.console, request.start};
+  for (const int descriptor : kept) {
+    if (descriptor < 0) continue;
+    if (const long result = sys::fcntl(descriptor, F_SETFD, 0); result < 0) return child_failed(child, "fcntl", static_cast<int>(result));
+  }
+  for (int i = 0; i < request.preserve; i++) {
+    const long result = sys::fcntl(first_free_descriptor + i, F_SETFD, 0);
+    if (result < 0) return child_failed(child, "fcntl", static_cast<int>(result));
+  }
+  // The language runtime raised our soft limit for itself.
+  if (child->nofile != nullptr) (void)sys::prlimit(0, RLIMIT_NOFILE, child->nofile, nullptr);
+  const int result = sys::execveat(child->init, "", child->argv, child->envp, AT_EMPTY_PATH);
+  return child_failed(child, "execveat", result);
+}
+
+struct CloneFields {
+  std::uint32_t create;
+  bool joins_user_or_pid_or_time;
+  bool time_offsets;
+  Text cgroup;
+};
+
+CloneFields read_clone(Fields fields) {
+  const std::uint32_t create = fields.u32();
+  TextList join = fields.texts();
+  bool joins = false;
+  for (std::uint32_t i = 0; i + 1 < join.count; i += 2) {
+    const std::string_view type = join.next().view();
+    joins = joins || type == "user" || type == "pid" || type == "time";
+    (void)join.next();
+  }
+  (void)fields.text();
+  (void)fields.text();
+  const bool time_offsets = !fields.text().empty();
+  return {create, joins, time_offsets, fields.text()};
+}
+
+void reap(int pidfd) {
+  while (sys::waitid(wait_by_pidfd, pidfd, nullptr, WEXITED) == -EINTR) {
+  }
+}
+
+// The soft RLIMIT_NOFILE that our process was started with, when its starter told.
+bool original_nofile(sys::ResourceLimit& ret_limit) {
+  const char* soft = std::getenv("STRATA_NOFILE_SOFT");
+  if (soft == nullptr || *soft == '\0' || sys::prlimit(0, RLIMIT_NOFILE, nullptr, &ret_limit) < 0) return false;
+  char* end = nullptr;
+  const unsigned long long value = std::strtoull(soft, &end, 10);
+  if (*end != '\0' || value > ret_limit.hard) return false;
+  ret_limit.soft = value;
+  return true;
+}
+
+constexpr std::size_t child_stack_size = std::size_t{64} * 1024;
+
+struct Stack {
+  void* memory = sys::mmap(nullptr, child_stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  ~Stack() {
+    if (memory != MAP_FAILED) sys::munmap(memory, child_stack_size);
+  }
+};
+
+// Clones the child as vfork(2) does: we sleep until it has executed strata-init, so nothing needs to be handed over or waited for, and the size
+// of our own memory does not matter (fork copies page tables).
+Status clone_child(Child& child, const CloneFields& fields, bool two_stage, Fd& ret_pidfd, int& ret_pid) {
+  Fd cgroup;
+  clone_args arguments{};
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+  // The cgroup namespace comes later, when the process is in its cgroups.
+  if (!two_stage) arguments.flags |= fields.create & ~static_cast<std::uint64_t>(CLONE_NEWCGROUP);
+  if (!fields.cgroup.empty()) {
+    cgroup = Fd(sys::openat(AT_FDCWD, fields.cgroup.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!cgroup.valid()) return {-cgroup.get(), "open", fields.cgroup.view()};
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<std::uint64_t>(cgroup.get());
+  }
+  const Stack stack;
+  if (stack.memory == MAP_FAILED) return {ENOMEM, "mmap", "stack"};
+  int pidfd = -1;
+  arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  arguments.stack = reinterpret_cast<std::uint64_t>(stack.memory);
+  arguments.stack_size = child_stack_size;
+
+  // A handler of ours running in the child, in our memory, would do its work twice.
+  std::uint64_t old_mask = 0;
+  (void)sys::set_signal_mask(sys::all_signals, &old_mask);
+  const long pid = sys::clone3_on_stack(&arguments, sizeof arguments, child_main, &child);
+  (void)sys::set_signal_mask(old_mask, nullptr);
+  if (pid < 0) return {static_cast<int>(-pid), "clone3", fields.cgroup.view()};
+  ret_pidfd = Fd(pidfd);
+  ret_pid = static_cast<int>(pid);
+  if (child.failed_call != nullptr) {
+    reap(pidfd);
+    return {child.error, child.failed_call, "strata-init"};
+  }
+  return {};
+}
+
+// --- the conversation
+
+// Why init ended without a word: by a signal, or on its own.
+Status silent_death(int pidfd) {
+  siginfo_t info{};
+  if (pidfd >= 0) {
+    (void)sys::pidfd_send_signal(pidfd, SIGKILL, nullptr, 0);
+    while (sys::waitid(wait_by_pidfd, pidfd, &info, WEXITED | WNOWAIT) == -EINTR) {
+    }
+  }
+  const bool killed = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+  return Status::with_detail("init", "", killed && info.si_status == SIGKILL ? "the container's process was killed while it was being set up"
+                                                                             : "the container's process ended while it was being set up");
+}
+
+bool receive_failure(int socket, LaunchFailure& ret_failure) {
+  FailureRecord record{};
+  if (!receive_all(socket, &record, sizeof record)) return fail(ret_failure, -1, silent_death(-1));
+  ret_failure.operation = record.operation;
+  ret_failure.error = record.error;
+  ret_failure.call = record.call;
+  ret_failure.path = record.path;
+  ret_failure.detail = record.detail;
+  return false;
+}
+
+// Waits until the process is ready, or until execve has closed the other end.
+bool receive_progress(int socket, bool& ret_ready, LaunchFailure& ret_failure) {
+  bool announced = false;
+  Message message{};
+  while (receive_message(socket, message)) {
+    if (message == Message::failed) return receive_failure(socket, ret_failure);
+    if (message == Message::ready) return ret_ready = true;
+    announced = announced || message == Message::executing;
+  }
+  return announced || fail(ret_failure, -1, silent_death(-1));
+}
+
+// A unix address for a path of any length: through a descriptor of its directory.
+Result<Fd> connect_to(const char* path) {
+  const std::string_view text = path;
+  const std::size_t slash = text.rfind('/');
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  Fd directory;
+  if (text.size() < sizeof address.sun_path) {
+    std::memcpy(address.sun_path, path, text.size());
+  } else {
+    char parent[4096];
+    if (slash == std::string_view::npos || slash >= sizeof parent) return Status(ENAMETOOLONG, "connect", text);
+    std::memcpy(parent, path, slash);
+    parent[slash] = '\0';
+    directory = Fd(sys::openat(AT_FDCWD, parent, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory.valid()) return Status(-directory.get(), "open", parent);
+    const int length = std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory.get(), path + slash + 1);
+    if (length < 0 || static_cast<std::size_t>(length) >= sizeof address.sun_path) return Status(ENAMETOOLONG, "connect", text);
+  }
+  Fd socket(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return Status(-socket.get(), "socket");
+  const int result = sys::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  if (result < 0) return Status(-result, "connect", text);
+  return socket;
+}
+
+}  // namespace
+
+std::uint64_t process_start_time(int pid) {
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  const Fd file(sys::openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+  char text[1024];
+  const long size = file.valid() ? sys::read(file.get(), text, sizeof text - 1) : -1;
+  if (size <= 0) return 0;
+  text[size] = '\0';
+  // The name of the program, in parentheses, may hold anything; what follows its last parenthesis is field 3.
+  const char* at = std::strrchr(text, ')');
+  for (int field = 2; at != nullptr && field < 22; field++) {
+    at = std::strchr(at, ' ');
+    if (at != nullptr) at++;
+  }
+  return at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
+}
+
+bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure& ret_failure) {
+  Result<Plan> opened = Plan::open(request.plan, request.size);
+  if (opened.failed()) return fail(ret_failure, -1, opened.status());
+  const Plan& plan = opened.value();
+
+  Filter filter;
+  CloneFields fields{};
+  int operation = -1;
+  bool cloned = false;
+  for (Plan::Iterator at(plan); !at.done() && !cloned;) {
+    operation = static_cast<int>(at.index());
+    const Op op = at.next();
+    Status status;
+    switch (op.code) {
+      case OpCode::cgroup_make:
+        status = op_cgroup_make(op.fields());
+        break;
+      case OpCode::cgroup_write:
+        status = op_cgroup_write(op.fields());
+        break;
+      case OpCode::cgroup_device_program:
+        status = op_cgroup_device_program(op.fields());
+        break;
+      case OpCode::seccomp_compile: {
+        Fields seccomp = op.fields();
+        const Bytes profile = seccomp.bytes();
+        Result<Filter> compiled = seccomp_program(profile, seccomp.text().c_str());
+        if (compiled.failed()) status = compiled.status();
+        else filter = std::move(compiled.value());
+        break;
+      }
+      case OpCode::clone:
+        fields = read_clone(op.fields());
+        cloned = true;
+        break;
+      default:
+        status = Status(EBADMSG, "plan");
+        break;
+    }
+    if (status.failed()) return fail(ret_failure, operation, status);
+  }
+  if (!cloned) return fail(ret_failure, -1, Status(EBADMSG, "plan"));
+
+  Result<int> init = sealed_init();
+  if (init.failed()) return fail(ret_failure, operation, init.status());
+  int ends[2];
+  if (const int result = sys::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends); result < 0) {
+    return fail(ret_failure, operation, Status(-result, "socketpair"));
+  }
+  Fd ours(above_stdio(ends[0]));
+  Fd theirs(above_stdio(ends[1]));
+  if (!ours.valid() || !theirs.valid()) return fail(ret_failure, operation, Status(EMFILE, "fcntl"));
+
+  const bool two_stage = (fields.create & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0 || fields.joins_user_or_pid_or_time || fields.time_offsets;
+  InitHeader header{};
+  header.magic = init_magic;
+  header.sync = theirs.get();
+  header.start = request.start;
+  header.console = request.console;
+  header.preserve = static_cast<std::uint32_t>(request.preserve);
+  header.two_stage = two_stage ? 1 : 0;
+  Result<Fd> orders = write_orders(header, request, filter);
+  if (orders.failed()) return fail(ret_failure, operation, orders.status());
+
+  sys::ResourceLimit nofile{};
+  Child child{};
+  child.request = &request;
+  child.init = init.value();
+  child.orders = orders.value().get();
+  child.sync = theirs.get();
+  child.nofile = original_nofile(nofile) ? &nofile : nullptr;
+  std::snprintf(child.number, sizeof child.number, "%d", child.orders);
+  child.argv[0] = "strata-init";
+  child.argv[1] = child.number;
+
+  Fd pidfd;
+  int pid = 0;
+  if (const Status status = clone_child(child, fields, two_stage, pidfd, pid); status.failed()) return fail(ret_failure, operation, status);
+  theirs.reset();
+
+  Message message{};
+  bool heard = receive_message(ours.get(), message);
+  if (heard && message == Message::process) {
+    // The first stage has made the container's process, which is our child too.
+    std::int32_t second = 0;
+    heard = receive_all(ours.get(), &second, sizeof second);
+    Fd first = std::exchange(pidfd, Fd(heard ? above_stdio(sys::pidfd_open(second, 0)) : -1));
+    pid = second;
+    heard = heard && receive_message(ours.get(), message);
+    // It ends by itself: with its work done, or after it told of a failure.
+    reap(first.get());
+  }
+  if (heard && (message == Message::hooks || message == Message::ready)) {
+    ret_launched = {pid, process_start_time(pid), pidfd.release(), ours.release(), message == Message::hooks};
+    return true;
+  }
+  const bool told = heard && message == Message::failed;
+  if (told) receive_failure(ours.get(), ret_failure);
+  else fail(ret_failure, operation, silent_death(pidfd.get()));
+  abandon(pidfd.get());
+  return false;
+}
+
+bool proceed(int sync, bool waits_for_start, bool& ret_ready, LaunchFailure& ret_failure) {
+  ret_ready = false;
+  if (!send_message(sync, Message::go)) return fail(ret_failure, -1, silent_death(-1));
+  if (waits_for_start) return true;
+  return receive_progress(sync, ret_ready, ret_failure);
+}
+
+void abandon(int pidfd) {
+  if (pidfd < 0) return;
+  (void)sys::pidfd_send_signal(pidfd, SIGKILL, nullptr, 0);
+  reap(pidfd);
+}
+
+bool start(const char* socket, LaunchFailure& ret_failure) {
+  Result<Fd> connection = connect_to(socket);
+  if (connection.failed()) return fail(ret_failure, -1, connection.status());
+  if (!send_message(connection.value().get(), Message::go)) return fail(ret_failure, -1, silent_death(-1));
+  bool ready = false;
+  return receive_progress(connection.value().get(), ready, ret_failure);
+}
+
+bool awaits_start(const char* socket) {
+  Result<Fd> connection = connect_to(socket);
+  return !connection.failed();
+}
+
+}  // namespace strata

@@ -1,0 +1,57 @@
+// The runtime's half of starting a container: cgroups, the seccomp program, the clone, and the conversation with strata-init.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "error.hpp"
+
+namespace strata {
+
+// Which operation of the plan failed, and how.
+struct LaunchFailure {
+  int operation = -1;
+  int error = 0;
+  FixedText<64> call;
+  FixedText<1024> path;
+  FixedText<1024> detail;
+};
+
+struct LaunchRequest {
+  const std::uint8_t* plan;
+  std::size_t size;
+  int stdio[3];
+  int preserve;  // so many descriptors from 3 on are the container's
+  int console;   // socket for the terminal's master, or -1
+  int start;     // listening socket for `start`, or -1
+};
+
+struct Launched {
+  int pid;
+  std::uint64_t start_time;  // clock ticks since boot, field 22 of /proc/PID/stat
+  int pidfd;
+  int sync;
+  bool at_hooks;  // waits for the runtime's hooks; else it is ready
+};
+
+// Carries out a plan up to the first point where the container's process waits. Blocks for milliseconds. On failure nothing of the process is
+// left; cgroups that were made are the caller's to remove.
+bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure& ret_failure);
+
+// Lets a waiting process go on. From hooks it comes to `ready` (`ret_ready`); from ready it executes the program, or, if it was launched with a
+// start socket, waits there. On failure the process has ended or is ending, and is to be reaped with `abandon`.
+bool proceed(int sync, bool waits_for_start, bool& ret_ready, LaunchFailure& ret_failure);
+
+// SIGKILL and reap a child.
+void abandon(int pidfd);
+
+// Tells the process behind the start socket to execute its program. Blocks until execve has succeeded.
+bool start(const char* socket, LaunchFailure& ret_failure);
+
+// Does a process wait behind the start socket?
+bool awaits_start(const char* socket);
+
+// Field 22 of /proc/PID/stat, 0 if there is no such process.
+std::uint64_t process_start_time(int pid);
+
+}  // namespace strata

@@ -1,0 +1,99 @@
+// What strata-init knows while it carries a plan out: one object on its stack, handed to every operation.
+#pragma once
+
+#include <cstdint>
+
+#include "../fd.hpp"
+#include "../message.hpp"
+#include "../plan.hpp"
+
+namespace strata {
+
+struct Context {
+  const InitHeader* header = nullptr;
+  Plan plan;
+  // The container's root, O_PATH. Invalid before the operation root-*; after pivot the process's own root.
+  Fd root;
+  // The host's procfs (open_proc), opened before any mount of the container exists.
+  Fd proc;
+  // Talks to the runtime; after `start` to whoever started us.
+  Fd sync;
+  Fd start;
+  Fd console;
+  // Namespaces to join later than the others: a mount namespace without a user namespace (see op/namespace.cpp), or -1.
+  Fd late_mount_namespace;
+  // Detached mounts that were opened with the host's rights before a user namespace was entered, by operation index; null if none.
+  int* prepared = nullptr;
+  // The root was mounted before the user namespace was entered, and is the working directory.
+  bool root_prepared = false;
+  // The umask of the runtime's caller; set-up itself runs with 0 so that modes are what the plan says.
+  unsigned callers_umask = 022;
+  // oom_score_adj was set before the user namespace took the right to it.
+  bool oom_score_adjusted = false;
+  // The host's propagation is kept (rootfsPropagation shared), so parents must be made private before something is attached to them.
+  bool shared_propagation = false;
+  // An empty read-only directory that masks share.
+  Fd empty_directory;
+  bool no_new_privileges = false;
+  bool executing_announced = false;
+  // The program that `executable` found.
+  char executable[4096] = {};
+};
+
+// --- op/namespace.cpp
+// Everything between the first instruction and the plan's first operation in the container: cgroups, namespaces, user ids. In a two-stage
+// start the caller of this function exits inside it, and only its child returns.
+Status enter_namespaces(Context& context);
+
+// --- op/root.cpp
+Status op_propagation(Context& context, Fields fields);
+Status op_root_bind(Context& context, Fields fields);
+Status op_root_overlay(Context& context, Fields fields);
+Status op_root_readonly(Context& context);
+Status op_pivot(Context& context, Fields fields);
+
+// --- op/mount.cpp
+Status op_mount(Context& context, Fields fields);
+Status op_bind(Context& context, Fields fields, std::uint32_t index);
+Status op_remount(Context& context, Fields fields);
+Status op_mask(Context& context, Fields fields);
+Status op_readonly(Context& context, Fields fields);
+// Opens the source of a bind operation as a detached mount with the rights of the caller.
+Result<Fd> open_bind_source(Fields fields);
+
+// --- op/file.cpp
+Status op_directory(Context& context, Fields fields);
+Status op_symlink(Context& context, Fields fields);
+Status op_device(Context& context, Fields fields);
+Status op_console(Context& context, Fields fields);
+
+// --- op/copy_up.cpp
+// Copies what lies in directory `from` into directory `to`: types, contents, owners, modes, times, extended attributes.
+Status copy_tree(int from, int to);
+
+// --- op/hook.cpp
+Status op_runtime_hooks(Context& context);
+Status op_hook(const Context& context, Fields fields);
+
+// --- op/process.cpp
+Status op_sysctl(Context& context, Fields fields);
+Status op_hostname(Fields fields);
+Status op_domainname(Fields fields);
+Status op_loopback_up();
+Status op_keyring(Fields fields);
+Status op_oom_score_adj(Context& context, Fields fields);
+Status op_rlimit(Fields fields);
+// Makes room for op_rlimit in a process that may not raise hard limits itself.
+Status raise_hard_limit(Fields fields);
+Status op_cwd(Fields fields);
+Status op_executable(Context& context, Fields fields);
+Status op_no_new_privileges(Context& context);
+Status op_seccomp_load(Context& context);
+Status op_bounding(Fields fields);
+Status op_user(const Context& context, Fields fields);
+Status op_capabilities(Fields fields);
+Status op_personality(Fields fields);
+Status op_ready(Context& context);
+Status op_exec(Context& context, Fields fields);
+
+}  // namespace strata

@@ -1,0 +1,243 @@
+// Mounts inside the container's root. Each is made as a detached mount, gets its attributes, and is attached to a descriptor of the place
+// that was looked up inside the root: what was checked is what is mounted on (design rule 2).
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <linux/stat.h>
+
+#include "../path.hpp"
+#include "context.hpp"
+#include "mount_util.hpp"
+#include "user_namespace.hpp"
+
+namespace strata {
+namespace {
+
+constexpr long proc_super_magic = 0x9fa0;
+
+struct Attributes {
+  std::uint64_t set;
+  std::uint64_t clear;
+  std::uint64_t recursive_set;
+  std::uint64_t recursive_clear;
+  unsigned propagation;
+};
+
+Attributes read_attributes(Fields& fields) {
+  const std::uint64_t set = fields.u64();
+  const std::uint64_t clear = fields.u64();
+  const std::uint64_t recursive_set = fields.u64();
+  const std::uint64_t recursive_clear = fields.u64();
+  return {set, clear, recursive_set, recursive_clear, fields.u32()};
+}
+
+Status apply(int mount, const Attributes& attributes, std::string_view path) {
+  STRATA_TRY(set_attributes(mount, attributes.recursive_set, attributes.recursive_clear, 0, true, path));
+  return set_attributes(mount, attributes.set, attributes.clear, 0, false, path);
+}
+
+bool is_root(std::string_view destination) { return destination.find_first_not_of('/') == std::string_view::npos; }
+
+// A mount on the root itself becomes the root: everything later belongs on top of it.
+Status attach_at(Context& context, Fd mount, int target, Text destination, unsigned propagation) {
+  STRATA_TRY(attach(mount.get(), target, destination.view()));
+  if (propagation != 0) STRATA_TRY(set_propagation(mount.get(), propagation, destination.view()));
+  if (is_root(destination.view())) context.root = std::move(mount);
+  return {};
+}
+
+Result<unsigned> directory_mode(int fd) {
+  struct statx status {};
+  if (const int result = sys::statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MODE, &status); result < 0) return Status(-result, "statx");
+  return static_cast<unsigned>(status.stx_mode);
+}
+
+bool sets_mode(TextList options) {
+  for (std::uint32_t i = 0; i < options.count; i++) {
+    if (options.next().view().starts_with("mode=")) return true;
+  }
+  return false;
+}
+
+// A tmpfs over a directory that exists looks like that directory unless the options say otherwise, as users of docker --tmpfs expect.
+Status keep_mode(FileSystem& file_system, int target) {
+  Result<unsigned> mode = directory_mode(target);
+  if (mode.failed()) return mode.status();
+  char octal[8];
+  for (int i = 0; i < 4; i++) octal[i] = static_cast<char>('0' + (mode.value() >> (9 - 3 * i) & 7));
+  octal[4] = '\0';
+  return file_system.set("mode", octal);
+}
+
+// Nothing may be put over procfs but the few files that the plan allows: a fake /proc/self/attr would swallow security labels.
+Status refuse_proc(int target, Text destination) {
+  struct statfs file_system {};
+  if (const int result = sys::fstatfs(target, &file_system); result < 0) return {-result, "fstatfs", destination.view()};
+  if (file_system.f_type != proc_super_magic) return {};
+  return Status::with_detail("move_mount", destination.view(), "a mount inside a proc file system is not allowed", EPERM);
+}
+
+Status open_target(Context& context, Text destination, Make kind, bool real_directory, bool over_proc, Fd& ret_target) {
+  Result<Fd> target = make_in_root(context.root.get(), destination.view(), kind, kind == Make::directory ? 0755 : 0644,
+                                   real_directory ? Links::refuse : Links::follow);
+  if (target.failed()) {
+    const Status& status = target.status();
+    if (real_directory && (status.error() == ELOOP || status.error() == ENOTDIR)) {
+      return Status::with_detail(status.call(), destination.view(), "must be a real directory in the container's root, not a symbolic link", ELOOP);
+    }
+    return status;
+  }
+  if (!over_proc) STRATA_TRY(refuse_proc(target.value().get(), destination));
+  ret_target = std::move(target.value());
+  return {};
+}
+
+}  // namespace
+
+Status op_mount(Context& context, Fields fields) {
+  const Text destination = fields.text();
+  const Text type = fields.text();
+  const Text source = fields.text();
+  TextList options = fields.texts();
+  const Attributes attributes = read_attributes(fields);
+  const bool copy_up = fields.boolean();
+  const bool real_directory = fields.boolean();
+
+  bool existed = true;
+  {
+    Result<Fd> before = open_in_root(context.root.get(), destination.view(), O_PATH | O_DIRECTORY);
+    existed = !before.failed();
+  }
+  Fd target;
+  // A proc file system may cover another one at its own place: the destination /proc itself is such a place after a bind of the host's.
+  STRATA_TRY(open_target(context, destination, Make::directory, real_directory, type.view() == "proc", target));
+
+  Result<FileSystem> opened = FileSystem::open(type.c_str());
+  if (opened.failed()) return opened.status();
+  FileSystem& file_system = opened.value();
+  if (!source.empty()) STRATA_TRY(file_system.set("source", source.c_str()));
+  if (type.view() == "tmpfs" && existed && !sets_mode(options)) STRATA_TRY(keep_mode(file_system, target.get()));
+  for (std::uint32_t i = 0; i < options.count; i++) STRATA_TRY(file_system.option(options.next()));
+
+  // A new mount has nothing below it: recursive attributes are its own. Read-only comes after what is copied into it.
+  const std::uint64_t wanted = (attributes.recursive_set & ~attributes.clear) | attributes.set;
+  const std::uint64_t early = copy_up ? wanted & ~std::uint64_t{MOUNT_ATTR_RDONLY} : wanted;
+  Result<Fd> mount = file_system.mount(early);
+  if (mount.failed()) return mount.status();
+  if (copy_up) {
+    Result<Fd> from = open_in_root(context.root.get(), destination.view(), O_RDONLY | O_DIRECTORY);
+    if (from.failed()) return from.status();
+    STRATA_TRY(copy_tree(from.value().get(), mount.value().get()));
+    STRATA_TRY(set_attributes(mount.value().get(), wanted & ~early, 0, 0, false, destination.view()));
+  }
+  return attach_at(context, std::move(mount.value()), target.get(), destination, attributes.propagation);
+}
+
+Result<Fd> open_bind_source(Fields fields) {
+  (void)fields.text();  // the destination
+  const Text source = fields.text();
+  const bool recursive = fields.boolean();
+  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
+  const int tree = sys::open_tree(AT_FDCWD, source.c_str(), flags);
+  if (tree < 0) return Status(-tree, "open_tree", source.view());
+  return Fd(tree);
+}
+
+Status op_bind(Context& context, Fields fields, std::uint32_t index) {
+  Fd tree;
+  if (context.prepared != nullptr) {
+    tree = Fd(context.prepared[index]);
+  } else {
+    Result<Fd> opened = open_bind_source(fields);
+    if (opened.failed()) return opened.status();
+    tree = std::move(opened.value());
+  }
+  const Text destination = fields.text();
+  const Text source = fields.text();
+  (void)fields.boolean();  // recursive: see open_bind_source
+  const Attributes attributes = read_attributes(fields);
+  const bool over_proc = fields.boolean();
+  const bool real_directory = fields.boolean();
+  const std::uint32_t idmap = fields.u32();
+  const Text uid_map = fields.text();
+  const Text gid_map = fields.text();
+
+  // With a prepared source the mapping was applied where the rights for it were.
+  if (idmap != 0 && context.prepared == nullptr) STRATA_TRY(map_mount(tree.get(), uid_map, gid_map, idmap == 2, source.view()));
+
+  Result<unsigned> mode = directory_mode(tree.get());
+  if (mode.failed()) return mode.status();
+  const Make kind = S_ISDIR(mode.value()) ? Make::directory : Make::file;
+  Fd target;
+  // A bind of a whole proc file system (its root is a directory) may cover /proc; files inside it only when the plan says so.
+  STRATA_TRY(open_target(context, destination, kind, real_directory, over_proc || (kind == Make::directory && real_directory), target));
+  STRATA_TRY(apply(tree.get(), attributes, destination.view()));
+  return attach_at(context, std::move(tree), target.get(), destination, attributes.propagation);
+}
+
+Status op_remount(Context& context, Fields fields) {
+  const Text destination = fields.text();
+  const Attributes attributes = read_attributes(fields);
+  Fd target;
+  if (is_root(destination.view())) {
+    target = Fd(sys::openat(context.root.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  } else {
+    Result<Fd> opened = open_in_root(context.root.get(), destination.view(), O_PATH);
+    if (opened.failed()) return opened.status();
+    target = std::move(opened.value());
+  }
+  STRATA_TRY(apply(target.get(), attributes, destination.view()));
+  return attributes.propagation == 0 ? Status() : set_propagation(target.get(), attributes.propagation, destination.view());
+}
+
+Status op_mask(Context& context, Fields fields) {
+  const Text path = fields.text();
+  Result<Fd> target = open_in_root(context.root.get(), path.view(), O_PATH);
+  if (target.failed()) {
+    const int error = target.status().error();
+    return error == ENOENT || error == ENOTDIR ? Status() : target.status();
+  }
+  Result<unsigned> mode = directory_mode(target.value().get());
+  if (mode.failed()) return mode.status();
+  if (S_ISDIR(mode.value())) {
+    if (!context.empty_directory.valid()) {
+      Result<FileSystem> tmpfs = FileSystem::open("tmpfs");
+      if (tmpfs.failed()) return tmpfs.status();
+      Result<Fd> empty = tmpfs.value().mount(MOUNT_ATTR_RDONLY);
+      if (empty.failed()) return empty.status();
+      context.empty_directory = std::move(empty.value());
+      return attach(context.empty_directory.get(), target.value().get(), path.view());
+    }
+    Result<Fd> empty = clone_mount(context.empty_directory.get(), "", false, path.view());
+    if (empty.failed()) return empty.status();
+    return attach(empty.value().get(), target.value().get(), path.view());
+  }
+  // Verified: a container's image must not choose what covers the file.
+  const Fd null_device(sys::openat(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct statx status {};
+  if (!null_device.valid() || sys::statx(null_device.get(), "", AT_EMPTY_PATH, STATX_TYPE, &status) < 0 || !S_ISCHR(status.stx_mode) ||
+      status.stx_rdev_major != 1 || status.stx_rdev_minor != 3) {
+    return Status::with_detail("open", "/dev/null", "is not the null device", ENODEV);
+  }
+  Result<Fd> cover = clone_mount(null_device.get(), "", false, path.view());
+  if (cover.failed()) return cover.status();
+  STRATA_TRY(set_attributes(cover.value().get(), MOUNT_ATTR_RDONLY, 0, 0, false, path.view()));
+  return attach(cover.value().get(), target.value().get(), path.view());
+}
+
+Status op_readonly(Context& context, Fields fields) {
+  const Text path = fields.text();
+  Result<Fd> target = open_in_root(context.root.get(), path.view(), O_PATH);
+  if (target.failed()) {
+    const int error = target.status().error();
+    return error == ENOENT || error == ENOTDIR ? Status() : target.status();
+  }
+  Result<Fd> copy = clone_mount(target.value().get(), "", true, path.view());
+  if (copy.failed()) return copy.status();
+  STRATA_TRY(set_attributes(copy.value().get(), MOUNT_ATTR_RDONLY, 0, 0, true, path.view()));
+  return attach(copy.value().get(), target.value().get(), path.view());
+}
+
+}  // namespace strata

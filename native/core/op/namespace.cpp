@@ -1,0 +1,295 @@
+// From the runtime's namespaces into the container's.
+//
+// One stage: the runtime's clone3 has made the new namespaces already; this process joins the others by path, and the cgroup namespace is
+// made here, once the process is in the container's cgroups.
+//
+// Two stages, when a user, pid or time namespace is new or joined in a way that only a child can enter: this process, still with the host's
+// rights, does what needs them (cgroups, the root, sources of bind mounts, id maps), and clones the container's process as its sibling
+// (CLONE_PARENT), so that the runtime is the parent of both.
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <linux/sched.h>
+
+#include "../path.hpp"
+#include "context.hpp"
+#include "mount_util.hpp"
+#include "user_namespace.hpp"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace strata {
+namespace {
+
+struct CloneFields {
+  std::uint32_t create;
+  TextList join;
+  Text uid_map;
+  Text gid_map;
+  Text time_offsets;
+  Text cgroup;
+  TextList tasks;
+};
+
+CloneFields read_clone(const Plan& plan) {
+  for (Plan::Iterator at(plan); !at.done();) {
+    const Op op = at.next();
+    if (op.code != OpCode::clone) continue;
+    Fields fields = op.fields();
+    const std::uint32_t create = fields.u32();
+    const TextList join = fields.texts();
+    const Text uid_map = fields.text();
+    const Text gid_map = fields.text();
+    const Text time_offsets = fields.text();
+    const Text cgroup = fields.text();
+    return {create, join, uid_map, gid_map, time_offsets, cgroup, fields.texts()};
+  }
+  return {0, {0, Cursor(nullptr, 0)}, {}, {}, {}, {}, {0, Cursor(nullptr, 0)}};
+}
+
+struct NamespaceName {
+  std::string_view name;
+  std::uint64_t flag;
+};
+
+constexpr NamespaceName namespace_names[] = {{"time", CLONE_NEWTIME}, {"mount", CLONE_NEWNS}, {"cgroup", CLONE_NEWCGROUP},
+                                             {"uts", CLONE_NEWUTS},   {"ipc", CLONE_NEWIPC},  {"user", CLONE_NEWUSER},
+                                             {"pid", CLONE_NEWPID},   {"network", CLONE_NEWNET}};
+
+std::uint64_t flag_of(std::string_view name) {
+  for (const NamespaceName& entry : namespace_names) {
+    if (entry.name == name) return entry.flag;
+  }
+  return 0;
+}
+
+// v1: "0" written to `tasks` moves the writer alone, without the grace period that a write to cgroup.procs waits for.
+Status join_cgroups(TextList tasks) {
+  for (std::uint32_t i = 0; i < tasks.count; i++) {
+    const Text path = tasks.next();
+    const Fd file(sys::openat(AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file.valid()) return {-file.get(), "open", path.view()};
+    if (const long result = sys::write(file.get(), "0", 1); result < 0) return {static_cast<int>(-result), "write", path.view()};
+  }
+  return {};
+}
+
+struct Joined {
+  Fd user;
+  Fd mount;
+};
+
+// Opens every namespace that is to be joined while the host's paths can still be seen, and joins all but the user and mount namespaces: after
+// those two the rights or the paths for the others would be gone.
+Status join_namespaces(TextList join, Joined& ret_joined) {
+  constexpr std::uint32_t most = 8;
+  Fd opened[most];
+  std::uint64_t flags[most] = {};
+  Text paths[most];
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i + 1 < join.count && count < most; i += 2) {
+    const Text type = join.next();
+    const Text path = join.next();
+    const std::uint64_t flag = flag_of(type.view());
+    Fd file(sys::openat(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return {-file.get(), "open", path.view()};
+    if (flag == CLONE_NEWUSER) {
+      ret_joined.user = std::move(file);
+    } else if (flag == CLONE_NEWNS) {
+      ret_joined.mount = std::move(file);
+    } else {
+      flags[count] = flag;
+      paths[count] = path;
+      opened[count++] = std::move(file);
+    }
+  }
+  for (std::uint32_t i = 0; i < count; i++) {
+    const int result = sys::setns(opened[i].get(), static_cast<int>(flags[i]));
+    if (result == -EINVAL) return Status::with_detail("setns", paths[i].view(), "is not a namespace of this type", EINVAL);
+    if (result < 0) return {-result, "setns", paths[i].view()};
+  }
+  return {};
+}
+
+Status setns_to(const Fd& file, std::uint64_t flag, std::string_view name) {
+  if (!file.valid()) return {};
+  const int result = sys::setns(file.get(), static_cast<int>(flag));
+  if (result == -EINVAL) return Status::with_detail("setns", name, "is not a namespace of this type", EINVAL);
+  if (result < 0) return {-result, "setns", name};
+  return {};
+}
+
+// What needs the host's rights on the way to the root: done in a mount namespace that belongs to the host's user namespace, which the
+// container's own then copies.
+Status prepare_mounts(Context& context) {
+  const std::size_t size = context.plan.count() * sizeof(int);
+  void* memory = sys::mmap(nullptr, size == 0 ? 1 : size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return {ENOMEM, "mmap"};
+  context.prepared = static_cast<int*>(memory);
+  for (Plan::Iterator at(context.plan); !at.done();) {
+    const std::uint32_t index = at.index();
+    const Op op = at.next();
+    context.prepared[index] = -1;
+    switch (op.code) {
+      case OpCode::propagation:
+        STRATA_TRY(op_propagation(context, op.fields()));
+        break;
+      case OpCode::root_bind:
+        STRATA_TRY(op_root_bind(context, op.fields()));
+        break;
+      case OpCode::root_overlay:
+        STRATA_TRY(op_root_overlay(context, op.fields()));
+        break;
+      case OpCode::bind: {
+        Result<Fd> source = open_bind_source(op.fields());
+        if (source.failed()) return source.status();
+        context.prepared[index] = source.value().release();
+        break;
+      }
+      default:
+        break;
+    }
+  }
+  if (const int result = sys::fchdir(context.root.get()); result < 0) return {-result, "fchdir", "/"};
+  context.root.reset();
+  context.root_prepared = true;
+  return {};
+}
+
+// Id-mapped bind mounts need the host's rights over the source's file system, and possibly the container's user namespace.
+Status map_prepared_mounts(Context& context, int user_namespace) {
+  for (Plan::Iterator at(context.plan); !at.done();) {
+    const std::uint32_t index = at.index();
+    const Op op = at.next();
+    if (op.code != OpCode::bind || context.prepared[index] < 0) continue;
+    Fields fields = op.fields();
+    (void)fields.text();
+    const Text source = fields.text();
+    (void)fields.boolean();
+    for (int i = 0; i < 4; i++) (void)fields.u64();
+    (void)fields.u32();
+    (void)fields.boolean();
+    (void)fields.boolean();
+    const std::uint32_t idmap = fields.u32();
+    const Text uid_map = fields.text();
+    const Text gid_map = fields.text();
+    if (idmap == 0) continue;
+    STRATA_TRY(uid_map.empty() ? map_mount_with(context.prepared[index], user_namespace, idmap == 2, source.view())
+                               : map_mount(context.prepared[index], uid_map, gid_map, idmap == 2, source.view()));
+  }
+  return {};
+}
+
+bool joins(TextList join, std::string_view type) {
+  for (std::uint32_t i = 0; i + 1 < join.count; i += 2) {
+    const bool found = join.next().view() == type;
+    (void)join.next();
+    if (found) return true;
+  }
+  return false;
+}
+
+// What children inherit and a user namespace has no right to set: the OOM score, and hard limits above our own.
+Status apply_host_rights(Context& context) {
+  for (Plan::Iterator at(context.plan); !at.done();) {
+    const Op op = at.next();
+    if (op.code == OpCode::oom_score_adj) STRATA_TRY(op_oom_score_adj(context, op.fields()));
+    if (op.code == OpCode::rlimit) STRATA_TRY(raise_hard_limit(op.fields()));
+  }
+  context.oom_score_adjusted = true;
+  return {};
+}
+
+// Root of the new user namespace, where it maps one; only then do new files belong to somebody.
+void become_namespace_root() {
+  (void)sys::setgroups(0, nullptr);
+  (void)sys::setresgid(0, 0, 0);
+  (void)sys::setresuid(0, 0, 0);
+}
+
+// The first stage: returns in the container's process only.
+Status clone_container(Context& context, const CloneFields& fields) {
+  const bool new_user = (fields.create & CLONE_NEWUSER) != 0;
+  Joined joined;
+  std::uint64_t create = fields.create;
+
+  // Sources are opened, and the root mounted, by the host's root: the mapped one may not be able to reach them.
+  if ((create & CLONE_NEWNS) != 0 && (new_user || joins(fields.join, "user"))) {
+    if (const int result = sys::unshare(CLONE_NEWNS); result < 0) return {-result, "unshare", "mount"};
+    STRATA_TRY(prepare_mounts(context));
+  }
+  if (new_user || joins(fields.join, "user")) STRATA_TRY(apply_host_rights(context));
+  STRATA_TRY(join_namespaces(fields.join, joined));
+  STRATA_TRY(setns_to(joined.user, CLONE_NEWUSER, "user"));
+  if (joined.user.valid()) {
+    STRATA_TRY(setns_to(joined.mount, CLONE_NEWNS, "mount"));
+    joined.mount.reset();
+  }
+  if (!fields.time_offsets.empty()) {
+    // The offsets can be set only while nobody is in the namespace; the children of this process will be (time_namespaces(7)).
+    if (const int result = sys::unshare(CLONE_NEWTIME); result < 0) return {-result, "unshare", "time"};
+    STRATA_TRY(write_proc(context.proc.get(), "self/timens_offsets", fields.time_offsets.view()));
+    create &= ~std::uint64_t{CLONE_NEWTIME};
+  }
+
+  int gate[2];
+  if (const int result = sys::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate); result < 0) return {-result, "socketpair"};
+  Fd ours(gate[0]);
+  Fd theirs(gate[1]);
+  clone_args arguments{};
+  arguments.flags = create | CLONE_PARENT;
+  const long pid = sys::clone3(&arguments, sizeof arguments);
+  if (pid < 0) return {static_cast<int>(-pid), "clone3"};
+  if (pid == 0) {
+    ours.reset();
+    Message message{};
+    // Until the maps are written this process is nobody.
+    if (!receive_message(theirs.get(), message) || message != Message::go) sys::exit_group(1);
+    if (new_user || joined.user.valid()) become_namespace_root();
+    context.late_mount_namespace = std::move(joined.mount);
+    return {};
+  }
+
+  theirs.reset();
+  // First of all, so that whatever fails below, the runtime knows whom to reap.
+  const auto number = static_cast<std::int32_t>(pid);
+  if (!send_message(context.sync.get(), Message::process) || !send_all(context.sync.get(), &number, sizeof number)) sys::exit_group(1);
+  Status status = write_id_maps(context.proc.get(), pid, fields.uid_map, fields.gid_map);
+  if (!status.failed() && context.prepared != nullptr) {
+    Result<Fd> user = open_namespace(context.proc.get(), pid, "user");
+    status = user.failed() ? user.status() : map_prepared_mounts(context, user.value().get());
+  }
+  if (status.failed()) return status;
+  sys::exit_group(send_message(ours.get(), Message::go) ? 0 : 1);
+}
+
+}  // namespace
+
+Status enter_namespaces(Context& context) {
+  const CloneFields fields = read_clone(context.plan);
+  STRATA_TRY(join_cgroups(fields.tasks));
+  if (context.header->two_stage != 0) {
+    STRATA_TRY(clone_container(context, fields));
+  } else {
+    Joined joined;
+    STRATA_TRY(join_namespaces(fields.join, joined));
+    context.late_mount_namespace = std::move(joined.mount);
+    // Its root is where this process is now (cgroup_namespaces(7)), so it comes after the cgroups.
+    if ((fields.create & CLONE_NEWCGROUP) != 0) {
+      if (const int result = sys::unshare(CLONE_NEWCGROUP); result < 0) return {-result, "unshare", "cgroup"};
+    }
+  }
+  if (const int result = sys::setsid(); result < 0 && result != -EPERM) return {-result, "setsid"};
+  // Nobody in a shared pid namespace may trace us or read our memory while we hold the host's rights.
+  if (const int result = sys::prctl(PR_SET_DUMPABLE, 0); result < 0) return {-result, "prctl"};
+  return {};
+}
+
+}  // namespace strata

@@ -1,0 +1,290 @@
+// The process that becomes the user's program: what it is, what it may do, and the moment it starts.
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <linux/stat.h>
+
+#include "../path.hpp"
+#include "../text.hpp"
+#include "argv.hpp"
+#include "context.hpp"
+
+namespace strata {
+namespace {
+
+constexpr int last_signal = 64;
+
+// "sys/" + path, below /proc.
+Status write_sysctl(Context& context, Text path, Text value) {
+  char full[512] = "sys/";
+  if (path.size + 5 > sizeof full) return {ENAMETOOLONG, "openat2", path.view()};
+  std::memcpy(full + 4, path.c_str(), path.size + 1);
+  return write_proc(context.proc.get(), full, value.view());
+}
+
+// Everything that is left to do before execve but must not be left to a seccomp filter to permit.
+Status announce_execution(Context& context) {
+  if (context.executing_announced) return {};
+  context.executing_announced = true;
+  const unsigned first = 3 + context.header->preserve;
+  // Above stdio and what the caller passes on, nothing survives execve; the sync socket is among them, and its end is the good news.
+  if (const int result = sys::close_range(first, ~0U, CLOSE_RANGE_CLOEXEC); result < 0) return {-result, "close_range"};
+  for (int signal = 1; signal <= last_signal; signal++) (void)sys::default_signal(signal);
+  if (const int result = sys::set_signal_mask(0, nullptr); result < 0) return {-result, "rt_sigprocmask"};
+  if (const int result = sys::prctl(PR_SET_PDEATHSIG, 0); result < 0) return {-result, "prctl"};
+  if (!send_message(context.sync.get(), Message::executing)) return {EPIPE, "sendmsg", "sync"};
+  return {};
+}
+
+// Why `path` cannot be executed, 0 if it can. Judged by the mode, as the kernel will judge for the user who gets there without privileges.
+int executable_error(const char* path) {
+  struct statx status {};
+  if (const int result = sys::statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_MODE, &status); result < 0) return -result;
+  if (S_ISDIR(status.stx_mode)) return EISDIR;
+  if (!S_ISREG(status.stx_mode) || (status.stx_mode & 0111) == 0) return EACCES;
+  return 0;
+}
+
+}  // namespace
+
+Status op_sysctl(Context& context, Fields fields) {
+  const Text path = fields.text();
+  return write_sysctl(context, path, fields.text());
+}
+
+Status op_hostname(Fields fields) {
+  const Text name = fields.text();
+  const int result = sys::sethostname(name.c_str(), name.size);
+  return result < 0 ? Status(-result, "sethostname", name.view()) : Status();
+}
+
+Status op_domainname(Fields fields) {
+  const Text name = fields.text();
+  const int result = sys::setdomainname(name.c_str(), name.size);
+  return result < 0 ? Status(-result, "setdomainname", name.view()) : Status();
+}
+
+Status op_loopback_up() {
+  const Fd socket(sys::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return {-socket.get(), "socket"};
+  struct ifreq request {};
+  std::memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  const int result = sys::ioctl(socket.get(), SIOCSIFFLAGS, &request);
+  return result < 0 ? Status(-result, "ioctl", "lo") : Status();
+}
+
+Status op_keyring(Fields fields) {
+  const Text name = fields.text();
+  const long result = sys::keyctl(KEYCTL_JOIN_SESSION_KEYRING, reinterpret_cast<unsigned long>(name.c_str()));
+  // A kernel without keyrings has none to leak.
+  if (result < 0 && result != -ENOSYS) return {static_cast<int>(-result), "keyctl", name.view()};
+  return {};
+}
+
+Status op_oom_score_adj(Context& context, Fields fields) {
+  if (context.oom_score_adjusted) return {};
+  return write_proc(context.proc.get(), "self/oom_score_adj", fields.text().view());
+}
+
+Status op_rlimit(Fields fields) {
+  const std::uint32_t resource = fields.u32();
+  const Text name = fields.text();
+  const std::uint64_t soft = fields.u64();
+  const sys::ResourceLimit limit{soft, fields.u64()};
+  const int result = sys::prlimit(0, static_cast<int>(resource), &limit, nullptr);
+  return result < 0 ? Status(-result, "prlimit64", name.view()) : Status();
+}
+
+Status raise_hard_limit(Fields fields) {
+  const std::uint32_t resource = fields.u32();
+  const Text name = fields.text();
+  (void)fields.u64();
+  const std::uint64_t hard = fields.u64();
+  sys::ResourceLimit now{};
+  int result = sys::prlimit(0, static_cast<int>(resource), nullptr, &now);
+  if (result == 0 && hard > now.hard) {
+    now.hard = hard;
+    result = sys::prlimit(0, static_cast<int>(resource), &now, nullptr);
+  }
+  return result < 0 ? Status(-result, "prlimit64", name.view()) : Status();
+}
+
+Status op_cwd(Fields fields) {
+  const Text path = fields.text();
+  const bool last = fields.boolean();
+  if (const int result = sys::chdir(path.c_str()); result < 0) {
+    // Before the change of user, root may be refused (a network file system, a user namespace) where the user will not be.
+    if (!last && (result == -EACCES || result == -EPERM)) return {};
+    return {-result, "chdir", path.view()};
+  }
+  // A working directory outside the root is an escape (CVE-2024-21626): the kernel then shows a path that does not begin with "/".
+  char buffer[4096];
+  const long size = sys::getcwd(buffer, sizeof buffer);
+  if (size < 0) return {static_cast<int>(-size), "getcwd", path.view()};
+  if (buffer[0] != '/') return Status::with_detail("getcwd", path.view(), "the working directory is outside the container's root", EXDEV);
+  return {};
+}
+
+Status op_executable(Context& context, Fields fields) {
+  const Text file = fields.text();
+  const Text search = fields.text();
+  if (file.size >= sizeof context.executable) return {ENAMETOOLONG, "executable", file.view()};
+  if (file.empty()) return {ENOENT, "executable", file.view()};
+  if (std::memchr(file.c_str(), '/', file.size) != nullptr) {
+    if (const int error = executable_error(file.c_str()); error != 0) return {error, "stat", file.view()};
+    std::memcpy(context.executable, file.c_str(), file.size + 1);
+    return {};
+  }
+  int found_error = ENOENT;
+  std::string_view rest = search.view();
+  for (bool more = true; more;) {
+    const std::size_t colon = rest.find(':');
+    const std::string_view element = head(rest, colon);
+    const std::string_view directory = element.empty() ? "." : element;
+    more = colon != std::string_view::npos;
+    if (more) rest.remove_prefix(colon + 1);
+    if (directory.size() + 1 + file.size + 1 > sizeof context.executable) continue;
+    char* at = context.executable;
+    std::memcpy(at, directory.data(), directory.size());
+    at += directory.size();
+    *at++ = '/';
+    std::memcpy(at, file.c_str(), file.size + 1);
+    const int error = executable_error(context.executable);
+    if (error == 0) return {};
+    if (error == EACCES) found_error = error;
+  }
+  return {found_error, "executable", file.view()};
+}
+
+Status op_no_new_privileges(Context& context) {
+  const int result = sys::prctl(PR_SET_NO_NEW_PRIVS, 1);
+  if (result < 0) return {-result, "prctl"};
+  context.no_new_privileges = true;
+  return {};
+}
+
+Status op_seccomp_load(Context& context) {
+  const InitHeader* header = context.header;
+  if (header->filter_size == 0) return {};
+  // With no_new_privs this is the last step but execve; the filter may deny all that comes before it.
+  if (context.no_new_privileges) STRATA_TRY(announce_execution(context));
+  const auto* filter = reinterpret_cast<const char*>(header) + header->filter_offset;
+  sock_fprog program{};
+  program.len = static_cast<unsigned short>(header->filter_size / sizeof(sock_filter));
+  program.filter = reinterpret_cast<sock_filter*>(const_cast<char*>(filter));
+  const int result = sys::seccomp(SECCOMP_SET_MODE_FILTER, header->filter_flags, &program);
+  return result < 0 ? Status(-result, "seccomp") : Status();
+}
+
+Status op_bounding(Fields fields) {
+  const std::uint64_t kept = fields.u64();
+  for (unsigned capability = 0; capability < 64; capability++) {
+    if ((kept >> capability & 1) != 0) continue;
+    const int result = sys::prctl(PR_CAPBSET_DROP, capability);
+    if (result == -EINVAL) break;  // past the kernel's last capability
+    if (result < 0) return {-result, "prctl", "bounding set"};
+  }
+  return {};
+}
+
+Status op_user(const Context& context, Fields fields) {
+  const std::uint32_t uid = fields.u32();
+  const std::uint32_t gid = fields.u32();
+  Fields::Numbers groups = fields.u32s();
+  const std::uint32_t umask = fields.u32();
+  const bool may_set_groups = fields.boolean();
+  // The permitted set must survive the change of user: `capabilities`, the next step, gives up what is not wanted.
+  if (const int result = sys::prctl(PR_SET_KEEPCAPS, 1); result < 0) return {-result, "prctl"};
+  if (may_set_groups) {
+    constexpr std::uint32_t most = 65536;  // NGROUPS_MAX
+    if (groups.count > most) return {EINVAL, "setgroups"};
+    const std::size_t size = (std::size_t{groups.count} + 1) * sizeof(unsigned);
+    void* memory = sys::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return {ENOMEM, "mmap"};
+    auto* list = static_cast<unsigned*>(memory);
+    for (std::uint32_t i = 0; i < groups.count; i++) list[i] = groups.next();
+    const int result = sys::setgroups(groups.count, list);
+    sys::munmap(memory, size);
+    if (result < 0) return {-result, "setgroups"};
+  }
+  if (const int result = sys::setresgid(gid, gid, gid); result < 0) return {-result, "setresgid"};
+  if (const int result = sys::setresuid(uid, uid, uid); result < 0) return {-result, "setresuid"};
+  constexpr std::uint32_t callers_umask = 0xffffffff;
+  (void)sys::umask(umask == callers_umask ? context.callers_umask : umask);
+  return {};
+}
+
+Status op_capabilities(Fields fields) {
+  const std::uint64_t effective = fields.u64();
+  const std::uint64_t permitted = fields.u64();
+  const std::uint64_t inheritable = fields.u64();
+  const std::uint64_t ambient = fields.u64();
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  for (unsigned word = 0; word < 2; word++) {
+    data[word].effective = static_cast<std::uint32_t>(effective >> (32 * word));
+    data[word].permitted = static_cast<std::uint32_t>(permitted >> (32 * word));
+    data[word].inheritable = static_cast<std::uint32_t>(inheritable >> (32 * word));
+  }
+  if (const int result = sys::capset(&header, data); result < 0) return {-result, "capset"};
+  (void)sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+  for (unsigned capability = 0; capability < 64; capability++) {
+    if ((ambient >> capability & 1) == 0) continue;
+    const int result = sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability);
+    if (result < 0) return {-result, "prctl", "ambient set"};
+  }
+  // The change of user made the process dumpable again or not by the kernel's own rules; until execve it holds more than its user may see.
+  if (const int result = sys::prctl(PR_SET_DUMPABLE, 0); result < 0) return {-result, "prctl"};
+  return {};
+}
+
+Status op_personality(Fields fields) {
+  const int result = sys::personality(fields.u32());
+  return result < 0 ? Status(-result, "personality") : Status();
+}
+
+Status op_ready(Context& context) {
+  Message message{};
+  if (!send_message(context.sync.get(), Message::ready) || !receive_message(context.sync.get(), message) || message != Message::go) {
+    sys::exit_group(1);  // the runtime is gone before it wrote down that we exist
+  }
+  if (!context.start.valid()) return {};
+  context.sync.reset();
+  for (;;) {
+    const int connection = sys::accept4(context.start.get(), SOCK_CLOEXEC);
+    if (connection < 0) {
+      if (connection == -EINTR || connection == -ECONNABORTED) continue;
+      sys::exit_group(1);
+    }
+    context.sync = Fd(connection);
+    // A connection without a word only asks whether somebody waits here.
+    if (receive_message(connection, message) && message == Message::go) break;
+  }
+  context.start.reset();
+  return {};
+}
+
+Status op_exec(Context& context, Fields fields) {
+  Result<PointerArray> argv = PointerArray::make(fields.texts());
+  if (argv.failed()) return argv.status();
+  Result<PointerArray> envp = PointerArray::make(fields.texts());
+  if (envp.failed()) return envp.status();
+  STRATA_TRY(announce_execution(context));
+  const int result = sys::execveat(AT_FDCWD, context.executable, argv.value().data(), envp.value().data(), 0);
+  return {-result, "execve", context.executable};
+}
+
+}  // namespace strata

@@ -1,0 +1,231 @@
+// The container's root: from a directory or from layers, and the step into it.
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <linux/stat.h>
+
+#include "../path.hpp"
+#include "context.hpp"
+#include "mount_util.hpp"
+
+namespace strata {
+namespace {
+
+constexpr unsigned ms_shared = 0x100000;
+constexpr unsigned ms_slave = 0x80000;
+constexpr unsigned ms_private = 0x40000;
+constexpr std::size_t classic_data_limit = 4095;  // mount(2) copies one page of data
+
+// pivot_root(2) refuses a root whose parent mount is shared, and attaching below a shared mount would show the root to the host. The mount
+// that holds `directory` is found by walking up to its own root.
+Status make_holder_private(int directory, std::string_view path) {
+  Fd at(sys::openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (;;) {
+    if (!at.valid()) return {-at.release(), "openat", path};
+    struct statx status {};
+    if (const int error = sys::statx(at.get(), "", AT_EMPTY_PATH, STATX_TYPE, &status); error < 0) return {-error, "statx", path};
+    if ((status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) return set_propagation(at.get(), ms_private, path);
+    at = Fd(sys::openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+}
+
+// Puts the new root where hooks and the state expect it, at `path`, unless nobody may see it.
+Status attach_root(Context& context, Fd root, Text path, bool detached) {
+  if (!detached) {
+    const Fd place(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!place.valid()) return {-place.get(), "open", path.view()};
+    if (context.shared_propagation) STRATA_TRY(make_holder_private(place.get(), path.view()));
+    STRATA_TRY(attach(root.get(), place.get(), path.view()));
+  }
+  context.root = std::move(root);
+  return {};
+}
+
+// The root was mounted with the host's rights before this user namespace existed, and came along as the working directory. The mounts that
+// were copied into our namespace are locked together, and pivot_root refuses a locked root, so it is cloned onto itself.
+Status adopt_prepared_root(Context& context, Text path) {
+  Result<Fd> root = clone_mount(AT_FDCWD, ".", true, path.view());
+  if (root.failed()) return root.status();
+  const Fd here(sys::openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  STRATA_TRY(attach(root.value().get(), here.get(), path.view()));
+  context.root = std::move(root.value());
+  return {};
+}
+
+// One layer. The new API takes 256 bytes of text at most and resolves it at once, so a longer path goes by descriptor, one at a time: 500
+// layers need no 500 descriptors.
+Status add_layer(FileSystem& overlay, const char* key, Text path) {
+  if (path.size < 256) {
+    const Status status = overlay.set(key, path.c_str());
+    if (!status.failed()) return status;
+    return Status::with_detail(status.call(), path.view(), status.detail(), status.error());
+  }
+  const Fd layer(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!layer.valid()) return {-layer.get(), "open", path.view()};
+  char short_path[32] = "/proc/self/fd/";
+  std::size_t at = 14;
+  char digits[12];
+  int count = 0;
+  for (int number = layer.get(); number > 0 || count == 0; number /= 10) digits[count++] = static_cast<char>('0' + number % 10);
+  while (count > 0) short_path[at++] = digits[--count];
+  const Status status = overlay.set(key, short_path);
+  if (!status.failed()) return status;
+  return Status::with_detail(status.call(), path.view(), status.detail(), status.error());
+}
+
+// Kernels before 6.5 know no `lowerdir+`: all layers must fit into one page of mount data.
+Result<Fd> classic_overlay(TextList lower, Text upper, Text work, TextList options, Text path) {
+  char data[classic_data_limit + 1];
+  std::size_t size = 0;
+  bool fits = true;
+  const auto put = [&](std::string_view text) {
+    if (size + text.size() > classic_data_limit) {
+      fits = false;
+      return;
+    }
+    std::memcpy(data + size, text.data(), text.size());
+    size += text.size();
+  };
+  if (!upper.empty()) {
+    put("upperdir=");
+    put(upper.view());
+    put(",workdir=");
+    put(work.view());
+    put(",");
+  }
+  for (std::uint32_t i = 0; i < options.count; i++) {
+    put(options.next().view());
+    put(",");
+  }
+  put("lowerdir=");
+  for (std::uint32_t i = 0; i < lower.count; i++) {
+    if (i > 0) put(":");
+    put(lower.next().view());
+    if (!fits) {
+      char detail[128] = "this kernel has no lowerdir+ (Linux 6.5), so only layers that fit into 4095 bytes can be mounted: here the first ";
+      std::size_t length = std::strlen(detail);
+      char digits[12];
+      int count = 0;
+      for (std::uint32_t number = i; number > 0 || count == 0; number /= 10) digits[count++] = static_cast<char>('0' + number % 10);
+      while (count > 0 && length + 1 < sizeof detail) detail[length++] = digits[--count];
+      detail[length] = '\0';
+      return Status::with_detail("mount", path.view(), detail, E2BIG);
+    }
+  }
+  data[size] = '\0';
+  if (const int result = sys::mount("overlay", path.c_str(), "overlay", 0, data); result < 0) return Status(-result, "mount", path.view());
+  // Back to a detached mount, as the new API makes it.
+  Result<Fd> tree = clone_mount(AT_FDCWD, path.c_str(), false, path.view());
+  if (const int result = sys::umount2(path.c_str(), MNT_DETACH); result < 0) return Status(-result, "umount2", path.view());
+  return tree;
+}
+
+Result<Fd> mount_overlay(TextList lower, Text upper, Text work, TextList options, Text path) {
+  Result<FileSystem> opened = FileSystem::open("overlay");
+  if (opened.failed()) return opened.status();
+  FileSystem& overlay = opened.value();
+  if (const Status status = overlay.set("source", "overlay"); status.failed()) return status;
+  const TextList all = lower;
+  for (std::uint32_t i = 0; i < lower.count; i++) {
+    const Text layer = lower.next();
+    const Status status = add_layer(overlay, "lowerdir+", layer);
+    if (!status.failed()) continue;
+    // An unknown parameter leaves no word about the layer in the log, other refusals of EINVAL do.
+    if (i == 0 && status.error() == EINVAL && (*status.detail() == '\0' || std::strstr(status.detail(), "nknown parameter") != nullptr)) {
+      return classic_overlay(all, upper, work, options, path);
+    }
+    return status;
+  }
+  if (!upper.empty()) {
+    if (const Status status = add_layer(overlay, "upperdir", upper); status.failed()) return status;
+    if (const Status status = add_layer(overlay, "workdir", work); status.failed()) return status;
+  }
+  for (std::uint32_t i = 0; i < options.count; i++) {
+    if (const Status status = overlay.option(options.next()); status.failed()) return status;
+  }
+  return overlay.mount(0);
+}
+
+}  // namespace
+
+Status op_propagation(Context& context, Fields fields) {
+  const unsigned propagation = fields.u32();
+  context.shared_propagation = (propagation & ms_shared) != 0;
+  const Fd root(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return set_propagation(root.get(), propagation, "/");
+}
+
+Status op_root_bind(Context& context, Fields fields) {
+  const Text path = fields.text();
+  const bool detached = fields.boolean();
+  if (context.root_prepared) return adopt_prepared_root(context, path);
+  const Fd place(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!place.valid()) return {-place.get(), "open", path.view()};
+  if (context.shared_propagation) STRATA_TRY(make_holder_private(place.get(), path.view()));
+  Result<Fd> root = clone_mount(place.get(), "", true, path.view());
+  if (root.failed()) return root.status();
+  return attach_root(context, std::move(root.value()), path, detached);
+}
+
+Status op_root_overlay(Context& context, Fields fields) {
+  const Text path = fields.text();
+  const bool detached = fields.boolean();
+  TextList lower = fields.texts();
+  const Text upper = fields.text();
+  const Text work = fields.text();
+  const TextList options = fields.texts();
+  if (context.root_prepared) return adopt_prepared_root(context, path);
+  if (lower.count == 1 && upper.empty()) {
+    // overlayfs wants two layers or an upper; one read-only layer is that layer, read-only.
+    const Text only = lower.next();
+    const Fd layer(sys::openat(AT_FDCWD, only.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!layer.valid()) return {-layer.get(), "open", only.view()};
+    Result<Fd> root = clone_mount(layer.get(), "", false, only.view());
+    if (root.failed()) return root.status();
+    STRATA_TRY(set_attributes(root.value().get(), MOUNT_ATTR_RDONLY, 0, ms_private, false, only.view()));
+    return attach_root(context, std::move(root.value()), path, detached);
+  }
+  Result<Fd> root = mount_overlay(lower, upper, work, options, path);
+  if (root.failed()) return root.status();
+  return attach_root(context, std::move(root.value()), path, detached);
+}
+
+Status op_root_readonly(Context& context) { return set_attributes(context.root.get(), MOUNT_ATTR_RDONLY, 0, 0, false, "/"); }
+
+Status op_pivot(Context& context, Fields fields) {
+  enum : std::uint32_t { pivot = 0, move = 1, root_only = 2 };
+  const std::uint32_t mode = fields.u32();
+  const unsigned propagation = fields.u32();
+  if (context.late_mount_namespace.valid()) {
+    // The root is a detached tree that belongs to no namespace, so it can be entered from any.
+    if (const int result = sys::setns(context.late_mount_namespace.get(), 0); result < 0) return {-result, "setns", "mount"};
+    context.late_mount_namespace.reset();
+  }
+  if (const int result = sys::fchdir(context.root.get()); result < 0) return {-result, "fchdir", "/"};
+  if (mode == pivot) {
+    // The old root ends up stacked on the new one, where "." finds it: no directory is needed for it (pivot_root(2), notes).
+    if (const int result = sys::pivot_root(".", "."); result < 0) return {-result, "pivot_root", "/"};
+    if (context.shared_propagation) {
+      mount_attr slave{};
+      slave.propagation = ms_slave;
+      // Else the detach below would travel to the host's own mounts.
+      if (const int result = sys::mount_setattr(AT_FDCWD, ".", AT_RECURSIVE, &slave, sizeof slave); result < 0) {
+        return {-result, "mount_setattr", "/"};
+      }
+    }
+    if (const int result = sys::umount2(".", MNT_DETACH); result < 0) return {-result, "umount2", "/"};
+  } else {
+    if (mode == move) {
+      const int result = sys::move_mount(context.root.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+      if (result < 0) return {-result, "move_mount", "/"};
+    }
+    if (const int result = sys::chroot("."); result < 0) return {-result, "chroot", "/"};
+  }
+  if (const int result = sys::chdir("/"); result < 0) return {-result, "chdir", "/"};
+  if (propagation != 0) STRATA_TRY(set_propagation(context.root.get(), propagation, "/"));
+  return {};
+}
+
+}  // namespace strata
