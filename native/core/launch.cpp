@@ -9,13 +9,14 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <linux/sched.h>
 
 #include "cgroup.hpp"
 #include "fd.hpp"
+#include "host/process.hpp"
+#include "host/socket.hpp"
 #include "message.hpp"
 #include "plan.hpp"
 #include "seccomp.hpp"
@@ -303,50 +304,7 @@ bool receive_progress(int socket, bool& ret_ready, LaunchFailure& ret_failure) {
   return announced || fail(ret_failure, -1, silent_death(-1));
 }
 
-// A unix address for a path of any length: through a descriptor of its directory.
-Result<Fd> connect_to(const char* path) {
-  const std::string_view text = path;
-  const std::size_t slash = text.rfind('/');
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  Fd directory;
-  if (text.size() < sizeof address.sun_path) {
-    std::memcpy(address.sun_path, path, text.size());
-  } else {
-    char parent[4096];
-    if (slash == std::string_view::npos || slash >= sizeof parent) return Status(ENAMETOOLONG, "connect", text);
-    std::memcpy(parent, path, slash);
-    parent[slash] = '\0';
-    directory = Fd(sys::openat(AT_FDCWD, parent, O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!directory.valid()) return Status(-directory.get(), "open", parent);
-    const int length = std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory.get(), path + slash + 1);
-    if (length < 0 || static_cast<std::size_t>(length) >= sizeof address.sun_path) return Status(ENAMETOOLONG, "connect", text);
-  }
-  Fd socket(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket.valid()) return Status(-socket.get(), "socket");
-  const int result = sys::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  if (result < 0) return Status(-result, "connect", text);
-  return socket;
-}
-
 }  // namespace
-
-std::uint64_t process_start_time(int pid) {
-  char path[32];
-  std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  const Fd file(sys::openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
-  char text[1024];
-  const long size = file.valid() ? sys::read(file.get(), text, sizeof text - 1) : -1;
-  if (size <= 0) return 0;
-  text[size] = '\0';
-  // The name of the program, in parentheses, may hold anything; what follows its last parenthesis is field 3.
-  const char* at = std::strrchr(text, ')');
-  for (int field = 2; at != nullptr && field < 22; field++) {
-    at = std::strchr(at, ' ');
-    if (at != nullptr) at++;
-  }
-  return at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
-}
 
 bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure& ret_failure) {
   Result<Plan> opened = Plan::open(request.plan, request.size);
@@ -441,7 +399,9 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
     reap(first.get());
   }
   if (heard && (message == Message::hooks || message == Message::ready)) {
-    ret_launched = {pid, process_start_time(pid), pidfd.release(), ours.release(), message == Message::hooks};
+    Result<std::optional<host::ProcessStat>> stat = host::process_stat(pid);
+    const std::uint64_t start_time = !stat.failed() && stat.value().has_value() ? stat.value()->start_time : 0;
+    ret_launched = {pid, start_time, pidfd.release(), ours.release(), message == Message::hooks};
     return true;
   }
   const bool told = heard && message == Message::failed;
@@ -465,7 +425,7 @@ void abandon(int pidfd) {
 }
 
 bool start(const char* socket, LaunchFailure& ret_failure) {
-  Result<Fd> connection = connect_to(socket);
+  Result<Fd> connection = host::connect_socket(socket);
   if (connection.failed()) return fail(ret_failure, -1, connection.status());
   if (!send_message(connection.value().get(), Message::go)) return fail(ret_failure, -1, silent_death(-1));
   bool ready = false;
@@ -473,7 +433,7 @@ bool start(const char* socket, LaunchFailure& ret_failure) {
 }
 
 bool awaits_start(const char* socket) {
-  Result<Fd> connection = connect_to(socket);
+  Result<Fd> connection = host::connect_socket(socket);
   return !connection.failed();
 }
 

@@ -51,7 +51,4 @@ bool start(const char* socket, LaunchFailure& ret_failure);
 // Does a process wait behind the start socket?
 bool awaits_start(const char* socket);
 
-// Field 22 of /proc/PID/stat, 0 if there is no such process.
-std::uint64_t process_start_time(int pid);
-
 }  // namespace strata

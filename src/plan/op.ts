@@ -47,13 +47,13 @@ export const OPERATIONS = {
 
   /** Change the propagation of every mount in the new mount namespace: MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE. */
   propagation: [20, { propagation: 'u32' }],
-  /** Take the host directory `path` as the container's root. `detached`: leave it out of the mount table (no new mount namespace). */
-  'root-bind': [21, { path: 'string', detached: 'bool' }],
+  /** Take the host directory `path` as the container's root. */
+  'root-bind': [21, { path: 'string' }],
   /**
    * Mount an overlay as the container's root, seen at the host directory `path`. `lower`: host directories, top first; `upper`, `work`: host
    * directories or ''. `options`: more overlay options, `key` or `key=value`.
    */
-  'root-overlay': [22, { path: 'string', detached: 'bool', lower: 'strings', upper: 'string', work: 'string', options: 'strings' }],
+  'root-overlay': [22, { path: 'string', lower: 'strings', upper: 'string', work: 'string', options: 'strings' }],
   /**
    * Mount a new instance of file system `type` at `destination`, which is made if missing. `options`: what the file system itself is told.
    * `set`, `clear`: MOUNT_ATTR_* bits; `recursiveSet`, `recursiveClear` the same with AT_RECURSIVE; `propagation`: MS_* bits or 0, MS_REC
@@ -123,7 +123,10 @@ export const OPERATIONS = {
   sysctl: [34, { path: 'string', value: 'string' }],
   /** Make the root mount read-only. */
   'root-readonly': [35, {}],
-  /** Enter the root. `mode`: 0 pivot_root(2), 1 MS_MOVE and chroot(2) (--no-pivot), 2 chroot only. `propagation` for the new root: MS_* or 0. */
+  /**
+   * Enter the root. `mode`: 0 pivot_root(2), 1 a moved mount and chroot(2) (--no-pivot), 2 a container without a mount namespace of its own: a
+   * copy of the finished tree, seen by nobody else, and chroot(2). `propagation` for the new root: MS_* or 0.
+   */
   pivot: [36, { mode: 'u32', propagation: 'u32' }],
 
   // --- in strata-init: the process -----------------------------------------------------------------------------------------------------

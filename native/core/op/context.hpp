@@ -20,8 +20,8 @@ struct Context {
   Fd sync;
   Fd start;
   Fd console;
-  // Namespaces to join later than the others: a mount namespace without a user namespace (see op/namespace.cpp), or -1.
-  Fd late_mount_namespace;
+  // Where a container without a mount namespace of its own belongs; invalid for all others.
+  Fd final_mount_namespace;
   // Detached mounts that were opened with the host's rights before a user namespace was entered, by operation index; null if none.
   int* prepared = nullptr;
   // The root was mounted before the user namespace was entered, and is the working directory.

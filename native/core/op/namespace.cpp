@@ -6,6 +6,9 @@
 // Two stages, when a user, pid or time namespace is new or joined in a way that only a child can enter: this process, still with the host's
 // rights, does what needs them (cgroups, the root, sources of bind mounts, id maps), and clones the container's process as its sibling
 // (CLONE_PARENT), so that the runtime is the parent of both.
+//
+// A container without a mount namespace of its own (none is listed, or one is joined) is set up in a private one all the same, so that nothing of
+// it appears where others look; `pivot` then takes a copy of the finished tree along into the namespace where the process belongs.
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
@@ -78,6 +81,20 @@ Status join_cgroups(TextList tasks) {
     if (!file.valid()) return {-file.get(), "open", path.view()};
     if (const long result = sys::write(file.get(), "0", 1); result < 0) return {static_cast<int>(-result), "write", path.view()};
   }
+  return {};
+}
+
+// For the container without a mount namespace of its own: `joined` is the one it belongs to, invalid for the runtime's.
+Status borrow_mount_namespace(Context& context, Fd joined) {
+  if (!joined.valid()) {
+    joined = Fd(sys::openat(context.proc.get(), "self/ns/mnt", O_RDONLY | O_CLOEXEC));
+    if (!joined.valid()) return {-joined.get(), "open", "/proc/self/ns/mnt"};
+  }
+  if (const int result = sys::unshare(CLONE_NEWNS); result < 0) return {-result, "unshare", "mount"};
+  const Fd root(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  constexpr unsigned recursive_slave = 0x4000 | 0x80000;  // MS_REC | MS_SLAVE
+  STRATA_TRY(set_propagation(root.get(), recursive_slave, "/"));
+  context.final_mount_namespace = std::move(joined);
   return {};
 }
 
@@ -228,10 +245,6 @@ Status clone_container(Context& context, const CloneFields& fields) {
   if (new_user || joins(fields.join, "user")) STRATA_TRY(apply_host_rights(context));
   STRATA_TRY(join_namespaces(fields.join, joined));
   STRATA_TRY(setns_to(joined.user, CLONE_NEWUSER, "user"));
-  if (joined.user.valid()) {
-    STRATA_TRY(setns_to(joined.mount, CLONE_NEWNS, "mount"));
-    joined.mount.reset();
-  }
   if (!fields.time_offsets.empty()) {
     // The offsets can be set only while nobody is in the namespace; the children of this process will be (time_namespaces(7)).
     if (const int result = sys::unshare(CLONE_NEWTIME); result < 0) return {-result, "unshare", "time"};
@@ -253,8 +266,7 @@ Status clone_container(Context& context, const CloneFields& fields) {
     // Until the maps are written this process is nobody.
     if (!receive_message(theirs.get(), message) || message != Message::go) sys::exit_group(1);
     if (new_user || joined.user.valid()) become_namespace_root();
-    context.late_mount_namespace = std::move(joined.mount);
-    return {};
+    return (fields.create & CLONE_NEWNS) != 0 ? Status() : borrow_mount_namespace(context, std::move(joined.mount));
   }
 
   theirs.reset();
@@ -280,7 +292,7 @@ Status enter_namespaces(Context& context) {
   } else {
     Joined joined;
     STRATA_TRY(join_namespaces(fields.join, joined));
-    context.late_mount_namespace = std::move(joined.mount);
+    if ((fields.create & CLONE_NEWNS) == 0) STRATA_TRY(borrow_mount_namespace(context, std::move(joined.mount)));
     // Its root is where this process is now (cgroup_namespaces(7)), so it comes after the cgroups.
     if ((fields.create & CLONE_NEWCGROUP) != 0) {
       if (const int result = sys::unshare(CLONE_NEWCGROUP); result < 0) return {-result, "unshare", "cgroup"};

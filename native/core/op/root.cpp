@@ -31,14 +31,12 @@ Status make_holder_private(int directory, std::string_view path) {
   }
 }
 
-// Puts the new root where hooks and the state expect it, at `path`, unless nobody may see it.
-Status attach_root(Context& context, Fd root, Text path, bool detached) {
-  if (!detached) {
-    const Fd place(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!place.valid()) return {-place.get(), "open", path.view()};
-    if (context.shared_propagation) STRATA_TRY(make_holder_private(place.get(), path.view()));
-    STRATA_TRY(attach(root.get(), place.get(), path.view()));
-  }
+// Puts the new root where hooks and the state expect it, at `path`.
+Status attach_root(Context& context, Fd root, Text path) {
+  const Fd place(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!place.valid()) return {-place.get(), "open", path.view()};
+  if (context.shared_propagation) STRATA_TRY(make_holder_private(place.get(), path.view()));
+  STRATA_TRY(attach(root.get(), place.get(), path.view()));
   context.root = std::move(root);
   return {};
 }
@@ -159,19 +157,17 @@ Status op_propagation(Context& context, Fields fields) {
 
 Status op_root_bind(Context& context, Fields fields) {
   const Text path = fields.text();
-  const bool detached = fields.boolean();
   if (context.root_prepared) return adopt_prepared_root(context, path);
   const Fd place(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!place.valid()) return {-place.get(), "open", path.view()};
   if (context.shared_propagation) STRATA_TRY(make_holder_private(place.get(), path.view()));
   Result<Fd> root = clone_mount(place.get(), "", true, path.view());
   if (root.failed()) return root.status();
-  return attach_root(context, std::move(root.value()), path, detached);
+  return attach_root(context, std::move(root.value()), path);
 }
 
 Status op_root_overlay(Context& context, Fields fields) {
   const Text path = fields.text();
-  const bool detached = fields.boolean();
   TextList lower = fields.texts();
   const Text upper = fields.text();
   const Text work = fields.text();
@@ -185,11 +181,11 @@ Status op_root_overlay(Context& context, Fields fields) {
     Result<Fd> root = clone_mount(layer.get(), "", false, only.view());
     if (root.failed()) return root.status();
     STRATA_TRY(set_attributes(root.value().get(), MOUNT_ATTR_RDONLY, 0, ms_private, false, only.view()));
-    return attach_root(context, std::move(root.value()), path, detached);
+    return attach_root(context, std::move(root.value()), path);
   }
   Result<Fd> root = mount_overlay(lower, upper, work, options, path);
   if (root.failed()) return root.status();
-  return attach_root(context, std::move(root.value()), path, detached);
+  return attach_root(context, std::move(root.value()), path);
 }
 
 Status op_root_readonly(Context& context) { return set_attributes(context.root.get(), MOUNT_ATTR_RDONLY, 0, 0, false, "/"); }
@@ -198,10 +194,15 @@ Status op_pivot(Context& context, Fields fields) {
   enum : std::uint32_t { pivot = 0, move = 1, root_only = 2 };
   const std::uint32_t mode = fields.u32();
   const unsigned propagation = fields.u32();
-  if (context.late_mount_namespace.valid()) {
-    // The root is a detached tree that belongs to no namespace, so it can be entered from any.
-    if (const int result = sys::setns(context.late_mount_namespace.get(), 0); result < 0) return {-result, "setns", "mount"};
-    context.late_mount_namespace.reset();
+  if (context.final_mount_namespace.valid()) {
+    // A copy of the finished tree that belongs to no namespace can be entered from any, and goes with the last process in it.
+    Result<Fd> tree = clone_mount(context.root.get(), "", true, "/");
+    if (tree.failed()) return tree.status();
+    const int result = sys::setns(context.final_mount_namespace.get(), 0);
+    if (result == -EINVAL) return Status::with_detail("setns", "mount", "is not a namespace of this type", EINVAL);
+    if (result < 0) return {-result, "setns", "mount"};
+    context.final_mount_namespace.reset();
+    context.root = std::move(tree.value());
   }
   if (const int result = sys::fchdir(context.root.get()); result < 0) return {-result, "fchdir", "/"};
   if (mode == pivot) {
