@@ -1,0 +1,74 @@
+/** Mounts of type `cgroup` and `cgroup2`: the container's view of its cgroups (config-linux.md, Control groups). */
+import { StrataError } from '../base/error.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { CgroupPlace } from './cgroup.ts';
+import type { MountOptions } from './mount-options.ts';
+import { ATTR, type Operation } from './op.ts';
+
+export interface CgroupView {
+  readonly places: readonly CgroupPlace[];
+  readonly facts: HostFacts;
+  /** Has the container a cgroup namespace of its own? */
+  readonly ownNamespace: boolean;
+}
+
+/**
+ * On v1 a tmpfs with one directory for each hierarchy, each the container's own cgroup. A bind of it shows the same as a fresh mount in a cgroup
+ * namespace would, takes less time, and without the namespace it hides everyone else's cgroups. On v2 one mount.
+ */
+export function cgroupMount(view: CgroupView, type: 'cgroup' | 'cgroup2', destination: string, options: MountOptions, at: string): Operation[] {
+  const unified = view.places.find((place) => place.unified);
+  if (type === 'cgroup2' || view.facts.cgroup.mode === 'v2') {
+    if (unified === undefined) throw unsupported(at, 'needs cgroup v2, which is not mounted');
+    return [view.ownNamespace ? unifiedMount(destination, options, at) : bindOf(unified, destination, options, at)];
+  }
+  const hierarchies = view.places.filter((place) => !place.unified);
+  if (hierarchies.length === 0) throw unsupported(at, 'needs cgroups, which are not mounted');
+  const out: Operation[] = [tmpfs(destination, options, at)];
+  for (const place of hierarchies) {
+    const name = place.controllers.join(',').replace(/^name=/, '');
+    out.push(bindOf(place, `${destination}/${name}`, options, at));
+    if (place.controllers.length > 1) out.push(...place.controllers.map((controller) => link(`${destination}/${controller}`, name, at)));
+  }
+  if ((flags(options).set & ATTR.rdonly) !== 0n) out.push(readOnly(destination, at));
+  return out;
+}
+
+/** Ordinary and recursive attributes are the same here: every mount is ours, and each gets them. */
+function flags({ set, recursiveSet, recursiveClear, propagation }: MountOptions): { set: bigint; propagation: number } {
+  return { set: (set & ~recursiveClear) | recursiveSet, propagation };
+}
+
+function bindOf(place: CgroupPlace, destination: string, options: MountOptions, at: string): Operation {
+  // Of what can be cleared only the access time matters: mount_setattr(2) wants the field cleared when a value is put in.
+  const clear = (options.clear | options.recursiveClear) & ATTR.atime;
+  const plain = { recursive: false, recursiveSet: 0n, recursiveClear: 0n, overProc: false, realDirectory: false, idmap: 0, uidMap: '', gidMap: '' };
+  return { op: 'bind', pointer: at, destination, source: place.directory, ...flags(options), clear, ...plain };
+}
+
+/** What a fresh mount has none of. */
+const PLAIN = { clear: 0n, recursiveSet: 0n, recursiveClear: 0n, copyUp: false, realDirectory: false } as const;
+
+function unifiedMount(destination: string, options: MountOptions, at: string): Operation {
+  return { op: 'mount', pointer: at, destination, type: 'cgroup2', source: 'cgroup', options: options.data, ...flags(options), ...PLAIN };
+}
+
+/** Writable until its directories are made. */
+function tmpfs(destination: string, options: MountOptions, at: string): Operation {
+  const { set: asked, propagation } = flags(options);
+  const set = (asked | ATTR.nosuid | ATTR.nodev | ATTR.noexec) & ~ATTR.rdonly;
+  const data = ['mode=755', 'size=1024k'];
+  return { op: 'mount', pointer: at, destination, type: 'tmpfs', source: 'tmpfs', options: data, set, propagation, ...PLAIN };
+}
+
+function link(path: string, target: string, at: string): Operation {
+  return { op: 'symlink', pointer: at, path, target, ifExists: false };
+}
+
+function readOnly(destination: string, at: string): Operation {
+  return { op: 'remount', pointer: at, destination, set: ATTR.rdonly, clear: 0n, recursiveSet: 0n, recursiveClear: 0n, propagation: 0 };
+}
+
+function unsupported(at: string, reason: string): StrataError {
+  return new StrataError({ code: 'config-unsupported', stage: 'plan', pointer: at, reason });
+}

@@ -1,0 +1,79 @@
+/** Where the container's cgroups are, and the operations that make and limit them (config-linux.md, Control groups). */
+import { StrataError } from '../base/error.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { cleanPath } from '../spec/refuse.ts';
+import type { Spec } from '../spec/types.ts';
+import type { Operation } from './op.ts';
+import { resourceOperations } from './resources.ts';
+
+/** One cgroup of the container. */
+export interface CgroupPlace {
+  /** Mount point of the hierarchy. */
+  readonly hierarchy: string;
+  /** The cgroup below it, absolute and clean. */
+  readonly path: string;
+  /** Both together: the directory on the host. */
+  readonly directory: string;
+  /** What the hierarchy controls; `name=systemd` for a v1 hierarchy without controllers. */
+  readonly controllers: readonly string[];
+  /** Is it the v2 hierarchy? */
+  readonly unified: boolean;
+}
+
+const POINTER = '/linux/cgroupsPath';
+
+/**
+ * The container's cgroup in every hierarchy that is mounted: v1 first, then v2. An absolute `cgroupsPath` lies below the hierarchy's mount
+ * point, and so does a relative one: nesting below the caller's cgroup, as some do, would make the place depend on who calls. Without one it is
+ * `/strata-ID`.
+ *
+ * @throws StrataError `config-invalid` for the root cgroup.
+ */
+export function cgroupPaths(spec: Spec, id: string, facts: HostFacts): CgroupPlace[] {
+  const path = cgroupPath(spec.linux.cgroupsPath, id);
+  const { hierarchies, unified } = facts.cgroup;
+  const places = hierarchies.map(({ mount, controllers }) => place(mount, path, controllers, false));
+  if (unified !== undefined) places.push(place(unified.mount, path, unified.controllers, true));
+  return places;
+}
+
+function cgroupPath(asked: string | undefined, id: string): string {
+  if (asked === undefined || asked === '') return `/strata-${id}`;
+  const path = cleanPath(asked);
+  if (path !== '/') return path;
+  const reason = 'must not be the root cgroup: its limits would be those of the whole machine';
+  throw new StrataError({ code: 'config-invalid', stage: 'plan', pointer: POINTER, reason });
+}
+
+function place(hierarchy: string, path: string, controllers: readonly string[], unified: boolean): CgroupPlace {
+  return { hierarchy, path, directory: hierarchy + path, controllers, unified };
+}
+
+/** Make every cgroup, then write its limits: all before the clone, so that no process of the container is ever without them. */
+export function cgroupOperations(spec: Spec, places: readonly CgroupPlace[], facts: HostFacts): Operation[] {
+  const limits = resourceOperations(spec.linux.resources, places, facts);
+  const at = spec.linux.cgroupsPath === undefined ? '' : POINTER;
+  const make = places.map((item): Operation => {
+    const controllers = item.unified ? enabled(item, limits, facts) : [];
+    const cpuset = !item.unified && item.controllers.includes('cpuset');
+    return { op: 'cgroup-make', pointer: at, hierarchy: item.hierarchy, path: item.path, controllers, cpuset };
+  });
+  return [...make, ...limits];
+}
+
+/** On pure v2 every controller, because engines read the statistics of all; beside v1 only those whose files are written. */
+function enabled(item: CgroupPlace, limits: readonly Operation[], facts: HostFacts): readonly string[] {
+  if (facts.cgroup.mode === 'v2') return item.controllers;
+  const prefix = `${item.directory}/`;
+  return item.controllers.filter((name) => limits.some((limit) => limit.op === 'cgroup-write' && limit.path.startsWith(`${prefix}${name}.`)));
+}
+
+/** The v2 directory for CLONE_INTO_CGROUP, '' without a v2 hierarchy. */
+export function unifiedDirectory(places: readonly CgroupPlace[]): string {
+  return places.find((item) => item.unified)?.directory ?? '';
+}
+
+/** `tasks`, not `cgroup.procs`: the single-threaded child moves itself without the wait that moving a thread group costs. */
+export function tasksFiles(places: readonly CgroupPlace[]): string[] {
+  return places.filter((item) => !item.unified).map((item) => `${item.directory}/tasks`);
+}

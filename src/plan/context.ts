@@ -1,0 +1,25 @@
+/** What a plan depends on besides the configuration. */
+import type { HostFacts } from '../host/facts.ts';
+import type { Operation } from './op.ts';
+
+export interface PlanContext {
+  readonly id: string;
+  /** Absolute path of the bundle. */
+  readonly bundle: string;
+  readonly facts: HostFacts;
+  readonly options: PlanOptions;
+}
+
+export interface PlanOptions {
+  /** `--no-pivot`: enter the root with MS_MOVE and chroot(2), for a runtime that runs from an initial ramdisk. */
+  readonly noPivot: boolean;
+  /** `--no-new-keyring`: keep the caller's session keyring. */
+  readonly noNewKeyring: boolean;
+  /** Descriptors of socket activation that are passed on from 3 (sd_listen_fds(3)); 0 for none. */
+  readonly listenFds: number;
+  /** Directory of compiled seccomp programs, '' for none. */
+  readonly seccompCache: string;
+}
+
+/** What each part of the plan contributes, in order. */
+export type Operations = readonly Operation[];

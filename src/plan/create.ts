@@ -1,0 +1,89 @@
+/** The plan of `create`: the story of a container's first process, from its cgroups to its program, told once. */
+import type { Process, Spec } from '../spec/types.ts';
+import { cgroupOperations, cgroupPaths } from './cgroup.ts';
+import type { Operations, PlanContext } from './context.ts';
+import { deviceOperations } from './devices.ts';
+import { hookOperations, runtimeHookOperations } from './hooks.ts';
+import {
+  lateMountOperations,
+  maskOperations,
+  mountOperations,
+  pivotOperation,
+  propagationOperations,
+  readonlyOperations,
+  rootOperation,
+  rootReadonlyOperations,
+} from './mounts.ts';
+import { cloneOperation } from './namespaces.ts';
+import type { Plan } from './op.ts';
+import {
+  consoleOperations,
+  execOperation,
+  locateOperations,
+  namespaceSettingOperations,
+  privilegedOperations,
+  sysctlOperations,
+  userOperations,
+  workingDirectoryOperations,
+} from './process.ts';
+import { seccompCompileOperations, seccompLoadOperations } from './seccomp.ts';
+
+/**
+ * What create carries out for `spec`, in order. Touches nothing. A container without `process` gets as far as `ready`: it can be created, not
+ * started.
+ *
+ * @throws StrataError `config-invalid` or `config-unsupported` with the pointer of a property that cannot be planned.
+ */
+export function planCreate(spec: Spec, context: PlanContext): Plan {
+  const places = cgroupPaths(spec, context.id, context.facts);
+  const { process } = spec;
+  return {
+    operations: [
+      // All that can be done outside is done first: the new process then finds its limits in force and its filter compiled.
+      ...cgroupOperations(spec, places, context.facts),
+      ...seccompCompileOperations(spec, context),
+      cloneOperation(spec, places),
+
+      ...propagationOperations(spec),
+      rootOperation(spec, context),
+      ...mountOperations(spec, context, places),
+      ...(process === undefined ? [] : workingDirectoryOperations(process)),
+      ...deviceOperations(spec),
+      ...(process === undefined ? [] : consoleOperations(process)),
+
+      // The hooks of the runtime see the mounts, and may add to them; the container's own follow, before its root is entered.
+      ...runtimeHookOperations(spec),
+      ...hookOperations(spec, context, 'createContainer'),
+
+      // What hooks have written is covered and frozen too. Masks need the old root: its file systems are unreachable after the pivot.
+      ...sysctlOperations(spec),
+      ...lateMountOperations(spec),
+      ...maskOperations(spec),
+      ...readonlyOperations(spec),
+      ...rootReadonlyOperations(spec),
+      pivotOperation(spec, context),
+      ...namespaceSettingOperations(spec),
+      ...(process === undefined ? [{ op: 'ready', pointer: '' } as const] : processOperations(spec, process, context)),
+    ],
+  };
+}
+
+/** From root in the container's root to the user's program: each step gives up something that the one before still needed. */
+function processOperations(spec: Spec, process: Process, context: PlanContext): Operations {
+  const { bounding, rest } = userOperations(spec, process, context.facts);
+  const load = seccompLoadOperations(spec);
+  return [
+    ...privilegedOperations(spec, process, context),
+    ...locateOperations(process),
+    bounding,
+    // Without no_new_privs the kernel takes a filter from CAP_SYS_ADMIN only, so it is loaded while we have that, and applies to our last steps too.
+    ...(process.noNewPrivileges ? [] : load),
+    ...rest,
+    ...(process.noNewPrivileges ? [{ op: 'no-new-privileges', pointer: '/process/noNewPrivileges' } as const] : []),
+    { op: 'ready', pointer: '' },
+    ...hookOperations(spec, context, 'startContainer'),
+    // With it the filter comes last, so that it need not allow anything but the program's execution.
+    ...(process.noNewPrivileges ? load : []),
+    execOperation(spec, process, context),
+  ];
+}

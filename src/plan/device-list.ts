@@ -1,0 +1,97 @@
+/**
+ * Device rules for the cgroup v1 devices controller. It keeps no ordered rules but a default and a set of exceptions, and takes an exception
+ * back only when it is named exactly. So the ordered rules are worked out here, and the kernel gets the result.
+ */
+import { StrataError } from '../base/error.ts';
+import { ACCESS, type AccessRule, matchesAll } from './device-rules.ts';
+
+/** What an open(2) can ask for. */
+const OPEN = ACCESS.r | ACCESS.w;
+
+/** One write to `devices.allow` or `devices.deny`. */
+export interface DeviceLine {
+  readonly file: 'devices.allow' | 'devices.deny';
+  readonly line: string;
+}
+
+interface Exception {
+  readonly type: 'b' | 'c';
+  readonly major: number | undefined;
+  readonly minor: number | undefined;
+  access: number;
+}
+
+/**
+ * The writes that make a new cgroup obey `rules`.
+ *
+ * @throws StrataError `config-unsupported` for rules that a default with exceptions cannot express, such as a denial of 8:1 after 8:* was allowed.
+ */
+export function deviceLines(rules: readonly AccessRule[]): DeviceLine[] {
+  let allowed = false;
+  let exceptions: Exception[] = [];
+  for (const rule of rules) {
+    if (matchesAll(rule)) {
+      allowed = rule.allow;
+      exceptions = [];
+    } else if (rule.access !== 0) {
+      for (const type of rule.type === 'a' ? (['b', 'c'] as const) : [rule.type]) {
+        const item = { type, major: rule.major, minor: rule.minor, access: rule.access };
+        if (rule.allow === allowed) takeBack(exceptions, item);
+        else add(exceptions, item);
+      }
+      exceptions = exceptions.filter((item) => item.access !== 0);
+    }
+  }
+  if (!allowed) widen(exceptions);
+  exceptions = exceptions.filter((item) => item.access !== 0);
+  const start: DeviceLine = { file: allowed ? 'devices.allow' : 'devices.deny', line: 'a' };
+  return [start, ...exceptions.map((item): DeviceLine => ({ file: allowed ? 'devices.deny' : 'devices.allow', line: text(item) }))];
+}
+
+function add(exceptions: Exception[], item: Exception): void {
+  const same = exceptions.find((other) => other.type === item.type && other.major === item.major && other.minor === item.minor);
+  if (same === undefined) exceptions.push({ ...item });
+  else same.access |= item.access;
+}
+
+function takeBack(exceptions: readonly Exception[], item: Exception): void {
+  for (const other of exceptions) {
+    if (!overlaps(item, other) || (item.access & other.access) === 0) continue;
+    if (!covers(item, other)) {
+      const reason = `the rule for ${text(item)} makes a hole in the earlier one for ${text(other)}, which cgroup v1 cannot express`;
+      throw new StrataError({ code: 'config-unsupported', stage: 'plan', pointer: '/linux/resources/devices', reason });
+    }
+    other.access &= ~item.access;
+  }
+}
+
+/**
+ * One exception must grant all that an open(2) asks for: reading from one and writing from another do not add up. So where two meet, as 8:* and *:1
+ * do in 8:1, there is one that has what both have.
+ */
+function widen(exceptions: Exception[]): void {
+  for (const a of [...exceptions]) {
+    for (const b of exceptions) {
+      if (!overlaps(a, b) || covers(a, b) || covers(b, a)) continue;
+      add(exceptions, { type: a.type, major: a.major ?? b.major, minor: a.minor ?? b.minor, access: (a.access | b.access) & OPEN });
+    }
+  }
+  for (const narrow of exceptions) {
+    for (const wide of exceptions) if (covers(wide, narrow)) narrow.access |= wide.access & OPEN;
+  }
+}
+
+function covers(wide: Exception, narrow: Exception): boolean {
+  const within = (a: number | undefined, b: number | undefined): boolean => a === undefined || a === b;
+  return wide.type === narrow.type && within(wide.major, narrow.major) && within(wide.minor, narrow.minor);
+}
+
+function overlaps(a: Exception, b: Exception): boolean {
+  const meet = (x: number | undefined, y: number | undefined): boolean => x === undefined || y === undefined || x === y;
+  return a.type === b.type && meet(a.major, b.major) && meet(a.minor, b.minor);
+}
+
+function text({ type, major, minor, access }: Exception): string {
+  const letters = (access & ACCESS.r ? 'r' : '') + (access & ACCESS.w ? 'w' : '') + (access & ACCESS.m ? 'm' : '');
+  return `${type} ${major ?? '*'}:${minor ?? '*'} ${letters}`;
+}

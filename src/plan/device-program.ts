@@ -1,0 +1,89 @@
+/**
+ * Device rules as a BPF_PROG_TYPE_CGROUP_DEVICE program for cgroup v2. The kernel runs it for every open and mknod of a device with
+ * `struct bpf_cgroup_dev_ctx { u32 access_type, major, minor }`, where access_type is access << 16 | type; it answers 1 to allow, 0 to deny.
+ * Each instruction is `struct bpf_insn`: u8 code, u4 destination and u4 source register, s16 offset, s32 immediate (linux/bpf.h).
+ */
+import { type AccessRule, matchesAll } from './device-rules.ts';
+
+/** Instruction codes: class | size or operation | source. The 32-bit classes, because the fields are unsigned 32-bit numbers. */
+const LOAD = 0x61; // LDX | MEM | W: destination = *(u32 *)(source + offset)
+const AND = 0x54; // ALU | AND | K
+const SHIFT_RIGHT = 0x74; // ALU | RSH | K
+const MOVE = 0xb4; // ALU | MOV | K
+const COPY = 0xbc; // ALU | MOV | X
+const JUMP_NOT_EQUAL = 0x56; // JMP32 | JNE | K
+const JUMP_EQUAL = 0x16; // JMP32 | JEQ | K
+const EXIT = 0x95; // JMP | EXIT
+
+/** Registers: the verdict, the context, then the request. */
+const VERDICT = 0;
+const CONTEXT = 1;
+/** Access bits that no rule has allowed yet. */
+const OPEN = 2;
+const TYPE = 3;
+const MAJOR = 4;
+const MINOR = 5;
+
+const TYPES = { b: 1, c: 2 } as const;
+
+type Instruction = readonly [code: number, destination: number, source: number, offset: number, immediate: number];
+
+/**
+ * The program for `rules`, of which for each bit of the access the last that matches decides. It walks from the last rule to the first: a denial
+ * of any bit that is still open ends in 0, and when every bit has been allowed it ends in 1.
+ */
+export function deviceProgram(rules: readonly AccessRule[]): Uint8Array {
+  const program: Instruction[] = [
+    [LOAD, OPEN, CONTEXT, 0, 0],
+    [COPY, TYPE, OPEN, 0, 0],
+    [AND, TYPE, 0, 0, 0xffff],
+    [SHIFT_RIGHT, OPEN, 0, 0, 16],
+    [LOAD, MAJOR, CONTEXT, 4, 0],
+    [LOAD, MINOR, CONTEXT, 8, 0],
+  ];
+  for (const rule of [...rules].reverse()) {
+    if (matchesAll(rule)) {
+      // Whatever comes before is never reached, and the kernel refuses programs with unreachable instructions.
+      program.push(...answer(rule.allow));
+      return assemble(program);
+    }
+    if (rule.access !== 0) program.push(...ruleCode(rule));
+  }
+  program.push(...answer(false));
+  return assemble(program);
+}
+
+function ruleCode(rule: AccessRule): Instruction[] {
+  const tests: (readonly [register: number, value: number])[] = [];
+  if (rule.type !== 'a') tests.push([TYPE, TYPES[rule.type]]);
+  if (rule.major !== undefined) tests.push([MAJOR, rule.major]);
+  if (rule.minor !== undefined) tests.push([MINOR, rule.minor]);
+  const end = answer(rule.allow);
+  const effect: Instruction[] = rule.allow
+    ? [[AND, OPEN, 0, 0, ~rule.access], [JUMP_NOT_EQUAL, OPEN, 0, end.length, 0], ...end]
+    : [[COPY, VERDICT, OPEN, 0, 0], [AND, VERDICT, 0, 0, rule.access], [JUMP_EQUAL, VERDICT, 0, end.length, 0], ...end];
+  // A test that fails jumps over the tests behind it and the effect: an offset counts from the next instruction.
+  const skip = tests.map(([register, value], index): Instruction => [JUMP_NOT_EQUAL, register, 0, tests.length - index - 1 + effect.length, value]);
+  return [...skip, ...effect];
+}
+
+function answer(allow: boolean): Instruction[] {
+  return [
+    [MOVE, VERDICT, 0, 0, allow ? 1 : 0],
+    [EXIT, 0, 0, 0, 0],
+  ];
+}
+
+/** Little-endian: the order of the bytes is that of the machine, and all of ours have this one. */
+function assemble(program: readonly Instruction[]): Uint8Array {
+  const bytes = new Uint8Array(program.length * 8);
+  const view = new DataView(bytes.buffer);
+  program.forEach(([code, destination, source, offset, immediate], index) => {
+    const at = index * 8;
+    view.setUint8(at, code);
+    view.setUint8(at + 1, (source << 4) | destination);
+    view.setInt16(at + 2, offset, true);
+    view.setInt32(at + 4, immediate, true);
+  });
+  return bytes;
+}

@@ -1,0 +1,184 @@
+/** A plan for people and for programs: what `strata plan` prints. */
+import { printable } from '../base/error.ts';
+import { stringifyExact } from '../base/json.ts';
+import { ATTR, CLONE, MS, type Operation, type OperationName, type Plan } from './op.ts';
+
+/** How each operation reads: one clause in the imperative. */
+type Words = { readonly [Name in OperationName]: (operation: Extract<Operation, { op: Name }>) => string };
+
+const UNCHANGED = 0xffffffff;
+/** Lists longer than this are cut: the JSON form has them whole. */
+const LONGEST_LIST = 8;
+/** By the number that the operation has. */
+const ID_MAPPED = ['', ', id-mapped', ', id-mapped with all below it'];
+const ENTRANCES = ['with pivot_root', 'by moving it over / (no pivot_root)', 'of a copy of the finished tree'];
+
+const WORDS: Words = {
+  'cgroup-make': ({ hierarchy, path, controllers }) =>
+    `make the cgroup ${path} in ${hierarchy}${controllers.length === 0 ? '' : `, with ${controllers.join(' ')} enabled above it`}`,
+  'cgroup-write': ({ path, value, optional }) => `write ${quote(value)} to ${path}${optional ? ', if there is such a file' : ''}`,
+  'cgroup-device-program': ({ path, program }) =>
+    `attach a program of ${program.length / 8} instructions to ${path} that decides on access to devices`,
+  'seccomp-compile': ({ cache }) => `compile the seccomp profile${cache === '' ? '' : `, or take it from ${cache}`}`,
+  clone: ({ create, join, cgroup, tasks }) =>
+    `make the first process${list(', in new namespaces', names(CLONE, create))}${list(', joining', pairs(join))}` +
+    list(', in the cgroups of', cgroups(cgroup, tasks)),
+
+  propagation: ({ propagation }) => `make every mount here ${propagationWords(propagation)}`,
+  'root-bind': ({ path }) => `take ${path} as the root`,
+  'root-overlay': ({ path, lower, upper, options }) =>
+    `stack ${lower.length} ${lower.length === 1 ? 'layer' : 'layers'}${upper === '' ? ', read-only,' : ` under ${upper}`} as the root at ${path}` +
+    list(', with', options),
+  mount: ({ destination, type, options, copyUp, ...rest }) =>
+    `mount ${type} at ${destination}${attributes(rest)}${list(', with', options)}${copyUp ? ', and copy into it what lies below' : ''}`,
+  bind: ({ destination, source, recursive, idmap, ...rest }) =>
+    `bind ${source}${recursive ? ', with all below it,' : ''} to ${destination}${attributes(rest)}${ID_MAPPED[idmap] ?? ''}`,
+  remount: ({ destination, ...rest }) => `change the mount at ${destination}${attributes(rest)}`,
+  directory: ({ path, mode }) => `make the directory ${path} (${octal(mode)}), unless it exists`,
+  symlink: ({ path, target, ifExists }) => `link ${path} to ${target}${ifExists ? ', if that exists' : ''}`,
+  device: ({ path, type, major, minor, mode, uid, gid, bind }) =>
+    `${bind ? "bind the host's" : 'make the'} ${deviceWords(type, major, minor)} ${path} (${octal(mode)}, owner ${uid}:${gid})`,
+  console: ({ height, width }) =>
+    `make a terminal${height === 0 && width === 0 ? '' : ` of ${width} columns and ${height} rows`}, bind it to /dev/console, send its master away`,
+  'runtime-hooks': () => 'wait while the runtime runs its hooks',
+  hook: ({ kind, path, timeout }) => `run the ${kind} hook ${path}${timeout === 0 ? '' : `, for at most ${timeout / 1000} s`}`,
+  mask: ({ path }) => `hide ${path}`,
+  readonly: ({ path }) => `make ${path} read-only`,
+  sysctl: ({ path, value }) => `set the kernel parameter ${path} to ${quote(value)}`,
+  'root-readonly': () => 'make the root read-only',
+  pivot: ({ mode, propagation }) =>
+    `enter the root ${ENTRANCES[mode] ?? ''}${propagation === 0 ? '' : `, and make it ${propagationWords(propagation)}`}`,
+
+  hostname: ({ name }) => `set the host name to ${quote(name)}`,
+  domainname: ({ name }) => `set the domain name to ${quote(name)}`,
+  'loopback-up': () => 'bring up the loopback interface',
+  keyring: ({ name }) => `join a new session keyring ${quote(name)}`,
+  'oom-score-adj': ({ value }) => `set the OOM score adjustment to ${value}`,
+  rlimit: ({ name, soft, hard }) => `limit ${name} to ${limit(soft)}, at most ${limit(hard)}`,
+  cwd: ({ path, last }) => `go to ${path}${last ? ', now as the user' : ', or try again as the user'}`,
+  executable: ({ file, search }) => `find the program ${quote(file)}${file.includes('/') ? '' : ` in ${search}`}`,
+  'no-new-privileges': () => 'give up gaining privileges by execve',
+  'seccomp-load': () => 'load the seccomp filter',
+  bounding: ({ bounding }) => `keep ${capabilityCount(bounding)} in the bounding set`,
+  user: ({ uid, gid, groups, umask }) =>
+    `become user ${uid}, group ${gid}${list(', with groups', groups.map(String))}${umask === UNCHANGED ? '' : `, umask ${octal(umask)}`}`,
+  capabilities: ({ effective, permitted, inheritable, ambient }) =>
+    `keep ${capabilityCount(permitted)} permitted, ${bitCount(effective)} effective, ${bitCount(inheritable)} inheritable, ` +
+    `${bitCount(ambient)} ambient`,
+  personality: ({ domain }) => `take the personality ${domain === 8 ? 'LINUX32' : 'LINUX'}`,
+  ready: () => 'tell the runtime that the container is created, and wait for start',
+  exec: ({ args }) => `execute ${args.map(quote).join(' ')}`,
+};
+
+/** A numbered line for each operation, from 1, with the pointer of what asked for it. */
+export function explain(plan: Plan): string {
+  const cloneAt = plan.operations.findIndex(({ op }) => op === 'clone');
+  const digits = String(plan.operations.length).length;
+  let out = 'In the runtime\n';
+  plan.operations.forEach((operation, index) => {
+    if (index === cloneAt + 1) out += "\nIn the container's first process\n";
+    const say = WORDS[operation.op] as (operation: Operation) => string;
+    const asked = operation.pointer === '' ? '' : `  [${operation.pointer}]`;
+    out += `${printable(`${String(index + 1).padStart(digits + 2)}  ${say(operation)}${asked}`)}\n`;
+  });
+  return out;
+}
+
+/** The operations as a JSON array, with integers exact, and a newline behind. Bytes, which nobody reads, are `{ "bytes": count }`. */
+export function toJson(plan: Plan): string {
+  const operations = plan.operations.map((operation) =>
+    Object.fromEntries(Object.entries(operation).map(([key, value]) => [key, value instanceof Uint8Array ? { bytes: value.length } : value])),
+  );
+  return `${stringifyExact(operations, 2)}\n`;
+}
+
+function list(before: string, items: readonly string[]): string {
+  if (items.length === 0) return '';
+  const more = items.length - LONGEST_LIST;
+  return `${before} ${more > 1 ? `${items.slice(0, LONGEST_LIST).join(' ')} and ${more} more` : items.join(' ')}`;
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0');
+}
+
+function limit(value: bigint): string {
+  return value === 0xffffffffffffffffn ? 'nothing' : `${value}`;
+}
+
+function pairs(join: readonly string[]): string[] {
+  return join.filter((_, index) => index % 2 === 0).map((type, index) => `${type} (${join[index * 2 + 1]})`);
+}
+
+/** `/sys/fs/cgroup/memory/x/tasks` as its directory. */
+function cgroups(unified: string, tasks: readonly string[]): string[] {
+  const directories = tasks.map((path) => path.replace(/\/tasks$/, ''));
+  return unified === '' ? directories : [...directories, unified];
+}
+
+function names(bits: Readonly<Record<string, number>>, value: number): string[] {
+  return Object.entries(bits)
+    .filter(([, bit]) => (value & bit) !== 0)
+    .map(([name]) => name);
+}
+
+function propagationWords(propagation: number): string {
+  const kind = names({ private: MS.private, slave: MS.slave, shared: MS.shared, unbindable: MS.unbindable }, propagation).join(' ');
+  return (propagation & MS.rec) === 0 ? kind : `recursively ${kind}`;
+}
+
+interface Attributes {
+  readonly set: bigint;
+  readonly clear: bigint;
+  readonly recursiveSet: bigint;
+  readonly recursiveClear: bigint;
+  readonly propagation: number;
+}
+
+function attributes({ set, clear, recursiveSet, recursiveClear, propagation }: Attributes): string {
+  const words = [...attributeWords(set, clear), ...attributeWords(recursiveSet, recursiveClear).map((word) => `r${word}`)];
+  if (propagation !== 0) words.push(propagationWords(propagation));
+  return words.length === 0 ? '' : `: ${words.join(' ')}`;
+}
+
+const ATTRIBUTE_WORDS = [
+  [ATTR.rdonly, 'ro', 'rw'],
+  [ATTR.nosuid, 'nosuid', 'suid'],
+  [ATTR.nodev, 'nodev', 'dev'],
+  [ATTR.noexec, 'noexec', 'exec'],
+  [ATTR.nodiratime, 'nodiratime', 'diratime'],
+  [ATTR.nosymfollow, 'nosymfollow', 'symfollow'],
+] as const;
+
+function attributeWords(set: bigint, clear: bigint): string[] {
+  const words: string[] = [];
+  for (const [bit, on, off] of ATTRIBUTE_WORDS) {
+    if ((set & bit) !== 0n) words.push(on);
+    else if ((clear & bit) !== 0n) words.push(off);
+  }
+  const time = set & ATTR.atime;
+  if (time === ATTR.noatime) words.push('noatime');
+  else if (time === ATTR.strictatime) words.push('strictatime');
+  else if ((clear & ATTR.atime) !== 0n) words.push('relatime');
+  return words;
+}
+
+function deviceWords(type: string, major: number, minor: number): string {
+  if (type === 'p') return 'fifo';
+  return `${type === 'b' ? 'block' : 'character'} device ${major}:${minor}`;
+}
+
+function bitCount(mask: bigint): number {
+  let count = 0;
+  for (let rest = mask; rest > 0n; rest &= rest - 1n) count++;
+  return count;
+}
+
+function capabilityCount(mask: bigint): string {
+  const count = bitCount(mask);
+  return `${count} ${count === 1 ? 'capability' : 'capabilities'}`;
+}

@@ -1,0 +1,155 @@
+/** Mount options as mount_setattr(2), the new mount API and strata itself take them (config.md, Linux mount options). */
+import { ATTR, MS } from './op.ts';
+
+export interface MountOptions {
+  /** MOUNT_ATTR_* bits to set and to clear on the mount itself. */
+  set: bigint;
+  clear: bigint;
+  /** The same with AT_RECURSIVE. */
+  recursiveSet: bigint;
+  recursiveClear: bigint;
+  /** MS_* bits, MS_REC included; 0 to leave it. */
+  propagation: number;
+  bind: boolean;
+  /** `rbind`: with what is mounted below the source. */
+  recursive: boolean;
+  remount: boolean;
+  copyUp: boolean;
+  idmap: 'none' | 'mount' | 'recursive';
+  /** What goes to the file system: superblock flags and its own options. */
+  data: string[];
+}
+
+/** Option names for one attribute: the first sets the bit, the second clears it. `r` before either makes it recursive. */
+const ATTRIBUTES: readonly (readonly [set: string, clear: string, bit: bigint])[] = [
+  ['ro', 'rw', ATTR.rdonly],
+  ['nosuid', 'suid', ATTR.nosuid],
+  ['nodev', 'dev', ATTR.nodev],
+  ['noexec', 'exec', ATTR.noexec],
+  ['nodiratime', 'diratime', ATTR.nodiratime],
+  ['nosymfollow', 'symfollow', ATTR.nosymfollow],
+];
+
+/**
+ * The access time is one field of three values, of which relatime is the kernel's default. So an option that undoes another value leads back to
+ * relatime, and `norelatime` has nothing to lead to: mount(2) has no such state either.
+ */
+const ACCESS_TIMES: readonly (readonly [set: string, undo: string, value: bigint])[] = [
+  ['noatime', 'atime', ATTR.noatime],
+  ['strictatime', 'nostrictatime', ATTR.strictatime],
+  ['relatime', 'norelatime', ATTR.relatime],
+];
+
+const PROPAGATIONS = { private: MS.private, shared: MS.shared, slave: MS.slave, unbindable: MS.unbindable } as const;
+
+/** Flags of the superblock. fsconfig(2) takes them, and their opposites, by these names, whatever the file system. */
+const SUPERBLOCK: readonly string[] = ['sync', 'async', 'dirsync', 'mand', 'nomand', 'lazytime', 'nolazytime'];
+
+/**
+ * Options that say nothing to the new mount API. `silent` and `loud` were about the kernel's log, and descriptors of fsopen(2) carry its messages.
+ * `iversion` is no longer a choice: file systems that count versions always do since Linux 6.1, and mount(2)'s flag is dropped by them too.
+ */
+const WITHOUT_EFFECT: readonly string[] = ['defaults', 'silent', 'loud', 'iversion', 'noiversion'];
+
+type Apply = (out: MountOptions) => void;
+
+const OPTIONS: ReadonlyMap<string, Apply> = new Map([...attributes(), ...accessTimes(), ...propagations(), ...others()]);
+
+/** Reads a mount's options; later ones win. What is not known goes to the file system, as the specification asks. */
+export function readOptions(options: readonly string[]): MountOptions {
+  const out: MountOptions = {
+    set: 0n,
+    clear: 0n,
+    recursiveSet: 0n,
+    recursiveClear: 0n,
+    propagation: 0,
+    bind: false,
+    recursive: false,
+    remount: false,
+    copyUp: false,
+    idmap: 'none',
+    data: [],
+  };
+  for (const option of options) {
+    const apply = OPTIONS.get(option);
+    if (apply !== undefined) apply(out);
+    else out.data.push(...splitData(option));
+  }
+  return out;
+}
+
+/** Names that {@link readOptions} understands itself, sorted; for `features`. */
+export function mountOptionNames(): string[] {
+  return [...OPTIONS.keys()].sort();
+}
+
+function* attributes(): Generator<[string, Apply]> {
+  for (const [set, clear, bit] of ATTRIBUTES) {
+    yield [set, (out) => setBits(out, bit, bit, false)];
+    yield [clear, (out) => setBits(out, 0n, bit, false)];
+    yield [`r${set}`, (out) => setBits(out, bit, bit, true)];
+    yield [`r${clear}`, (out) => setBits(out, 0n, bit, true)];
+  }
+}
+
+function* accessTimes(): Generator<[string, Apply]> {
+  for (const [set, undo, value] of ACCESS_TIMES) {
+    yield [set, (out) => setBits(out, value, ATTR.atime, false)];
+    yield [`r${set}`, (out) => setBits(out, value, ATTR.atime, true)];
+    yield [undo, (out) => undoAccessTime(out, value, false)];
+    yield [`r${undo}`, (out) => undoAccessTime(out, value, true)];
+  }
+}
+
+function* propagations(): Generator<[string, Apply]> {
+  for (const [name, bit] of Object.entries(PROPAGATIONS)) {
+    yield [name, put({ propagation: bit })];
+    yield [`r${name}`, put({ propagation: bit | MS.rec })];
+  }
+}
+
+function* others(): Generator<[string, Apply]> {
+  for (const name of WITHOUT_EFFECT) yield [name, put({})];
+  for (const name of SUPERBLOCK) yield [name, (out) => void out.data.push(name)];
+  yield ['bind', put({ bind: true })];
+  yield ['rbind', put({ bind: true, recursive: true })];
+  yield ['remount', put({ remount: true })];
+  yield ['tmpcopyup', put({ copyUp: true })];
+  yield ['idmap', put({ idmap: 'mount' })];
+  yield ['ridmap', put({ idmap: 'recursive' })];
+}
+
+function put(fields: Partial<MountOptions>): Apply {
+  return (out) => {
+    Object.assign(out, fields);
+  };
+}
+
+/** Give the bits of `field` the value `bits`; all of `field` is cleared first, as mount_setattr(2) wants it for the access time. */
+function setBits(out: MountOptions, bits: bigint, field: bigint, recursive: boolean): void {
+  if (recursive) {
+    out.recursiveSet = (out.recursiveSet & ~field) | bits;
+    out.recursiveClear = clearing(out.recursiveClear, bits, field);
+  } else {
+    out.set = (out.set & ~field) | bits;
+    out.clear = clearing(out.clear, bits, field);
+  }
+}
+
+function clearing(clear: bigint, bits: bigint, field: bigint): bigint {
+  return field === ATTR.atime || bits === 0n ? clear | field : clear & ~field;
+}
+
+function undoAccessTime(out: MountOptions, value: bigint, recursive: boolean): void {
+  if (value === ATTR.relatime) return;
+  const [set, clear] = recursive ? [out.recursiveSet, out.recursiveClear] : [out.set, out.clear];
+  const isOther = (clear & ATTR.atime) !== 0n && (set & ATTR.atime) !== value;
+  if (!isOther) setBits(out, ATTR.relatime, ATTR.atime, recursive);
+}
+
+/** mount(8) joins options with commas, so one string may carry several; a quoted value keeps its commas and loses its quotes. */
+function splitData(option: string): string[] {
+  const out: string[] = [];
+  for (const match of option.matchAll(/(?:"[^"]*"|[^,"]|")+/g)) out.push(match[0].replace(/"/g, ''));
+  return out;
+}

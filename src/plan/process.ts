@@ -1,0 +1,130 @@
+/** The process: its surroundings, its rights, its program (config.md, Process; config-linux.md for the rest). */
+import { StrataError } from '../base/error.ts';
+import { pointer } from '../base/pointer.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { grantedCapabilities, inUserNamespace } from '../spec/capabilities.ts';
+import { sysctlPath } from '../spec/check-sysctl.ts';
+import { RLIMITS } from '../spec/names.ts';
+import { findNamespace } from '../spec/refuse.ts';
+import type { Capabilities, Process, Spec } from '../spec/types.ts';
+import type { PlanContext } from './context.ts';
+import { isNew } from './namespaces.ts';
+import type { Operation, OperationFields } from './op.ts';
+
+/** What execvp(3) searches when PATH is not set. */
+const DEFAULT_PATH = '/bin:/usr/bin';
+/** For uid, gid and umask: leave it as it is. */
+const UNCHANGED = 0xffffffff;
+const NO_CAPABILITIES: Capabilities = { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] };
+type Sets = OperationFields<'capabilities'>;
+
+/** Of personality(2). */
+const PERSONALITIES = { LINUX: 0, LINUX32: 8 } as const;
+
+/** The working directory is made if it is missing, as engines expect; before the root can become read-only. */
+export function workingDirectoryOperations(process: Process): Operation[] {
+  return [{ op: 'directory', pointer: '/process/cwd', path: process.cwd, mode: 0o755 }];
+}
+
+export function consoleOperations(process: Process): Operation[] {
+  if (!process.terminal) return [];
+  const { height = 0, width = 0 } = process.consoleSize ?? {};
+  // The group stays the one that the devpts mount's `gid` option gave, usually tty.
+  return [{ op: 'console', pointer: '/process/terminal', height, width, uid: process.user.uid, gid: UNCHANGED }];
+}
+
+/** What belongs to the container's own namespaces, rather than to its process. */
+export function namespaceSettingOperations(spec: Spec): Operation[] {
+  const out: Operation[] = [];
+  if (spec.hostname !== undefined) out.push({ op: 'hostname', pointer: '/hostname', name: spec.hostname });
+  if (spec.domainname !== undefined) out.push({ op: 'domainname', pointer: '/domainname', name: spec.domainname });
+  // In a namespace that we join, the interface is not ours to bring up.
+  if (isNew(spec, 'network')) out.push({ op: 'loopback-up', pointer: '/linux/namespaces' });
+  return out;
+}
+
+/** Kernel parameters of the container's namespaces. The core writes them to a procfs of its own, so no mount of the container can be in the way. */
+export function sysctlOperations(spec: Spec): Operation[] {
+  return Object.entries(spec.linux.sysctl).map(([name, value]) => {
+    return { op: 'sysctl', pointer: pointer('/linux/sysctl', name), path: sysctlPath(name), value };
+  });
+}
+
+/** Settings that need the rights which are about to be dropped. */
+export function privilegedOperations(spec: Spec, process: Process, context: PlanContext): Operation[] {
+  const out: Operation[] = [];
+  // The name is for keyctl(1) and people. Ids are at most 1024 bytes, the kernel takes 4095.
+  if (!context.options.noNewKeyring) out.push({ op: 'keyring', pointer: '', name: `_ses.${context.id}` });
+  if (process.oomScoreAdj !== undefined) out.push({ op: 'oom-score-adj', pointer: '/process/oomScoreAdj', value: `${process.oomScoreAdj}` });
+  if (spec.linux.personality !== undefined) {
+    out.push({ op: 'personality', pointer: '/linux/personality/domain', domain: PERSONALITIES[spec.linux.personality.domain] });
+  }
+  process.rlimits.forEach(({ type, soft, hard }, index) => {
+    const at = pointer('/process/rlimits', index);
+    const resource = RLIMITS[type];
+    if (resource === undefined)
+      throw new StrataError({ code: 'internal', stage: 'plan', pointer: `${at}/type`, reason: `nothing is known of ${type}` });
+    out.push({ op: 'rlimit', pointer: at, resource, name: type, soft, hard });
+  });
+  return out;
+}
+
+/**
+ * The program is looked for after the root is entered and before rights are dropped, so that a wrong name fails create, not start. The directory
+ * may be open to root only, or to the user only: hence the second attempt, after `user`.
+ */
+export function locateOperations(process: Process): Operation[] {
+  const env = uniqueEnvironment(process.env);
+  const search = env.find((item) => item.startsWith('PATH='))?.slice('PATH='.length) ?? DEFAULT_PATH;
+  return [
+    { op: 'cwd', pointer: '/process/cwd', path: process.cwd, last: false },
+    { op: 'executable', pointer: '/process/args/0', file: process.args[0] ?? '', search },
+  ];
+}
+
+/** From root to the user. The bounding set goes first, because dropping from it needs CAP_SETPCAP. */
+export function userOperations(spec: Spec, process: Process, facts: HostFacts): { bounding: Operation; rest: readonly Operation[] } {
+  const masks = capabilityMasks(spec, process, facts);
+  const { uid, gid, additionalGids, umask = UNCHANGED } = process.user;
+  return {
+    bounding: { op: 'bounding', pointer: '/process/capabilities/bounding', bounding: masks.bounding },
+    rest: [
+      { op: 'user', pointer: '/process/user', uid, gid, groups: additionalGids, umask, setgroups: true },
+      { op: 'cwd', pointer: '/process/cwd', path: process.cwd, last: true },
+      { op: 'capabilities', pointer: '/process/capabilities', ...masks.sets },
+    ],
+  };
+}
+
+/** Without `capabilities` the process gets none, as it would with five empty sets. */
+function capabilityMasks(spec: Spec, process: Process, facts: HostFacts): { bounding: bigint; sets: Sets } {
+  const asked = process.capabilities ?? NO_CAPABILITIES;
+  const { masks } = grantedCapabilities(asked, findNamespace(spec, 'user') === undefined ? facts : inUserNamespace(facts));
+  // capset(2) refuses to raise in the inheritable set what the bounding set has lost by then; and what is not inheritable cannot be ambient.
+  const inheritable = masks.inheritable & masks.bounding;
+  const { bounding, effective, permitted } = masks;
+  return { bounding, sets: { effective, permitted, inheritable, ambient: masks.ambient & inheritable } };
+}
+
+/** Execute the program: the last operation of all. */
+export function execOperation(spec: Spec, process: Process, context: PlanContext): Operation {
+  return { op: 'exec', pointer: '/process/args', args: process.args, env: [...uniqueEnvironment(process.env), ...listenVariables(spec, context)] };
+}
+
+/** One entry for each variable, the last one, in its place: getenv(3) finds the first, shells the last, and both must find the same. */
+function uniqueEnvironment(env: readonly string[]): string[] {
+  const last = new Map(env.map((item, index) => [variable(item), index]));
+  return env.filter((item, index) => last.get(variable(item)) === index);
+}
+
+function variable(item: string): string {
+  const end = item.indexOf('=');
+  return end === -1 ? item : item.slice(0, end);
+}
+
+/** Socket activation, sd_listen_fds(3): the variables name the process that the descriptors are for, which is 1 only in a new pid namespace. */
+function listenVariables(spec: Spec, context: PlanContext): string[] {
+  const count = context.options.listenFds;
+  if (count === 0) return [];
+  return isNew(spec, 'pid') ? [`LISTEN_FDS=${count}`, 'LISTEN_PID=1'] : [`LISTEN_FDS=${count}`];
+}

@@ -1,0 +1,116 @@
+/** `linux.resources` as writes to cgroup files: for each controller the v1 hierarchy that has it, else the v2 hierarchy. */
+import { StrataError } from '../base/error.ts';
+import { pointer } from '../base/pointer.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { Resources } from '../spec/types.ts';
+import type { CgroupPlace } from './cgroup.ts';
+import { deviceLines } from './device-list.ts';
+import { deviceProgram } from './device-program.ts';
+import { allDeviceRules } from './device-rules.ts';
+import type { Operation } from './op.ts';
+import * as v1 from './resources-v1.ts';
+import * as v2 from './resources-v2.ts';
+
+const POINTER = '/linux/resources';
+
+/** One write, before it is known in which directory. */
+export interface Setting {
+  /** Pointer below `/linux/resources`. */
+  readonly pointer: string;
+  readonly file: string;
+  readonly value: string;
+  /** Forgive a kernel without this file. */
+  readonly optional?: boolean;
+}
+
+/** The settings of one controller, by cgroup version. */
+interface Controller {
+  readonly name: string;
+  readonly v1: readonly Setting[];
+  readonly v2: () => readonly Setting[];
+}
+
+/** @throws StrataError `config-unsupported` when no hierarchy here has the controller for a limit. */
+export function resourceOperations(resources: Resources, places: readonly CgroupPlace[], facts: HostFacts): Operation[] {
+  const out: Operation[] = [];
+  const weightFile = facts.cgroup.unified?.weightFile ?? 'io.weight';
+  const controllers: readonly Controller[] = [
+    { name: 'memory', v1: v1.memory(resources.memory), v2: () => v2.memory(resources.memory) },
+    { name: 'cpu', v1: v1.cpu(resources.cpu), v2: () => v2.cpu(resources.cpu) },
+    { name: 'cpuset', v1: cpuset(resources), v2: () => cpuset(resources) },
+    { name: 'pids', v1: pids(resources), v2: () => pids(resources) },
+    { name: 'blkio', v1: v1.blockIO(resources.blockIO), v2: () => v2.blockIO(resources.blockIO, weightFile) },
+    { name: 'hugetlb', v1: v1.hugepages(resources.hugepageLimits, facts.kernel), v2: () => v2.hugepages(resources.hugepageLimits, facts.kernel) },
+    { name: 'net_cls', v1: v1.networkClass(resources.network), v2: () => [] },
+    { name: 'net_prio', v1: v1.networkPriorities(resources.network), v2: () => [] },
+  ];
+  for (const controller of controllers) {
+    const first = controller.v1[0];
+    if (first === undefined) continue;
+    const place = placeOf(controller.name, places);
+    if (place === undefined) throw unsupported(first.pointer, `needs the cgroup controller ${controller.name}, which no mounted hierarchy has`);
+    for (const setting of place.unified ? controller.v2() : controller.v1) out.push(write(place, setting));
+  }
+  out.push(...unified(resources, places));
+  out.push(...devices(resources, places));
+  return out;
+}
+
+/** A hierarchy where `controller` (its v1 name) can be set. The network controllers never came to v2. */
+function placeOf(controller: string, places: readonly CgroupPlace[]): CgroupPlace | undefined {
+  const name = controller === 'blkio' ? 'io' : controller;
+  return places.find((place) => place.controllers.includes(place.unified ? name : controller));
+}
+
+function write(place: CgroupPlace, setting: Setting): Operation {
+  const path = `${place.directory}/${setting.file}`;
+  return { op: 'cgroup-write', pointer: POINTER + setting.pointer, path, value: setting.value, optional: setting.optional ?? false };
+}
+
+function cpuset({ cpu }: Resources): Setting[] {
+  const out: Setting[] = [];
+  if (cpu?.cpus) out.push({ pointer: '/cpu/cpus', file: 'cpuset.cpus', value: cpu.cpus });
+  if (cpu?.mems) out.push({ pointer: '/cpu/mems', file: 'cpuset.mems', value: cpu.mems });
+  return out;
+}
+
+function pids({ pids: asked }: Resources): Setting[] {
+  if (asked === undefined) return [];
+  return [{ pointer: '/pids/limit', file: 'pids.max', value: asked.limit < 0n ? 'max' : `${asked.limit}` }];
+}
+
+/** v2 files verbatim. Last of the limits, so that they win over what was converted from v1's properties. */
+function unified({ unified: files }: Resources, places: readonly CgroupPlace[]): Operation[] {
+  const place = places.find((item) => item.unified);
+  return Object.entries(files).map(([file, value]) => {
+    const at = pointer('/unified', file);
+    const controller = file.split('.', 1)[0] ?? '';
+    if (place === undefined) throw unsupported(at, 'needs cgroup v2, which is not mounted');
+    if (controller !== 'cgroup' && !place.controllers.includes(controller)) {
+      throw unsupported(at, `needs the cgroup v2 controller ${controller}, which is not available in ${place.hierarchy}`);
+    }
+    return write(place, { pointer: at, file, value });
+  });
+}
+
+/**
+ * Access to devices is always limited, also when the configuration has no rules: the v1 devices controller, else a program on the v2 cgroup.
+ * The file that a v1 rule is written to takes one rule for each write(2).
+ */
+function devices(resources: Resources, places: readonly CgroupPlace[]): Operation[] {
+  const rules = allDeviceRules(resources.devices);
+  const v1Place = places.find((place) => !place.unified && place.controllers.includes('devices'));
+  if (v1Place !== undefined) {
+    return deviceLines(rules).map(({ file, line }) => write(v1Place, { pointer: '/devices', file, value: line }));
+  }
+  const v2Place = places.find((place) => place.unified);
+  if (v2Place !== undefined) {
+    return [{ op: 'cgroup-device-program', pointer: `${POINTER}/devices`, path: v2Place.directory, program: deviceProgram(rules) }];
+  }
+  if (resources.devices.some((rule) => !rule.allow)) throw unsupported('/devices', 'needs cgroups to limit access to devices, and none are mounted');
+  return [];
+}
+
+function unsupported(at: string, reason: string): StrataError {
+  return new StrataError({ code: 'config-unsupported', stage: 'plan', pointer: POINTER + at, reason });
+}

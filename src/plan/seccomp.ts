@@ -1,0 +1,49 @@
+/**
+ * The seccomp profile as bytes, for the core to compile and for the key of its cache (config-linux.md, Seccomp). In the form of `encode.ts`:
+ *
+ *     u32 version · string default action · u32 default errno · strings architectures · strings flags · u32 rules
+ *     rule      string action · u32 errno · strings names · u32 arguments
+ *     argument  u32 index · u64 value · u64 second value · string operator
+ *
+ * An errno of 0xffffffff is none: the action's own default, EPERM.
+ */
+import type { Seccomp, Spec } from '../spec/types.ts';
+import type { PlanContext } from './context.ts';
+import type { Operation } from './op.ts';
+import { Writer } from './writer.ts';
+
+const VERSION = 1;
+const NO_ERRNO = 0xffffffff;
+
+/** Compile the profile, in the runtime's process: the child only loads the result. */
+export function seccompCompileOperations(spec: Spec, context: PlanContext): Operation[] {
+  const { seccomp } = spec.linux;
+  if (seccomp === undefined) return [];
+  return [{ op: 'seccomp-compile', pointer: '/linux/seccomp', profile: encodeSeccomp(seccomp), cache: context.options.seccompCache }];
+}
+
+/** Load it; where in the order, `create.ts` knows. */
+export function seccompLoadOperations(spec: Spec): Operation[] {
+  return spec.linux.seccomp === undefined ? [] : [{ op: 'seccomp-load', pointer: '/linux/seccomp' }];
+}
+
+export function encodeSeccomp(seccomp: Seccomp): Uint8Array {
+  const writer = new Writer();
+  writer.u32(VERSION);
+  writer.string(seccomp.defaultAction);
+  writer.u32(seccomp.defaultErrnoRet ?? NO_ERRNO);
+  writer.strings(seccomp.architectures);
+  writer.strings(seccomp.flags);
+  writer.list(seccomp.syscalls, ({ action, errnoRet, names, args }) => {
+    writer.string(action);
+    writer.u32(errnoRet ?? NO_ERRNO);
+    writer.strings(names);
+    writer.list(args, ({ index, value, valueTwo, op }) => {
+      writer.u32(index);
+      writer.u64(value);
+      writer.u64(valueTwo);
+      writer.string(op);
+    });
+  });
+  return writer.finish();
+}

@@ -1,0 +1,70 @@
+/** Checks of `process`, for create and for exec. */
+import type { CapabilityFacts } from './capabilities.ts';
+import { grantedCapabilities } from './capabilities.ts';
+import { RLIMITS } from './names.ts';
+import { checkEnv, invalid, mustBeAbsolute, quoted, unsupported } from './refuse.ts';
+import type { Process } from './types.ts';
+
+/** The id that setresuid(2) and chown(2) take as 'leave as it is'. */
+const UNCHANGED = 0xffff_ffff;
+/** Dimensions of a terminal are unsigned short, ioctl_tty(2). */
+const MOST_CHARACTERS = 0xffff;
+
+/**
+ * @param pointer where the process stands in its document
+ * @returns warnings
+ * @throws StrataError `config-invalid` or `config-unsupported`
+ */
+export function checkProcess(process: Process, facts: CapabilityFacts, pointer = '/process'): readonly string[] {
+  mustBeAbsolute(process.cwd, `${pointer}/cwd`);
+  if (process.args.length === 0) invalid(`${pointer}/args`, 'must have at least one entry');
+  checkEnv(process.env, `${pointer}/env`);
+  checkUser(process, `${pointer}/user`);
+  checkRlimits(process, `${pointer}/rlimits`);
+  checkConsole(process, `${pointer}/consoleSize`);
+  const adjustment = process.oomScoreAdj ?? 0;
+  if (adjustment < -1000 || adjustment > 1000) invalid(`${pointer}/oomScoreAdj`, `expected an integer from -1000 to 1000, found ${adjustment}`);
+  checkSupported(process, pointer);
+  return process.capabilities === undefined ? [] : grantedCapabilities(process.capabilities, facts, `${pointer}/capabilities`).warnings;
+}
+
+/** An id that stands for 'no id' would leave the process with the runtime's own. */
+export function checkId(id: number | undefined, pointer: string): void {
+  if (id === UNCHANGED) invalid(pointer, `${UNCHANGED} is not an id: the kernel reads it as -1`);
+}
+
+function checkUser({ user }: Process, pointer: string): void {
+  checkId(user.uid, `${pointer}/uid`);
+  checkId(user.gid, `${pointer}/gid`);
+  for (const [index, gid] of user.additionalGids.entries()) checkId(gid, `${pointer}/additionalGids/${index}`);
+  if (user.umask !== undefined && user.umask > 0o777)
+    invalid(`${pointer}/umask`, `expected permission bits, 0 to 511 (0777 octal), found ${user.umask}`);
+}
+
+function checkRlimits({ rlimits }: Process, pointer: string): void {
+  const seen = new Set<string>();
+  for (const [index, { type, soft, hard }] of rlimits.entries()) {
+    const place = `${pointer}/${index}`;
+    if (!Object.hasOwn(RLIMITS, type)) invalid(`${place}/type`, `unknown resource limit ${quoted(type)}`);
+    if (seen.has(type)) invalid(`${place}/type`, `duplicate resource limit ${type}`);
+    seen.add(type);
+    if (soft > hard) invalid(`${place}/soft`, `the soft limit ${soft} is above the hard limit ${hard}`);
+  }
+}
+
+/** config.md: `consoleSize` must be ignored without a terminal. */
+function checkConsole({ terminal, consoleSize }: Process, pointer: string): void {
+  if (!terminal || consoleSize === undefined) return;
+  for (const side of ['height', 'width'] as const) {
+    if (consoleSize[side] > MOST_CHARACTERS)
+      invalid(`${pointer}/${side}`, `expected an integer from 0 to ${MOST_CHARACTERS}, found ${consoleSize[side]}`);
+  }
+}
+
+/** `execCPUAffinity` is for exec only, so create has nothing to do with it. */
+function checkSupported(process: Process, pointer: string): void {
+  if (process.apparmorProfile !== undefined) unsupported(`${pointer}/apparmorProfile`, 'AppArmor profiles are not supported');
+  if (process.selinuxLabel !== undefined) unsupported(`${pointer}/selinuxLabel`, 'SELinux labels are not supported');
+  if (process.scheduler !== undefined) unsupported(`${pointer}/scheduler`, 'scheduling policies are not supported');
+  if (process.ioPriority !== undefined) unsupported(`${pointer}/ioPriority`, 'I/O priorities are not supported');
+}
