@@ -99,7 +99,8 @@ Status op_cgroup_make(Fields fields) {
 
     if (controllers.count > 0) STRATA_TRY(enable_controllers(parent, controllers));
     const int made = sys::mkdirat(AT_FDCWD, current, 0755);
-    if (made == 0) {
+    if (made == 0 && !last) {
+      // The container's own cgroup stands in its state; of the parents only this mark tells that they are ours to take back.
       if (const int marked = sys::setxattr(current, cgroup_mark, "1", 1, 0); marked < 0 && marked != -EOPNOTSUPP) {
         return {-marked, "setxattr", current};
       }
@@ -109,9 +110,9 @@ Status op_cgroup_make(Fields fields) {
       current[size] = '\0';
       at = path.c_str();
       continue;
-    } else if (made != -EEXIST) {
+    } else if (made < 0 && made != -EEXIST) {
       return {-made, "mkdir", current};
-    } else if (last) {
+    } else if (made < 0 && last) {
       STRATA_TRY(refuse_populated(current));
     }
     if (cpuset) STRATA_TRY(inherit_cpuset(parent, current));

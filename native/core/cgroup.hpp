@@ -6,7 +6,7 @@
 
 namespace strata {
 
-// On every cgroup directory that strata made: `trusted.*` needs privileges and travels nowhere.
+// On every parent cgroup that strata made on the way to a container's: `trusted.*` needs privileges and travels nowhere.
 constexpr const char* cgroup_mark = "trusted.strata";
 
 Status op_cgroup_make(Fields fields);

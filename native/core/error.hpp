@@ -18,7 +18,7 @@ class FixedText {
 
   void assign(std::string_view text) {
     const std::size_t length = text.size() < Size - 1 ? text.size() : Size - 1;
-    std::memcpy(text_, text.data(), length);
+    if (length > 0) std::memcpy(text_, text.data(), length);  // an empty view may point nowhere
     text_[length] = '\0';
   }
 

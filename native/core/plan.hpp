@@ -31,7 +31,7 @@ namespace strata {
   X(directory, 26, "directory", "path:string,mode:u32")                                                                                   \
   X(symlink, 27, "symlink", "path:string,target:string,ifExists:bool")                                                                    \
   X(device, 28, "device", "path:string,type:string,major:u32,minor:u32,mode:u32,uid:u32,gid:u32,bind:bool")                               \
-  X(console, 29, "console", "height:u32,width:u32,uid:u32,gid:u32")                                                                       \
+  X(console, 29, "console", "height:u32,width:u32,uid:u32")                                                                       \
   X(runtime_hooks, 30, "runtime-hooks", "")                                                                                               \
   X(hook, 31, "hook", "kind:string,path:string,args:strings,env:strings,timeout:u32,stateBefore:string,stateAfter:string")                \
   X(mask, 32, "mask", "path:string")                                                                                                      \
@@ -54,7 +54,8 @@ namespace strata {
   X(capabilities, 52, "capabilities", "effective:u64,permitted:u64,inheritable:u64,ambient:u64")                                          \
   X(personality, 53, "personality", "domain:u32")                                                                                         \
   X(ready, 54, "ready", "")                                                                                                               \
-  X(exec, 55, "exec", "args:strings,env:strings")
+  X(exec, 55, "exec", "args:strings,env:strings")                                                                                         \
+  X(home, 56, "home", "uid:u32")
 
 enum class OpCode : std::uint32_t {
 #define STRATA_ENUM(name, code, text, fields) name = code,

@@ -62,6 +62,8 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
       return op_cwd(fields);
     case OpCode::executable:
       return op_executable(context, fields);
+    case OpCode::home:
+      return op_home(context, fields);
     case OpCode::no_new_privileges:
       return op_no_new_privileges(context);
     case OpCode::seccomp_load:

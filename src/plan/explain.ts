@@ -68,6 +68,7 @@ const WORDS: Words = {
   personality: ({ domain }) => `take the personality ${domain === 8 ? 'LINUX32' : 'LINUX'}`,
   ready: () => 'tell the runtime that the container is created, and wait for start',
   exec: ({ args }) => `execute ${args.map(quote).join(' ')}`,
+  home: ({ uid }) => `take HOME of user ${uid} from the container's /etc/passwd`,
 };
 
 /** A numbered line for each operation, from 1, with the pointer of what asked for it. */

@@ -24,8 +24,8 @@ export const OPERATIONS = {
   // --- in the runtime's process --------------------------------------------------------------------------------------------------------
 
   /**
-   * Make the cgroup `path` below the mount point `hierarchy`, parents included; what is made is marked with the extended attribute
-   * `trusted.strata`, so that removal takes back those parents and no others. EEXIST for the last component is an error unless it is empty.
+   * Make the cgroup `path` below the mount point `hierarchy`, parents included; parents that are made are marked with the extended attribute
+   * `trusted.strata`, so that removal takes back those and no others. EEXIST for the last component is an error unless it is empty.
    * On cgroup v2 each of `controllers` is enabled in every ancestor; on v1 `cpuset` copies cpus and mems from parent to child.
    */
   'cgroup-make': [1, { hierarchy: 'string', path: 'string', controllers: 'strings', cpuset: 'bool' }],
@@ -107,7 +107,7 @@ export const OPERATIONS = {
   /** Make a device node or fifo; `type` is a character of the specification. `bind`: bind the host's node (user namespaces cannot mknod). */
   device: [28, { path: 'string', type: 'string', major: 'u32', minor: 'u32', mode: 'u32', uid: 'u32', gid: 'u32', bind: 'bool' }],
   /** Open a pseudoterminal of the container's devpts, bind it to /dev/console, send its master to the caller, make it stdio. 0 x 0: no size. */
-  console: [29, { height: 'u32', width: 'u32', uid: 'u32', gid: 'u32' }],
+  console: [29, { height: 'u32', width: 'u32', uid: 'u32' }],
   /** Tell the runtime that prestart and createRuntime hooks can run, and wait until they have. */
   'runtime-hooks': [30, {}],
   /**
@@ -160,6 +160,8 @@ export const OPERATIONS = {
   ready: [54, {}],
   /** Execute the program that `executable` found. `args` is argv, `env` the whole environment. */
   exec: [55, { args: 'strings', env: 'strings' }],
+  /** Find the home directory of `uid` in the container's /etc/passwd, '/' if it has none; `exec` adds it to the environment as HOME. */
+  home: [56, { uid: 'u32' }],
 } as const satisfies Record<string, readonly [code: number, fields: Readonly<Record<string, FieldType>>]>;
 
 export type OperationName = keyof typeof OPERATIONS;

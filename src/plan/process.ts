@@ -13,7 +13,7 @@ import type { Operation, OperationFields } from './op.ts';
 
 /** What execvp(3) searches when PATH is not set. */
 const DEFAULT_PATH = '/bin:/usr/bin';
-/** For uid, gid and umask: leave it as it is. */
+/** For umask: leave it as it is. */
 const UNCHANGED = 0xffffffff;
 const NO_CAPABILITIES: Capabilities = { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] };
 type Sets = OperationFields<'capabilities'>;
@@ -29,8 +29,7 @@ export function workingDirectoryOperations(process: Process): Operation[] {
 export function consoleOperations(process: Process): Operation[] {
   if (!process.terminal) return [];
   const { height = 0, width = 0 } = process.consoleSize ?? {};
-  // The group stays the one that the devpts mount's `gid` option gave, usually tty.
-  return [{ op: 'console', pointer: '/process/terminal', height, width, uid: process.user.uid, gid: UNCHANGED }];
+  return [{ op: 'console', pointer: '/process/terminal', height, width, uid: process.user.uid }];
 }
 
 /** What belongs to the container's own namespaces, rather than to its process. */
@@ -79,6 +78,8 @@ export function locateOperations(process: Process): Operation[] {
   return [
     { op: 'cwd', pointer: '/process/cwd', path: process.cwd, last: false },
     { op: 'executable', pointer: '/process/args/0', file: process.args[0] ?? '', search },
+    // Shells and most programs lean on it; engines leave it to the runtime, since it takes the container's own /etc/passwd.
+    ...(env.some((item) => item.startsWith('HOME=')) ? [] : [{ op: 'home', pointer: '', uid: process.user.uid } as const]),
   ];
 }
 

@@ -12,13 +12,15 @@ namespace strata {
 
 class PointerArray {
  public:
-  static Result<PointerArray> make(TextList list) {
+  // `more` is one more element, unless it is empty.
+  static Result<PointerArray> make(TextList list, const char* more = "") {
     PointerArray array;
-    array.bytes_ = (std::size_t{list.count} + 1) * sizeof(const char*);
+    array.bytes_ = (std::size_t{list.count} + 2) * sizeof(const char*);
     void* memory = sys::mmap(nullptr, array.bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return Status(ENOMEM, "mmap");
     array.pointers_ = static_cast<const char**>(memory);
     for (std::uint32_t i = 0; i < list.count; i++) array.pointers_[i] = list.next().c_str();
+    if (*more != '\0') array.pointers_[list.count] = more;
     return array;
   }
 

@@ -38,6 +38,8 @@ struct Context {
   bool executing_announced = false;
   // The program that `executable` found.
   char executable[4096] = {};
+  // "HOME=..." of the container's user, "" when the configuration sets HOME itself.
+  char home[512] = {};
 };
 
 // --- op/namespace.cpp
@@ -87,6 +89,7 @@ Status op_rlimit(Fields fields);
 Status raise_hard_limit(Fields fields);
 Status op_cwd(Fields fields);
 Status op_executable(Context& context, Fields fields);
+Status op_home(Context& context, Fields fields);
 Status op_no_new_privileges(Context& context);
 Status op_seccomp_load(Context& context);
 Status op_bounding(Fields fields);

@@ -129,7 +129,7 @@ Status op_console(Context& context, Fields fields) {
     if (const int result = sys::ioctl(master.get(), TIOCSWINSZ, &size); result < 0) return {-result, "ioctl", "/dev/pts/ptmx"};
   }
   constexpr unsigned unchanged = ~0U;
-  // The group stays the one that devpts was told to give (tty): the last field, the user's group, is for the reader of the plan.
+  // The group stays the one that devpts was told to give (tty).
   if (const int result = sys::fchownat(slave.get(), "", uid, unchanged, AT_EMPTY_PATH); result < 0) return {-result, "fchownat", "/dev/console"};
 
   Result<Fd> tree = clone_mount(slave.get(), "", false, "/dev/console");

@@ -57,6 +57,16 @@ int executable_error(const char* path) {
   return 0;
 }
 
+// A decimal number, or one that no user has.
+std::uint64_t parse_number(std::string_view text) {
+  std::uint64_t value = 0;
+  for (const char digit : text) {
+    if (digit < '0' || digit > '9' || value > 0xffffffff) return ~std::uint64_t{0};
+    value = value * 10 + static_cast<std::uint64_t>(digit - '0');
+  }
+  return value;
+}
+
 }  // namespace
 
 Status op_sysctl(Context& context, Fields fields) {
@@ -167,6 +177,36 @@ Status op_executable(Context& context, Fields fields) {
     if (error == EACCES) found_error = error;
   }
   return {found_error, "executable", file.view()};
+}
+
+// passwd(5): name:password:uid:gid:comment:home:shell.
+Status op_home(Context& context, Fields fields) {
+  const std::uint32_t uid = fields.u32();
+  std::string_view home = "/";
+  char content[65536];
+  const Fd file(sys::openat(AT_FDCWD, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const long size = file.valid() ? sys::read(file.get(), content, sizeof content) : 0;
+  std::string_view rest(content, size > 0 ? static_cast<std::size_t>(size) : 0);
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    std::string_view line = head(rest, end);
+    rest = end == std::string_view::npos ? std::string_view() : tail(rest, end + 1);
+    std::string_view parts[6];
+    for (std::string_view& part : parts) {
+      const std::size_t colon = line.find(':');
+      part = head(line, colon);
+      line = colon == std::string_view::npos ? std::string_view() : tail(line, colon + 1);
+    }
+    if (parts[2].empty() || parse_number(parts[2]) != uid) continue;
+    if (!parts[5].empty()) home = parts[5];
+    break;
+  }
+  constexpr std::string_view name = "HOME=";
+  if (name.size() + home.size() >= sizeof context.home) home = "/";
+  std::memcpy(context.home, name.data(), name.size());
+  std::memcpy(context.home + name.size(), home.data(), home.size());
+  context.home[name.size() + home.size()] = '\0';
+  return {};
 }
 
 Status op_no_new_privileges(Context& context) {
@@ -280,7 +320,7 @@ Status op_ready(Context& context) {
 Status op_exec(Context& context, Fields fields) {
   Result<PointerArray> argv = PointerArray::make(fields.texts());
   if (argv.failed()) return argv.status();
-  Result<PointerArray> envp = PointerArray::make(fields.texts());
+  Result<PointerArray> envp = PointerArray::make(fields.texts(), context.home);
   if (envp.failed()) return envp.status();
   STRATA_TRY(announce_execution(context));
   const int result = sys::execveat(AT_FDCWD, context.executable, argv.value().data(), envp.value().data(), 0);

@@ -73,7 +73,7 @@ Status add_layer(FileSystem& overlay, const char* key, Text path) {
   return Status::with_detail(status.call(), path.view(), status.detail(), status.error());
 }
 
-// Kernels before 6.5 know no `lowerdir+`: all layers must fit into one page of mount data.
+// Kernels before 6.8 know no `lowerdir+`: all layers must fit into one page of mount data.
 Result<Fd> classic_overlay(TextList lower, Text upper, Text work, TextList options, Text path) {
   char data[classic_data_limit + 1];
   std::size_t size = 0;
@@ -102,7 +102,7 @@ Result<Fd> classic_overlay(TextList lower, Text upper, Text work, TextList optio
     if (i > 0) put(":");
     put(lower.next().view());
     if (!fits) {
-      char detail[128] = "this kernel has no lowerdir+ (Linux 6.5), so only layers that fit into 4095 bytes can be mounted: here the first ";
+      char detail[128] = "this kernel has no lowerdir+ (Linux 6.8), so only layers that fit into 4095 bytes can be mounted: here the first ";
       std::size_t length = std::strlen(detail);
       char digits[12];
       int count = 0;

@@ -37,7 +37,6 @@ test('the console belongs to the user; its size only with a terminal', (t) => {
     height: 24,
     width: 80,
     uid: 7,
-    gid: 0xffffffff,
   });
   t.deepEqual(only(plan({ process: size }), 'console'), []);
 });

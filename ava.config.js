@@ -1,0 +1,7 @@
+// The tests are TypeScript as it stands: Node strips the types.
+export default {
+  files: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+  extensions: ['ts'],
+  workerThreads: false,
+  timeout: '5m',
+};

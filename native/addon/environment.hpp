@@ -1,0 +1,55 @@
+// What the addon keeps for one JavaScript environment: the main thread's, or a worker's. There is no state beside it.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include <napi.h>
+
+#include "completions.hpp"
+#include "task.hpp"
+#include "threads.hpp"
+#include "watcher.hpp"
+
+namespace strata::addon {
+
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+  ~Environment() = default;
+
+  static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+  // Short work, on libuv's pool.
+  template <class Value>
+  Napi::Value on_pool(Napi::Env env, typename Promised<Value>::Work work) {
+    auto task = std::make_unique<Promised<Value>>(env, std::move(work));
+    const Napi::Promise promise = task->promise();
+    queue(env, std::move(task));
+    return promise;
+  }
+
+  // Work that may wait for long, on a thread of its own.
+  template <class Value>
+  Napi::Value on_thread(Napi::Env env, typename Promised<Value>::Work work) {
+    auto task = std::make_unique<Promised<Value>>(env, std::move(work));
+    const Napi::Promise promise = task->promise();
+    threads_.run(std::move(task));
+    return promise;
+  }
+
+  // A promise for the exit of the process of `pidfd`.
+  Napi::Value exit_of(Napi::Env env, int pidfd, int timeout);
+
+ private:
+  static void queue(Napi::Env env, std::unique_ptr<Task> task);
+  void close();
+
+  std::shared_ptr<Completions> completions_;
+  Threads threads_;
+  Watcher watcher_;
+};
+
+}  // namespace strata::addon

@@ -1,0 +1,11 @@
+// The time of day as text.
+#pragma once
+
+#include <string>
+
+namespace strata::host {
+
+// Now, RFC 3339 in UTC with nanoseconds: `2026-11-21T03:36:05.012345678Z`.
+std::string timestamp();
+
+}  // namespace strata::host

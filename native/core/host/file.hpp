@@ -1,0 +1,52 @@
+// The runtime's own files: configurations, state, kernel files, logs. All paths are the host's; nothing here may be pointed below a
+// container's root (that is path.hpp's business).
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../error.hpp"
+#include "../fd.hpp"
+
+namespace strata::host {
+
+struct FileStatus {
+  const char* type = "";  // file, directory, symlink, socket, character, block, fifo
+  unsigned mode = 0;      // permission bits with setuid, setgid and sticky
+  unsigned uid = 0;
+};
+
+// A whole file. Reads to the end whatever size it claims, since kernel files claim 0. EFBIG beyond `limit` bytes, EILSEQ if not UTF-8.
+Result<std::string> read_text(const std::string& path, std::size_t limit);
+// The same relative to a directory, without the check for UTF-8.
+Result<std::string> read_file_at(int directory, const char* path, std::size_t limit);
+// One write(2) to a file that exists: a kernel file takes each write as one request.
+Status write_text(const std::string& path, std::string_view text);
+// Through a temporary name in the same directory and rename(2); `mode` is exact, whatever the umask.
+Status replace_file(const std::string& path, std::string_view text, unsigned mode);
+// Append, making the file with mode 0600 if it is missing.
+Status append_file(const std::string& path, std::string_view text);
+// All of `text`, waiting where a descriptor is non-blocking and full. SIGPIPE is the process's to ignore.
+Status write_all(int descriptor, std::string_view text);
+
+// Does not follow a final symbolic link; no value when nothing is there.
+Result<std::optional<FileStatus>> file_status(const std::string& path);
+// Names in a directory, without `.` and `..`, sorted.
+Result<std::vector<std::string>> list_directory(const std::string& path);
+Status make_directory(const std::string& path, unsigned mode);
+// mkdir -p; directories that exist are left as they are.
+Status make_directories(const std::string& path, unsigned mode);
+// unlink(2); nothing there is no failure.
+Status remove_file(const std::string& path);
+Status remove_directory(const std::string& path);
+// As realpath(3): absolute, without symbolic links.
+Result<std::string> real_path(const std::string& path);
+Result<std::string> working_directory();
+
+// O_CLOEXEC is added.
+Result<Fd> open_file(int directory, const char* path, int flags, unsigned mode = 0);
+
+}  // namespace strata::host

@@ -1,0 +1,295 @@
+#include "foreground.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <string_view>
+
+#include "terminal.hpp"
+
+namespace strata::host {
+namespace {
+
+constexpr int signal_count = 64;
+// After all slaves of the terminal were closed: how long until it is looked at again, milliseconds.
+constexpr int quiet_time = 50;
+// Of a pipe that is ready so much can be written without blocking (PIPE_BUF).
+constexpr std::size_t write_size = 4096;
+
+// The pipe that the signal handler writes to. Made once and never closed: a handler that another thread still runs when the last one stands
+// down must not write into whatever got the number next.
+int signal_pipe[2] = {-1, -1};
+std::atomic<bool> in_use = false;
+
+void on_signal(int signal) {
+  const auto number = static_cast<unsigned char>(signal);
+  // When the pipe is full, as many signals wait already as anyone could want.
+  sys::write(signal_pipe[1], &number, sizeof number);
+}
+
+bool is_passed_on(int signal) {
+  switch (signal) {
+    case SIGKILL:
+    case SIGSTOP:
+    case SIGCHLD:
+    case SIGPIPE:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGTTIN:
+    case SIGTTOU:  // see foreground.hpp
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+    case SIGSYS:
+    case SIGABRT: return false;
+    default: return true;
+  }
+}
+
+// Handlers for all signals that concern the container, for as long as it lives.
+class SignalForwarding {
+ public:
+  SignalForwarding() = default;
+  SignalForwarding(const SignalForwarding&) = delete;
+  SignalForwarding& operator=(const SignalForwarding&) = delete;
+
+  ~SignalForwarding() {
+    if (!active_) return;
+    for (int signal = 1; signal <= signal_count; signal++) {
+      if (replaced_[signal - 1]) sys::signal_action(signal, &saved_[signal - 1], nullptr);
+    }
+    in_use = false;
+  }
+
+  Status begin(bool window_changes) {
+    if (in_use.exchange(true)) return Status(EBUSY, "sigaction");
+    active_ = true;
+    if (signal_pipe[0] < 0) {
+      if (const int result = sys::pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK); result < 0) return Status(-result, "pipe");
+    }
+    while (next() != 0) continue;  // what came too late for the one before
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    sigfillset(&action.sa_mask);
+    for (int signal = 1; signal <= signal_count; signal++) {
+      if (!is_passed_on(signal) && !(signal == SIGWINCH && window_changes)) continue;
+      struct sigaction& saved = saved_[signal - 1];
+      // EINVAL: libc keeps two signals for itself.
+      if (sys::signal_action(signal, nullptr, &saved) < 0 || ((saved.sa_flags & SA_SIGINFO) == 0 && saved.sa_handler == SIG_IGN)) continue;
+      replaced_[signal - 1] = sys::signal_action(signal, &action, nullptr) == 0;
+    }
+    return {};
+  }
+
+  static int descriptor() { return signal_pipe[0]; }
+
+  // The next signal that came, 0 if none waits.
+  static int next() {
+    unsigned char number = 0;
+    return sys::read(signal_pipe[0], &number, sizeof number) == 1 ? number : 0;
+  }
+
+ private:
+  bool active_ = false;
+  std::array<struct sigaction, signal_count> saved_{};
+  std::array<bool, signal_count> replaced_{};
+};
+
+// Bytes on their way from one descriptor to another.
+class Buffer {
+ public:
+  [[nodiscard]] bool empty() const { return begin_ == end_; }
+
+  // As read(2), into an empty buffer.
+  long fill(int descriptor) {
+    const long count = sys::read(descriptor, bytes_.data(), bytes_.size());
+    begin_ = 0;
+    end_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+    return count;
+  }
+
+  // As write(2), of the first `most` bytes.
+  long flush(int descriptor, std::size_t most) {
+    const long count = sys::write(descriptor, bytes_.data() + begin_, std::min(end_ - begin_, most));
+    if (count > 0) begin_ += static_cast<std::size_t>(count);
+    return count;
+  }
+
+  void clear() { begin_ = end_ = 0; }
+
+ private:
+  std::array<char, 16384> bytes_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+};
+
+bool is_temporary(long result) { return result == -EAGAIN || result == -EINTR; }
+
+// The copying between the user's standard streams and the container's terminal. Neither direction blocks the other, nor the signals.
+class Console {
+ public:
+  explicit Console(int master) : master_(master) {}
+  Console(const Console&) = delete;
+  Console& operator=(const Console&) = delete;
+  ~Console() {
+    if (flags_ >= 0) sys::fcntl(master_, F_SETFL, flags_);
+  }
+
+  Status begin() {
+    terminal_ = controlling_descriptor();
+    copy_window_size(terminal_, master_);
+    const long flags = sys::fcntl(master_, F_GETFL);
+    if (flags < 0) return Status(static_cast<int>(-flags), "fcntl");
+    // A program that reads nothing must not stop its own output: the master never blocks. Its flags are nobody else's.
+    flags_ = flags;
+    sys::fcntl(master_, F_SETFL, flags | O_NONBLOCK);
+    slave_ = open_slave(master_);
+    return is_terminal(0) ? raw_mode_.enter(0) : Status();
+  }
+
+  void window_changed() const { copy_window_size(terminal_, master_); }
+  void continued() const {
+    raw_mode_.renew();
+    window_changed();
+  }
+
+  // What to wait for, in the order in which `handle` expects it; returns for how many milliseconds, -1 for ever.
+  static constexpr std::size_t poll_count = 3;
+  int prepare(pollfd* polled) const {
+    const bool quiet = sys::monotonic_ms() < quiet_until_;
+    short events = output_.empty() ? POLLIN : 0;
+    if (!input_.empty()) events |= POLLOUT;
+    // A negative descriptor is not looked at: an end of file or a hangup would be reported again and again.
+    polled[0] = {events == 0 || quiet ? -1 : master_, events, 0};
+    polled[1] = {input_open_ && input_.empty() ? 0 : -1, POLLIN, 0};
+    polled[2] = {output_.empty() ? -1 : 1, POLLOUT, 0};
+    return quiet ? quiet_time : -1;
+  }
+
+  void handle(const pollfd* polled) {
+    if (polled[1].revents != 0) read_input();
+    if ((polled[0].revents & POLLOUT) != 0 && !input_.empty()) write_master();
+    if ((polled[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && output_.empty()) read_master();
+    if (polled[2].revents != 0) write_output();
+  }
+
+  // The program has ended: what it wrote is in the terminal still.
+  void drain() {
+    for (;;) {
+      while (!output_.empty()) {
+        pollfd writable{1, POLLOUT, 0};
+        sys::poll(&writable, 1, -1);
+        write_output();
+      }
+      const long count = output_.fill(master_);
+      if (count <= 0 && count != -EINTR) return;
+    }
+  }
+
+ private:
+  void read_input() {
+    const long count = input_.fill(0);
+    // A terminal that is gone reports EIO; the signal that tells of it is passed on by itself.
+    if (count <= 0 && !is_temporary(count)) input_open_ = false;
+  }
+
+  void write_master() {
+    const long count = input_.flush(master_, write_size);
+    if (count < 0 && !is_temporary(count)) input_.clear();
+  }
+
+  void read_master() {
+    const long count = output_.fill(master_);
+    if (count > 0 || is_temporary(count)) return;
+    // All slaves were closed, ours too: an init system hangs its terminal up and opens it anew. Keep a slave open again, and look later.
+    slave_ = open_slave(master_);
+    quiet_until_ = sys::monotonic_ms() + quiet_time;
+  }
+
+  void write_output() {
+    const long count = output_.flush(1, write_size);
+    // Nobody reads our output any more; the program goes on as if somebody did.
+    if (count < 0 && !is_temporary(count)) output_.clear();
+  }
+
+  int master_;
+  long flags_ = -1;
+  int terminal_ = -1;
+  Fd slave_;
+  RawMode raw_mode_;
+  Buffer input_;   // from standard input to the master
+  Buffer output_;  // from the master to standard output
+  bool input_open_ = true;
+  std::int64_t quiet_until_ = 0;
+};
+
+// Standard signals whose default action stops a background process that touches its terminal have to reach the thread that does.
+class JobControl {
+ public:
+  JobControl() {
+    sys::set_signal_mask(sys::all_signals, &mask_);
+    sys::set_signal_mask(mask_ & ~(bit(SIGTTIN) | bit(SIGTTOU)), nullptr);
+  }
+  JobControl(const JobControl&) = delete;
+  JobControl& operator=(const JobControl&) = delete;
+  ~JobControl() { sys::set_signal_mask(mask_, nullptr); }
+
+ private:
+  static constexpr std::uint64_t bit(int signal) { return std::uint64_t{1} << (signal - 1); }
+  std::uint64_t mask_ = 0;
+};
+
+Status pass_on(const Console* console, int pidfd) {
+  while (const int signal = SignalForwarding::next()) {
+    if (signal == SIGWINCH) {
+      if (console != nullptr) console->window_changed();
+      continue;
+    }
+    if (signal == SIGCONT && console != nullptr) console->continued();
+    if (Result<bool> sent = send_signal(pidfd, signal); sent.failed()) return sent.status();
+  }
+  return {};
+}
+
+Status attend(Console* console, int pidfd) {
+  pollfd polled[2 + Console::poll_count];
+  for (;;) {
+    polled[0] = {pidfd, POLLIN, 0};
+    polled[1] = {SignalForwarding::descriptor(), POLLIN, 0};
+    const int timeout = console == nullptr ? -1 : console->prepare(polled + 2);
+    const int ready = sys::poll(polled, console == nullptr ? 2 : std::size(polled), timeout);
+    if (ready < 0 && ready != -EINTR) return Status(-ready, "poll");
+    if (ready <= 0) continue;
+    if (polled[1].revents != 0) STRATA_TRY(pass_on(console, pidfd));
+    if (console != nullptr) console->handle(polled + 2);
+    if (polled[0].revents != 0) return {};
+  }
+}
+
+}  // namespace
+
+Result<ExitStatus> foreground(int pidfd, int console) {
+  const JobControl job_control;
+  SignalForwarding signals;
+  if (console < 0) {
+    STRATA_TRY(signals.begin(false));
+    STRATA_TRY(attend(nullptr, pidfd));
+    return exit_status(pidfd);
+  }
+  // Handlers first: from here on a signal reaches the program, and does not leave the terminal in raw mode.
+  STRATA_TRY(signals.begin(true));
+  Console copying(console);
+  STRATA_TRY(copying.begin());
+  STRATA_TRY(attend(&copying, pidfd));
+  copying.drain();
+  return exit_status(pidfd);
+}
+
+}  // namespace strata::host

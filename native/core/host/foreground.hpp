@@ -1,0 +1,18 @@
+// Standing in front of a container: what `run` does while the program runs.
+#pragma once
+
+#include "../error.hpp"
+#include "process.hpp"
+
+namespace strata::host {
+
+// Passes this process's signals on to the process of `pidfd` until that has exited, and tells how it ended. `console` is the master of its
+// pseudoterminal or -1; with one, standard input is copied to it and its output to standard output, the window size follows the user's
+// terminal, and the user's terminal is in raw mode. Handlers, modes and flags are put back before it returns.
+//
+// Signals are the process's and so is this: EBUSY for a second call at the same time. SIGKILL and SIGSTOP cannot be passed on; SIGCHLD, SIGPIPE
+// and SIGURG are about this process; SIGTTIN and SIGTTOU are its own job control; synchronous faults are its own; and what it was told to ignore
+// (nohup, background jobs of a simple shell) stays ignored. SIGPIPE is the process's to ignore.
+Result<ExitStatus> foreground(int pidfd, int console);
+
+}  // namespace strata::host

@@ -1,0 +1,129 @@
+#include "socket.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#include "file.hpp"
+
+namespace strata::host {
+namespace {
+
+constexpr int backlog = 16;
+
+struct Address {
+  sockaddr_un address;
+  unsigned size;  // 0: does not fit
+};
+
+Address socket_address(const std::string& path) {
+  Address result{};
+  result.address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof result.address.sun_path) return result;
+  std::memcpy(result.address.sun_path, path.c_str(), path.size() + 1);
+  result.size = static_cast<unsigned>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+  return result;
+}
+
+Result<Fd> stream_socket(const std::string& path) {
+  const int descriptor = sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return Status(-descriptor, "socket", path);
+  return Fd(descriptor);
+}
+
+std::string descriptor_path(const Fd& descriptor) { return "/proc/self/fd/" + std::to_string(descriptor.get()); }
+
+}  // namespace
+
+Result<Fd> listen_socket(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory_path = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  Result<Fd> directory = open_file(AT_FDCWD, directory_path.c_str(), O_PATH | O_DIRECTORY);
+  if (directory.failed()) return directory.status();
+  const Address address = socket_address(descriptor_path(directory.value()) + "/" + name);
+  if (address.size == 0) return Status(ENAMETOOLONG, "bind", path);
+  Result<Fd> socket = stream_socket(path);
+  if (socket.failed()) return socket;
+  int result = sys::bind(socket.value().get(), reinterpret_cast<const sockaddr*>(&address.address), address.size);
+  if (result < 0) return Status(-result, "bind", path);
+  const char* call = "chmod";
+  result = sys::fchmodat(directory.value().get(), name.c_str(), 0600);
+  if (result == 0) {
+    call = "listen";
+    result = sys::listen(socket.value().get(), backlog);
+  }
+  if (result < 0) {
+    sys::unlinkat(directory.value().get(), name.c_str(), 0);
+    return Status(-result, call, path);
+  }
+  return socket;
+}
+
+Result<Fd> connect_socket(const std::string& path) {
+  Result<Fd> place = open_file(AT_FDCWD, path.c_str(), O_PATH);
+  if (place.failed()) return Status(place.status().error(), "connect", path);
+  Result<Fd> socket = stream_socket(path);
+  if (socket.failed()) return socket;
+  const Address address = socket_address(descriptor_path(place.value()));
+  int result;
+  do {
+    result = sys::connect(socket.value().get(), reinterpret_cast<const sockaddr*>(&address.address), address.size);
+  } while (result == -EINTR);
+  if (result < 0) return Status(-result, "connect", path);
+  return socket;
+}
+
+Result<std::pair<Fd, Fd>> socket_pair() {
+  int ends[2];
+  if (const int result = sys::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends); result < 0) return Status(-result, "socketpair");
+  return std::pair(Fd(ends[0]), Fd(ends[1]));
+}
+
+Result<std::pair<Fd, Fd>> make_pipe() {
+  int ends[2];
+  if (const int result = sys::pipe2(ends, O_CLOEXEC); result < 0) return Status(-result, "pipe");
+  return std::pair(Fd(ends[0]), Fd(ends[1]));
+}
+
+Result<Fd> receive_descriptor(int socket) {
+  // The payload is the terminal's name, which nobody needs.
+  char payload[256];
+  iovec data{payload, sizeof payload};
+  // Room for more than one, so that a sender of several leaks nothing: those beyond the first are closed here.
+  constexpr std::size_t most = 8;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * most)];
+  msghdr message{};
+  long size;
+  do {
+    message = {};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    pollfd readable{socket, POLLIN, 0};
+    sys::poll(&readable, 1, -1);  // the socket may be non-blocking
+    size = sys::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (size == -EINTR || size == -EAGAIN);
+  if (size < 0) return Status(static_cast<int>(-size), "recvmsg");
+  Fd received;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; i++) {
+      int descriptor;
+      std::memcpy(&descriptor, CMSG_DATA(header) + i * sizeof descriptor, sizeof descriptor);
+      Fd owned(descriptor);
+      if (!received.valid()) received = std::move(owned);
+    }
+  }
+  if (!received.valid()) return Status(size == 0 ? ECONNRESET : EBADMSG, "recvmsg");
+  return received;
+}
+
+}  // namespace strata::host

@@ -1,0 +1,237 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import test, { type ExecutionContext } from 'ava';
+import { StrataError } from '../../../src/base/error.ts';
+import type { Command } from '../../../src/host/host.ts';
+import { LaunchError } from '../../../src/host/host.ts';
+import { createNodeHost, nativeVersions } from '../../../src/host/node.ts';
+
+const host = createNodeHost();
+const MODULE = join(import.meta.dirname, '../../../src/host/node.ts');
+
+function scratch(t: ExecutionContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'strata-host-'));
+  t.teardown(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+function shell(script: string, more: Partial<Command> = {}): Command {
+  return { path: '/bin/sh', args: ['sh', '-c', script], env: ['PATH=/usr/bin:/bin'], stdin: '', timeout: 0, ...more };
+}
+
+/** A program in Node that has the host as `host`. */
+function node(script: string): { status: number | null; stdout: string; stderr: string } {
+  const source = `import { createNodeHost } from ${JSON.stringify(MODULE)};\nconst host = createNodeHost();\n${script}`;
+  return spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8', timeout: 30_000 });
+}
+
+/** A process that is no child of this one: its pid and start time. */
+async function orphan(script: string): Promise<{ pid: number; startTime: bigint }> {
+  const { stdout } = await host.run(shell(`(${script}) >&- 2>&- & echo $!; cut -d' ' -f22 /proc/$!/stat`));
+  const [pid = '', startTime = ''] = stdout.split('\n');
+  return { pid: Number(pid), startTime: BigInt(startTime) };
+}
+
+test('a refusal of the kernel is a StrataError with syscall, errno and path', (t) => {
+  const error = t.throws(() => host.readText('/nowhere/config.json'), { instanceOf: StrataError });
+  t.is(error?.message, 'open /nowhere/config.json: no such file or directory');
+  t.deepEqual(error?.toJSON(), { code: 'system', syscall: 'open', errno: 'ENOENT', path: '/nowhere/config.json' });
+  t.is(t.throws(() => host.close(1_000_000), { instanceOf: StrataError })?.message, 'close: bad file descriptor');
+});
+
+test('a path with a NUL is refused before the kernel would cut it', (t) => {
+  t.is(t.throws(() => host.readText('/etc/passwd\0.json'), { instanceOf: StrataError })?.errno, 22);
+});
+
+test('files', (t) => {
+  const root = scratch(t);
+  const file = join(root, 'a/b/state.json');
+  host.makeDirectories(join(root, 'a/b'), 0o700);
+  host.replaceFile(file, 'größer als 7 bits: 🂡', 0o640);
+  t.is(host.readText(file), 'größer als 7 bits: 🂡');
+  t.is(statSync(file).mode & 0o7777, 0o640);
+  t.is(t.throws(() => host.readText(file, 10), { instanceOf: StrataError })?.errno, 27);
+  writeFileSync(file, Buffer.from([0x7b, 0xff]));
+  t.is(t.throws(() => host.readText(file), { instanceOf: StrataError })?.errno, 84);
+  host.appendFile(join(root, 'log'), 'one\n');
+  host.appendFile(join(root, 'log'), 'two\n');
+  t.is(readFileSync(join(root, 'log'), 'utf8'), 'one\ntwo\n');
+  t.deepEqual(host.list(root), ['a', 'log']);
+  t.deepEqual(host.stat(join(root, 'log')), { type: 'file', mode: 0o600, uid: process.geteuid?.() ?? -1 });
+  t.is(host.stat(join(root, 'none')), undefined);
+  t.is(host.realPath(join(root, 'a/../log')), join(root, 'log'));
+  host.removeFile(file);
+  host.removeFile(file);
+  host.removeDirectory(join(root, 'a/b'));
+  t.throws(() => host.makeDirectory(join(root, 'a'), 0o700), { instanceOf: StrataError, message: /file exists/ });
+});
+
+test('a lock has one holder', (t) => {
+  const root = scratch(t);
+  const held = host.tryLock(root);
+  t.not(held, undefined);
+  t.is(host.tryLock(root), undefined);
+  host.close(held ?? -1);
+  const again = host.tryLock(root);
+  t.not(again, undefined);
+  host.close(again ?? -1);
+  t.is(host.tryLock(join(root, 'none')), undefined);
+});
+
+test('the time of day has nanoseconds and is in UTC', (t) => {
+  t.regex(host.timestamp(), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+  t.true(Math.abs(Date.parse(host.timestamp()) - Date.now()) < 1000);
+});
+
+test('sockets connect, whatever the length of the path', (t) => {
+  const directory = join(scratch(t), 'x'.repeat(200));
+  host.makeDirectory(directory, 0o700);
+  const path = join(directory, 'start.sock');
+  const listening = host.listen(path);
+  const connected = host.connect(path);
+  host.close(connected);
+  host.close(listening);
+  t.is(t.throws(() => host.connect(path), { instanceOf: StrataError })?.errno, 111);
+});
+
+test('receiveDescriptor rejects when the other end goes away, even if this one is closed first', async (t) => {
+  const [near, far] = host.socketPair();
+  const received = host.receiveDescriptor(near);
+  host.close(near);
+  host.close(far);
+  const error = await t.throwsAsync(received, { instanceOf: StrataError });
+  t.is(error?.errno, 104);
+});
+
+test('a command gets its input and gives its output', async (t) => {
+  const result = await host.run(shell('cat; echo problem >&2; exit 3', { stdin: 'text' }));
+  t.deepEqual(result, { status: { code: 3 }, timedOut: false, stdout: 'text', stderr: 'problem\n' });
+});
+
+test('a command that takes too long is killed', async (t) => {
+  const begin = host.now();
+  const result = await host.run(shell('echo begun; sleep 30', { timeout: 100 }));
+  t.true(host.now() - begin < 10_000);
+  t.deepEqual(result, { status: { code: 137, signal: 9 }, timedOut: true, stdout: 'begun\n', stderr: '' });
+});
+
+test('a command that does not exist', async (t) => {
+  const error = await t.throwsAsync(host.run({ ...shell(''), path: '/nowhere/hook' }), { instanceOf: StrataError });
+  t.is(error?.message, 'execve /nowhere/hook: no such file or directory');
+});
+
+test('slow commands do not wait for one another, nor the pool for them', async (t) => {
+  const begin = host.now();
+  const slow = Array.from({ length: 12 }, () => host.run(shell('sleep 1')));
+  await host.removeCgroup('/nowhere', 'cgroup', 0);
+  t.true(host.now() - begin < 900);
+  await Promise.all(slow);
+  t.true(host.now() - begin < 5000);
+});
+
+test('waitExit tells of the end of any process, once the time is over nothing', async (t) => {
+  const { pid, startTime } = await orphan('exec sleep 30');
+  t.is(host.openProcess(pid, startTime + 1n), undefined);
+  const pidfd = host.openProcess(pid, startTime) ?? -1;
+  t.is(await host.waitExit(pidfd, 0), undefined);
+  const begin = host.now();
+  t.is(await host.waitExit(pidfd, 50), undefined);
+  t.true(host.now() - begin >= 49);
+  const waits = [host.waitExit(pidfd, -1), host.waitExit(pidfd, 60_000), host.waitExit(pidfd, -1)];
+  t.true(host.signal(pidfd, 15));
+  host.close(pidfd);
+  for (const status of await Promise.all(waits)) if (status !== 'unknown') t.deepEqual(status, { code: 143, signal: 15 });
+  t.is(host.openProcess(pid, startTime), undefined);
+});
+
+test('waitExit of many processes', async (t) => {
+  const processes = await Promise.all(Array.from({ length: 20 }, () => orphan('exec sleep 30')));
+  const pidfds = processes.map(({ pid, startTime }) => host.openProcess(pid, startTime) ?? -1);
+  const waits = pidfds.map((pidfd) => host.waitExit(pidfd, 30_000));
+  for (const pidfd of pidfds) host.signal(pidfd, 9);
+  for (const status of await Promise.all(waits)) t.not(status, undefined);
+  for (const pidfd of pidfds) host.close(pidfd);
+});
+
+test('launch rejects with a LaunchError', async (t) => {
+  const error = await t.throwsAsync(host.launch(new Uint8Array([1, 2, 3]), { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 }), {
+    instanceOf: LaunchError,
+  });
+  t.is(error?.failure.operation, -1);
+});
+
+test('start of a container that does not wait is a LaunchError', async (t) => {
+  const path = join(scratch(t), 'start.sock');
+  t.false(host.awaitsStart(path));
+  await t.throwsAsync(host.start(path), { instanceOf: LaunchError });
+});
+
+test('inherited descriptors are those that the launcher of Node counted', (t) => {
+  const { stdout } = node('console.log([0, 2, 3, 5, 13].filter((fd) => host.isInherited(fd)).join());');
+  t.is(stdout, '\n');
+  const listed = spawnSync('/bin/sh', ['-c', 'exec "$0" "$@"', process.execPath, '--input-type=module', '-e', inheritedScript()], {
+    encoding: 'utf8',
+    env: { ...process.env, STRATA_INHERITED_FDS: '0,1,2,13' },
+  });
+  t.is(listed.stdout, '0,2,13\n');
+});
+
+function inheritedScript(): string {
+  return `import { createNodeHost } from ${JSON.stringify(MODULE)};
+    const host = createNodeHost();
+    console.log([0, 2, 3, 5, 13].filter((fd) => host.isInherited(fd)).join());`;
+}
+
+test('print and printError write all, also into a full pipe', (t) => {
+  // What Node itself does to a pipe when it writes to one: from then on it is non-blocking.
+  const { stdout, stderr } = node(`process.stdout._handle?.setBlocking?.(false); host.print('x'.repeat(1_000_000)); host.printError('problem\\n');`);
+  t.is(stdout.length, 1_000_000);
+  t.is(stderr, 'problem\n');
+});
+
+test('the process ends while waits are pending', (t) => {
+  const pending = `
+    const [near] = host.socketPair();
+    host.receiveDescriptor(near);
+    host.run({ path: '/bin/sleep', args: ['sleep', '2'], env: [], stdin: '', timeout: 0 });
+    const { stdout } = await host.run({ path: '/bin/sh', args: ['sh', '-c', 'cut -d" " -f22 /proc/' + process.pid + '/stat'], env: ['PATH=/bin:/usr/bin'], stdin: '', timeout: 0 });
+    host.waitExit(host.openProcess(process.pid, BigInt(stdout)), -1);
+    process.exit(5);`;
+  const { status, stderr } = node(pending);
+  t.is(stderr, '');
+  t.is(status, 5);
+});
+
+test('a process whose waits are over ends by itself', (t) => {
+  t.is(node(`await host.run({ path: '/bin/true', args: ['true'], env: [], stdin: '', timeout: 0 }); process.exitCode = 6;`).status, 6);
+});
+
+test('a worker has a state of its own, and ends while it waits', async (t) => {
+  const source = `
+    const { parentPort } = require('node:worker_threads');
+    import(${JSON.stringify(MODULE)}).then(async ({ createNodeHost }) => {
+      const host = createNodeHost();
+      const command = { path: '/bin/sh', args: ['sh', '-c', 'echo worker'], env: [], stdin: '', timeout: 0 };
+      const { stdout } = await host.run(command);
+      const [near] = host.socketPair();
+      host.receiveDescriptor(near);
+      host.run({ ...command, args: ['sh', '-c', 'sleep 1'] });
+      parentPort.postMessage(stdout);
+    });`;
+  for (let round = 0; round < 3; round++) {
+    const worker = new Worker(source, { eval: true });
+    const said = await new Promise((resolve, reject) => worker.on('message', resolve).on('error', reject));
+    t.is(said, 'worker\n');
+    await worker.terminate();
+  }
+  t.is((await host.run(shell('echo main'))).stdout, 'main\n');
+  // The workers' commands end with nobody to hear, in code that must still be there.
+  await host.sleep(1200);
+});
+
+test('versions of what is linked in', (t) => {
+  t.regex(nativeVersions().libseccomp, /^\d+\.\d+\.\d+$/);
+});
