@@ -74,6 +74,13 @@ Napi::Value foreground(const Napi::CallbackInfo& info) {
                                                           [pidfd, console] { return Outcome<host::ExitStatus>(host::foreground(pidfd, console)); });
 }
 
+Napi::Value hold_signals(const Napi::CallbackInfo& info) {
+  const Status status = host::hold_signals();
+  return status.failed() ? give(info.Env(), status) : info.Env().Undefined();
+}
+
+Napi::Value interruption(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), host::interruption()); }
+
 }  // namespace
 
 void register_processes(Napi::Object exports) {
@@ -84,6 +91,8 @@ void register_processes(Napi::Object exports) {
   add(exports, "removeCgroup", remove_cgroup);
   add(exports, "run", run);
   add(exports, "foreground", foreground);
+  add(exports, "holdSignals", hold_signals);
+  add(exports, "interruption", interruption);
 }
 
 }  // namespace strata::addon

@@ -168,6 +168,13 @@ export interface Host {
    * sizes on, put the terminal into raw mode and back whatever happens; resolves when the process has exited.
    */
   foreground(pidfd: Descriptor, console: Descriptor): Promise<ExitStatus>;
+  /**
+   * From now on the signals that {@link foreground} passes on are kept for it, and do not end this process in the middle of its work; one that
+   * asks for an end also ends what {@link run} runs. For a process that does one thing only, the command.
+   */
+  holdSignals(): void;
+  /** The first of SIGHUP, SIGINT, SIGQUIT and SIGTERM that came since {@link holdSignals}, by number; 0 for none. */
+  interruption(): number;
 
   // --- output --------------------------------------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,8 @@ interface Addon {
   removeCgroup(hierarchy: string, path: string, timeout: number): Promise<void>;
   run(command: Command): Promise<CommandResult>;
   foreground(pidfd: Descriptor, console: Descriptor): Promise<ExitStatus>;
+  holdSignals(): void;
+  interruption(): number;
 }
 
 const DEFAULT_LIMIT = 1024 * 1024;
@@ -144,6 +146,8 @@ export function createNodeHost(): Host {
     removeCgroup: (hierarchy, path, timeout) => attemptLater(() => native.removeCgroup(hierarchy, path, timeout)),
     run: (command) => attemptLater(() => native.run(command)),
     foreground: (pidfd, console) => attemptLater(() => native.foreground(pidfd, console)),
+    holdSignals: () => attempt(() => native.holdSignals()),
+    interruption: () => native.interruption(),
 
     print: (text) => attempt(() => native.writeAll(1, text)),
     printError: (text) => attempt(() => native.writeAll(2, text)),

@@ -10,6 +10,7 @@
 
 #include <linux/sched.h>
 
+#include "foreground.hpp"
 #include "socket.hpp"
 
 namespace strata::host {
@@ -21,6 +22,8 @@ constexpr std::size_t stack_size = 64 * 1024;
 constexpr int linger = 100;
 // How long a killed process may take to die before it is given up: one in uninterruptible sleep can take for ever.
 constexpr int death_limit = 5000;
+// How often an interruption of this process is looked for, milliseconds.
+constexpr int interruption_interval = 200;
 
 std::vector<const char*> pointers(const std::vector<std::string>& texts) {
   std::vector<const char*> result;
@@ -146,6 +149,7 @@ class Supervision {
           {exited_ ? -1 : child_.pidfd.get(), POLLIN, 0}, {input_.get(), POLLOUT, 0}, {output_.get(), POLLIN, 0}, {errors_.get(), POLLIN, 0}};
       const int ready = sys::poll(polled, std::size(polled), time_left());
       if (ready < 0 && ready != -EINTR) return Status(-ready, "poll");
+      if (ready <= 0 && interruption() != 0 && !exited_ && !result_.timed_out) deadline_ = sys::monotonic_ms();
       if (ready == 0 && !expire()) break;
       if (ready <= 0) continue;
       if (polled[1].revents != 0) feed(input_, unread_);
@@ -159,14 +163,17 @@ class Supervision {
  private:
   [[nodiscard]] bool finished() const { return exited_ && !output_.valid() && !errors_.valid(); }
 
+  // How long to wait at most. The signals that ask this process to end are looked for now and then: their handler runs in another thread, and a
+  // program that never ends must not outlast the patience of whoever pressed Ctrl-C.
   [[nodiscard]] int time_left() const {
-    if (deadline_ < 0) return -1;
-    return static_cast<int>(std::max<std::int64_t>(deadline_ - sys::monotonic_ms(), 0));
+    if (deadline_ < 0) return interruption_interval;
+    const std::int64_t left = std::max<std::int64_t>(deadline_ - sys::monotonic_ms(), 0);
+    return static_cast<int>(std::min<std::int64_t>(left, interruption_interval));
   }
 
   // The deadline is over. False: stop waiting.
   bool expire() {
-    if (time_left() > 0) return true;
+    if (deadline_ < 0 || time_left() > 0) return true;
     if (exited_) return false;
     if (result_.timed_out) {
       result_.status = {true, 128 + SIGKILL, SIGKILL};

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <memory>
 #include <string_view>
 
 #include "terminal.hpp"
@@ -24,8 +25,13 @@ constexpr std::size_t write_size = 4096;
 // down must not write into whatever got the number next.
 int signal_pipe[2] = {-1, -1};
 std::atomic<bool> in_use = false;
+std::atomic<int> first_interruption = 0;
 
 void on_signal(int signal) {
+  if (signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM) {
+    int none = 0;
+    first_interruption.compare_exchange_strong(none, signal);
+  }
   const auto number = static_cast<unsigned char>(signal);
   // When the pipe is full, as many signals wait already as anyone could want.
   sys::write(signal_pipe[1], &number, sizeof number);
@@ -67,9 +73,10 @@ class SignalForwarding {
     in_use = false;
   }
 
-  Status begin(bool window_changes) {
+  Status begin() {
     if (in_use.exchange(true)) return Status(EBUSY, "sigaction");
     active_ = true;
+    first_interruption = 0;
     if (signal_pipe[0] < 0) {
       if (const int result = sys::pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK); result < 0) return Status(-result, "pipe");
     }
@@ -79,7 +86,7 @@ class SignalForwarding {
     action.sa_flags = SA_RESTART | SA_ONSTACK;
     sigfillset(&action.sa_mask);
     for (int signal = 1; signal <= signal_count; signal++) {
-      if (!is_passed_on(signal) && !(signal == SIGWINCH && window_changes)) continue;
+      if (!is_passed_on(signal) && signal != SIGWINCH) continue;
       struct sigaction& saved = saved_[signal - 1];
       // EINVAL: libc keeps two signals for itself.
       if (sys::signal_action(signal, nullptr, &saved) < 0 || ((saved.sa_flags & SA_SIGINFO) == 0 && saved.sa_handler == SIG_IGN)) continue;
@@ -273,18 +280,29 @@ Status attend(Console* console, int pidfd) {
   }
 }
 
+// Between hold_signals and the foreground that takes over.
+std::unique_ptr<SignalForwarding> held;
+
 }  // namespace
+
+Status hold_signals() {
+  auto signals = std::make_unique<SignalForwarding>();
+  STRATA_TRY(signals->begin());
+  held = std::move(signals);
+  return {};
+}
+
+int interruption() { return first_interruption; }
 
 Result<ExitStatus> foreground(int pidfd, int console) {
   const JobControl job_control;
-  SignalForwarding signals;
+  // Handlers first: from here on a signal reaches the program, and does not leave the terminal in raw mode.
+  if (held == nullptr) STRATA_TRY(hold_signals());
+  const std::unique_ptr<SignalForwarding> signals = std::move(held);
   if (console < 0) {
-    STRATA_TRY(signals.begin(false));
     STRATA_TRY(attend(nullptr, pidfd));
     return exit_status(pidfd);
   }
-  // Handlers first: from here on a signal reaches the program, and does not leave the terminal in raw mode.
-  STRATA_TRY(signals.begin(true));
   Console copying(console);
   STRATA_TRY(copying.begin());
   STRATA_TRY(attend(&copying, pidfd));

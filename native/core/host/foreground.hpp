@@ -15,4 +15,10 @@ namespace strata::host {
 // (nohup, background jobs of a simple shell) stays ignored. SIGPIPE is the process's to ignore.
 Result<ExitStatus> foreground(int pidfd, int console);
 
+// Begins to keep those signals before there is a process to pass them to, so that none ends this one in the middle of making a container;
+// `foreground` takes over. EBUSY as above.
+Status hold_signals();
+// The first of SIGHUP, SIGINT, SIGQUIT and SIGTERM that came since hold_signals, 0 for none.
+int interruption();
+
 }  // namespace strata::host

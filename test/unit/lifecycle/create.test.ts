@@ -118,7 +118,7 @@ for (const kind of ['prestart', 'createRuntime'] as const) {
     const { machine, host } = machineWith({ hooks: { [kind]: [hook('/bin/ok'), hook('/bin/bad')], poststop: [hook('/bin/after')] } });
     machine.commands.set('/bin/bad', { status: { code: 3 }, stderr: 'first\nlast words\n' });
     const error = await failure(t, createOne(host));
-    t.is(error.message, `config.json /hooks/${kind}/1: ${kind} hook /bin/bad failed with exit status 3: last words`);
+    t.is(error.message, `config.json /hooks/${kind}/1: ${kind} hook /bin/bad failed: exit status 3: last words`);
     t.is(error.code, 'hook');
     t.deepEqual(machine.leftovers(), []);
     t.regex(machine.events.at(-1) ?? '', /^run \/bin\/after .*"status":"stopped","pid":0/);
@@ -166,7 +166,7 @@ test('a failure of clearing up is told second', async (t) => {
   };
   const error = await failure(t, createOne(host));
   t.is(error.code, 'hook');
-  t.regex(error.message, /failed with exit status 1 \(clearing up failed too: no luck\)$/);
+  t.regex(error.message, /failed: exit status 1 \(clearing up failed too: no luck\)$/);
 });
 
 test('the caller can give up at any stage', async (t) => {

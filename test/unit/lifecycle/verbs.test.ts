@@ -127,7 +127,7 @@ test('start fails at a poststart hook: the container is destroyed', async (t) =>
   const { machine, host } = machineWith({ hooks: { poststart: [hook('/bin/bad')], poststop: [hook('/bin/down')] } });
   machine.commands.set('/bin/bad', { status: { code: 137, signal: 9 } });
   await createOne(host);
-  t.is((await failure(t, start(host, NAME))).message, 'config.json /hooks/poststart/0: poststart hook /bin/bad failed with signal 9');
+  t.is((await failure(t, start(host, NAME))).message, 'config.json /hooks/poststart/0: poststart hook /bin/bad failed: signal 9');
   t.regex(machine.events.at(-1) ?? '', /^run \/bin\/down/);
   t.deepEqual(machine.leftovers(), []);
 });
@@ -145,7 +145,7 @@ test('a poststop hook that fails is a warning, and the others run', async (t) =>
   await createOne(host);
   const warnings: string[] = [];
   await deleteContainer(host, { ...NAME, force: true, warn: (text) => warnings.push(text) });
-  t.deepEqual(warnings, ['config.json /hooks/poststop/0: poststop hook /bin/bad failed with exit status 1']);
+  t.deepEqual(warnings, ['config.json /hooks/poststop/0: poststop hook /bin/bad failed: exit status 1']);
   t.regex(machine.events.at(-1) ?? '', /^run \/bin\/good/);
   t.deepEqual(machine.leftovers(), []);
 });

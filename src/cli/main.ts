@@ -1,0 +1,85 @@
+/** The command line: runc's verbs and flags, because these are what engines pass. */
+import { Command, CommanderError, Option } from 'commander';
+import { StrataError } from '../base/error.ts';
+import type { Host } from '../host/host.ts';
+import { messageOf } from '../lifecycle/fault.ts';
+import { addCreate } from './create.ts';
+import { addDelete } from './delete.ts';
+import { addKill } from './kill.ts';
+import { addList } from './list.ts';
+import { LEVELS, LOG_FORMATS } from './log.ts';
+import { addPause } from './pause.ts';
+import { addPlan } from './plan.ts';
+import { addPs } from './ps.ts';
+import { addResume } from './resume.ts';
+import { addRun } from './run.ts';
+import { Shell } from './shell.ts';
+import { addSpec } from './spec.ts';
+import { addStart } from './start.ts';
+import { addState } from './state.ts';
+import type { Build } from './version.ts';
+import { versionText } from './version.ts';
+
+const VERBS = [addCreate, addStart, addRun, addState, addList, addPs, addKill, addPause, addResume, addDelete, addSpec, addPlan];
+/** What a command line that is wrong, and every other failure, ends with. */
+const FAILURE = 1;
+
+/** Runs one command. `argv`: without the names of the interpreter and the program. Resolves to the exit status; never rejects. */
+export async function main(host: Host, argv: readonly string[], build: Build = {}): Promise<number> {
+  const program = new Command('strata');
+  const shell = new Shell(host, program);
+  let complaint = '';
+  program
+    .description('run containers from OCI bundles')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => host.print(text),
+      writeErr: (text) => host.printError(text),
+      outputError: (text) => {
+        complaint = text;
+      },
+      getOutHelpWidth: () => 120,
+      getErrHelpWidth: () => 120,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .enablePositionalOptions()
+    .version(versionText(host, build), '-v, --version', 'print the version')
+    .option('--root <dir>', 'where the state of containers is kept; /run/strata, or $XDG_RUNTIME_DIR/strata if not root')
+    .option('--log <file>', 'append errors and warnings to this file too')
+    .addOption(new Option('--log-format <format>', 'form of the log').choices([...LOG_FORMATS]).default('text'))
+    .addOption(new Option('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))
+    .option('--debug', 'tell every stage of the work')
+    .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
+    .addOption(new Option('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
+  program.hook('preAction', () => shell.log.open());
+  for (const add of VERBS) add(program, shell);
+
+  try {
+    if (argv.length === 0) program.outputHelp();
+    else await program.parseAsync(argv, { from: 'user' });
+    return shell.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      // Global options without a verb: the help has been printed, and says it all.
+      if (error.code === 'commander.help') return FAILURE;
+      shell.log.error(new StrataError({ code: 'usage', reason: oneLine(complaint === '' ? error.message : complaint) }));
+    } else if (error instanceof StrataError) {
+      shell.log.error(error);
+      if (error.code === 'aborted') return 128 + host.interruption();
+    } else {
+      shell.log.error(new StrataError({ code: 'internal', reason: `internal error: ${messageOf(error)}` }));
+      if (shell.debug && error instanceof Error) host.printError(`${error.stack}\n`);
+    }
+    return FAILURE;
+  }
+}
+
+/** commander puts the suggestion of a similar name on a line of its own. */
+function oneLine(text: string): string {
+  return text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\s*\n\s*/g, ' ');
+}

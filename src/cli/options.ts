@@ -1,0 +1,75 @@
+/** Options that several verbs share, and how their values are read. */
+import type { Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import { StrataError } from '../base/error.ts';
+import type { Host } from '../host/host.ts';
+import type { CreateOptions } from '../lifecycle/prepare.ts';
+import type { Shell } from './shell.ts';
+
+/** No process can have more descriptors: the default of fs.nr_open. */
+const MOST_DESCRIPTORS = 1_048_576;
+
+/** Reads a count in plain decimal digits; anything else is told together with the flag's name. */
+export function count(text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]+$/.test(text) || value > MOST_DESCRIPTORS) throw new InvalidArgumentError(`It must be a whole number from 0 to ${MOST_DESCRIPTORS}.`);
+  return value;
+}
+
+/** The options of `create` and `run`. */
+export interface CreationFlags {
+  readonly bundle: string;
+  readonly consoleSocket?: string;
+  readonly pidFile?: string;
+  /** False with --no-pivot. */
+  readonly pivot: boolean;
+  /** False with --no-new-keyring. */
+  readonly newKeyring: boolean;
+  readonly preserveFds: number;
+}
+
+export function addBundle(command: Command): Command {
+  return command.option('-b, --bundle <dir>', 'the bundle; the working directory if not given', '.');
+}
+
+export function addCreation(command: Command): Command {
+  return addBundle(command)
+    .option('--console-socket <path>', "send the terminal's master to this unix socket")
+    .option('--pid-file <file>', "write the pid of the container's process to this file")
+    .option('--no-pivot', 'enter the root with MS_MOVE and chroot(2), for a host whose root is a ramdisk')
+    .option('--no-new-keyring', "keep the caller's session keyring")
+    .option('--preserve-fds <n>', 'pass on so many descriptors beyond stdio (and LISTEN_FDS)', count, 0);
+}
+
+export function creationOptions(shell: Shell, id: string, flags: CreationFlags): CreateOptions {
+  shell.checkCreation();
+  const options = {
+    ...shell.container(id),
+    bundle: flags.bundle,
+    noPivot: !flags.pivot,
+    noNewKeyring: !flags.newKeyring,
+    preserveFds: flags.preserveFds,
+    listenFds: listenFds(shell.host),
+    checkpoint: () => stopIfInterrupted(shell.host),
+  };
+  // Ctrl-C in the middle of making a container takes back what is made so far, instead of leaving it.
+  shell.host.holdSignals();
+  return {
+    ...options,
+    ...(flags.consoleSocket !== undefined && { consoleSocket: flags.consoleSocket }),
+    ...(flags.pidFile !== undefined && { pidFile: flags.pidFile }),
+  };
+}
+
+function stopIfInterrupted(host: Host): void {
+  const signal = host.interruption();
+  if (signal !== 0) throw new StrataError({ code: 'aborted', reason: `interrupted by signal ${signal}` });
+}
+
+/** sd_listen_fds(3): LISTEN_FDS counts only if LISTEN_PID, where it is set, means this process. */
+function listenFds(host: Host): number {
+  const text = host.environment('LISTEN_FDS') ?? '';
+  if (!/^[0-9]{1,7}$/.test(text)) return 0;
+  const pid = host.environment('LISTEN_PID') ?? '';
+  return pid === '' || host.readText('/proc/self/stat').startsWith(`${pid} `) ? Number(text) : 0;
+}

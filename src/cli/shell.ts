@@ -1,0 +1,67 @@
+/** What every verb of the command line has at hand: the host, the global options, the log. */
+import type { Command } from 'commander';
+import { StrataError } from '../base/error.ts';
+import type { Host } from '../host/host.ts';
+import type { ContainerName } from '../lifecycle/report.ts';
+import { defaultRoot } from '../lifecycle/root.ts';
+import type { Level, LogFormat } from './log.ts';
+import { Log } from './log.ts';
+
+/** The global options as commander reads them. */
+interface GlobalOptions {
+  readonly root?: string;
+  readonly log?: string;
+  readonly logFormat: LogFormat;
+  readonly logLevel: Level;
+  readonly debug?: true;
+  readonly systemdCgroup?: true;
+  readonly rootless: string;
+}
+
+export class Shell {
+  readonly host: Host;
+  /** The status with which the command ends if nothing fails. */
+  exitCode = 0;
+  private readonly program: Command;
+
+  constructor(host: Host, program: Command) {
+    this.host = host;
+    this.program = program;
+  }
+
+  get debug(): boolean {
+    return this.options.debug === true;
+  }
+
+  /** Made from the options that have been read so far, so that a fault in a later one is logged too. */
+  get log(): Log {
+    const { log = '', logFormat, logLevel } = this.options;
+    return new Log(this.host, { file: log, format: logFormat, level: this.debug ? 'debug' : logLevel });
+  }
+
+  /** The root of the state directories, absolute. */
+  get root(): string {
+    const root = this.options.root ?? defaultRoot(this.host);
+    return root.startsWith('/') ? root : `${this.host.workingDirectory()}/${root}`;
+  }
+
+  /** A container's name with everything that a verb of the lifecycle wants besides. */
+  container(id: string): ContainerName {
+    const log = this.log;
+    return { root: this.root, id, warn: (text) => log.warn(text), debug: (text) => log.debug(text) };
+  }
+
+  /** Global options that only creating a container could honour; engines give them with every verb. @throws StrataError. */
+  checkCreation(): void {
+    const { systemdCgroup, rootless } = this.options;
+    if (systemdCgroup === true) {
+      const hint = 'cgroups are made through cgroupfs; leave the option out, or choose the cgroupfs manager in the engine';
+      throw new StrataError({ code: 'config-unsupported', reason: '--systemd-cgroup is not supported by this version', hint });
+    }
+    if (rootless === 'true') throw new StrataError({ code: 'config-unsupported', reason: '--rootless true is not supported by this version' });
+  }
+
+  private get options(): GlobalOptions {
+    return this.program.opts();
+  }
+}

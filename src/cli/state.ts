@@ -1,0 +1,13 @@
+import type { Command } from 'commander';
+import { state } from '../lifecycle/state.ts';
+import type { Shell } from './shell.ts';
+
+export function addState(program: Command, shell: Shell): void {
+  program
+    .command('state')
+    .argument('<container-id>')
+    .description('print the state of a container as JSON')
+    .action(async (id: string) => {
+      shell.host.print(`${JSON.stringify(await state(shell.host, shell.container(id)), null, 2)}\n`);
+    });
+}

@@ -1,0 +1,22 @@
+/** What `--version` prints; a test holds VERSION against package.json. */
+import type { Host } from '../host/host.ts';
+import { OCI_VERSION } from '../spec/defaults.ts';
+
+export const VERSION = '0.1.0';
+
+/** What is known about this build. */
+export interface Build {
+  /** The commit it was made from. */
+  readonly commit?: string;
+  /** Version of the libseccomp that is linked in. */
+  readonly libseccomp?: string;
+}
+
+/** The lines that engines parse: `name version X` first, then `key: value`; what is not known is left out. */
+export function versionText(host: Host, build: Build): string {
+  const lines = [`strata version ${VERSION}`];
+  if (build.commit) lines.push(`commit: ${build.commit}`);
+  lines.push(`spec: ${OCI_VERSION}`, `host: ${host.kind}`);
+  if (build.libseccomp) lines.push(`libseccomp: ${build.libseccomp}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,323 @@
+/**
+ * The library: strata's verbs as typed functions. Native work runs on the thread pool and waiting in the event loop, so nothing blocks it.
+ * Errors are {@link StrataError}s, whose `code` and other fields are stable where messages are not. Creating containers needs root.
+ *
+ * @example
+ * import * as strata from 'strata-oci';
+ *
+ * const container = await strata.run({ id: 'hello', bundle: '/srv/bundle', stdio: ['ignore', 'pipe', 'inherit'] });
+ * for await (const chunk of container.stdout) process.stdout.write(chunk);
+ * const { code } = await container.wait();
+ * await container.delete();
+ */
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { StrataError } from './base/error.ts';
+import type { ExitStatus, Host } from './host/host.ts';
+import { createNodeHost } from './host/node.ts';
+import type { Up } from './lifecycle/bring-up.ts';
+import { create as createContainer } from './lifecycle/create.ts';
+import { deleteContainer as removeContainer } from './lifecycle/delete.ts';
+import { kill as killContainer } from './lifecycle/kill.ts';
+import { list as listContainers } from './lifecycle/list.ts';
+import { pause as pauseContainer, resume as resumeContainer } from './lifecycle/pause.ts';
+import { planContainer } from './lifecycle/plan.ts';
+import type { CreateOptions as LifecycleOptions } from './lifecycle/prepare.ts';
+import { defaultRoot } from './lifecycle/root.ts';
+import { runDetached } from './lifecycle/run.ts';
+import { SIGKILL, signalNumber } from './lifecycle/signals.ts';
+import { start as startContainer } from './lifecycle/start.ts';
+import type { ContainerState } from './lifecycle/state.ts';
+import { state as stateOf } from './lifecycle/state.ts';
+import { wait as waitFor } from './lifecycle/wait.ts';
+import type { Plan } from './plan/op.ts';
+import type { Stdio } from './streams.ts';
+import { consoleStream, openStdio } from './streams.ts';
+
+export type { ErrorCode, Stage } from './base/error.ts';
+export { StrataError } from './base/error.ts';
+export type { ExitStatus } from './host/host.ts';
+export type { ContainerState } from './lifecycle/state.ts';
+export type { Status } from './lifecycle/status.ts';
+export type { Operation, Plan } from './plan/op.ts';
+export type { Stdio } from './streams.ts';
+
+let sharedHost: Host | undefined;
+
+/** Made at the first use, so that importing the library does not load the addon. */
+function host(): Host {
+  sharedHost ??= createNodeHost();
+  return sharedHost;
+}
+
+/** Which container. */
+export interface ContainerOptions {
+  readonly id: string;
+  /**
+   * Directory of the state of all containers.
+   *
+   * @default '/run/strata'
+   */
+  readonly root?: string;
+  /** Called with what should be known but did not stop the work, such as a poststop hook that failed. */
+  readonly onWarning?: (text: string) => void;
+}
+
+export interface PlanOptions extends ContainerOptions {
+  /** Directory of the bundle. */
+  readonly bundle: string;
+  /**
+   * The configuration, in place of the bundle's config.json: an object of the form of the OCI specification. Integers beyond 2^53 are exact
+   * as bigint. Relative paths in it still start at `bundle`.
+   */
+  readonly spec?: object;
+  /** Enter the root with MS_MOVE and chroot(2) instead of pivot_root(2), for a host whose root is a ramdisk. */
+  readonly noPivot?: boolean;
+  /** Let the container keep the caller's session keyring. */
+  readonly noNewKeyring?: boolean;
+}
+
+export interface CreateOptions extends PlanOptions {
+  /**
+   * What the container gets as descriptors 0, 1 and 2: `'inherit'` this process's own, `'ignore'` /dev/null, `'pipe'` a pipe whose other end is
+   * a stream of the {@link Container}, a number or a stream with an `fd` that descriptor. One value stands for all three. With
+   * `process.terminal` the container's terminal takes their place; see {@link Container.console}.
+   *
+   * @default 'inherit'
+   */
+  readonly stdio?: Stdio | readonly [Stdio, Stdio, Stdio];
+  /** File to write the pid to. */
+  readonly pidFile?: string;
+  /** Gives up: the container is undone and the promise rejects with the code `aborted`. With {@link run}, later on it kills the container. */
+  readonly signal?: AbortSignal;
+}
+
+export interface WaitOptions extends ContainerOptions {
+  /** Stops waiting: the promise rejects with the code `aborted`; the container is not touched. */
+  readonly signal?: AbortSignal;
+}
+
+export interface KillOptions extends ContainerOptions {
+  /**
+   * `'TERM'`, `'SIGTERM'`, `15`, `'RTMIN+1'`.
+   *
+   * @default 'TERM'
+   */
+  readonly signal?: string | number;
+  /** Every process in the container's cgroup; then a container that has stopped is no error. */
+  readonly all?: boolean;
+}
+
+export interface DeleteOptions extends ContainerOptions {
+  /** Kill the container if it is not stopped; then one that does not exist is no error. */
+  readonly force?: boolean;
+}
+
+/**
+ * A container that this process has created. Its exit is watched, which keeps the event loop alive until then, as a child process does.
+ * With `await using` it is deleted by force at the end of the block.
+ */
+export class Container {
+  readonly id: string;
+  /** Of its first process, as this process sees it. */
+  readonly pid: number;
+  /** The other ends of the pipes that were asked for; null for the others. */
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  /** The master of the container's terminal if `process.terminal` is set; it ends when nobody has the terminal open any more. */
+  readonly console: Duplex | null;
+  readonly #name: ContainerOptions;
+  readonly #exit: Promise<ExitStatus>;
+
+  /** Containers come from {@link create} and {@link run}. */
+  constructor(name: ContainerOptions, up: Up, streams: ContainerStreams) {
+    this.id = name.id;
+    this.pid = up.pid;
+    this.stdin = streams.stdin;
+    this.stdout = streams.stdout;
+    this.stderr = streams.stderr;
+    this.console = streams.console;
+    this.#name = name;
+    this.#exit = exitOf(up);
+    // A failure to watch belongs to whoever waits; nobody may be waiting yet.
+    this.#exit.catch(() => undefined);
+  }
+
+  /** Runs its program, if it was only created. */
+  async start(): Promise<void> {
+    await start(this.#name);
+  }
+
+  /** How its first process exited, as soon as it has. */
+  async wait(options: { readonly signal?: AbortSignal } = {}): Promise<ExitStatus> {
+    return abortable(this.#exit, options.signal);
+  }
+
+  async state(): Promise<ContainerState> {
+    return state(this.#name);
+  }
+
+  async kill(signal: string | number = 'TERM', options: { readonly all?: boolean } = {}): Promise<void> {
+    await kill({ ...this.#name, ...options, signal });
+  }
+
+  async pause(): Promise<void> {
+    await pause(this.#name);
+  }
+
+  async resume(): Promise<void> {
+    await resume(this.#name);
+  }
+
+  /** Deletes it; one that has not exited only by force. */
+  async delete(options: { readonly force?: boolean } = {}): Promise<void> {
+    await deleteContainer({ ...this.#name, ...options });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.delete({ force: true });
+  }
+}
+
+interface ContainerStreams {
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  readonly console: Duplex | null;
+}
+
+/** Creates a container, which then waits for {@link Container.start}. If it fails, nothing of the container is left. */
+export async function create(options: CreateOptions): Promise<Container> {
+  return bring(options, (inner) => createContainer(host(), inner));
+}
+
+/** Creates a container and runs its program; resolves when it runs. If it fails, nothing of the container is left. */
+export async function run(options: CreateOptions): Promise<Container> {
+  const container = await bring(options, (inner) => runDetached(host(), inner));
+  const { signal } = options;
+  if (signal !== undefined) {
+    // One that has exited, or has been deleted, is what was wanted.
+    const stop = () => void container.kill(SIGKILL).catch(() => undefined);
+    const forget = () => signal.removeEventListener('abort', stop);
+    signal.addEventListener('abort', stop, { once: true });
+    container.wait().then(forget, forget);
+  }
+  return container;
+}
+
+/** Runs the program of a created container. */
+export async function start(options: ContainerOptions): Promise<void> {
+  await startContainer(host(), inside(options));
+}
+
+/** Freezes all processes of a container. */
+export async function pause(options: ContainerOptions): Promise<void> {
+  await pauseContainer(host(), inside(options));
+}
+
+/** Lets the processes of a paused container run on. */
+export async function resume(options: ContainerOptions): Promise<void> {
+  await resumeContainer(host(), inside(options));
+}
+
+/**
+ * Waits until the process of any container has exited. `'unknown'`: it has, but nobody can tell how; it was gone before, or another process's
+ * child on a kernel before 6.15.
+ */
+export async function wait(options: WaitOptions): Promise<ExitStatus | 'unknown'> {
+  const status = await abortable(waitFor(host(), inside(options)), options.signal);
+  return status ?? 'unknown';
+}
+
+/** The state of a container as the OCI specification has it. */
+export async function state(options: ContainerOptions): Promise<ContainerState> {
+  return stateOf(host(), inside(options));
+}
+
+/** Sends a signal to a container. */
+export async function kill(options: KillOptions): Promise<void> {
+  const signal = signalNumber(String(options.signal ?? 'TERM'));
+  await killContainer(host(), { ...inside(options), signal, all: options.all ?? false });
+}
+
+/** Deletes a stopped container with all that was made for it. Exported as `delete`. */
+async function deleteContainer(options: DeleteOptions): Promise<void> {
+  await removeContainer(host(), { ...inside(options), force: options.force ?? false });
+}
+
+export { deleteContainer as delete };
+
+/** The states of all containers, by id. */
+export async function list(options: Omit<ContainerOptions, 'id'> = {}): Promise<ContainerState[]> {
+  return listContainers(host(), inside({ ...options, id: '' }));
+}
+
+/** What {@link create} would do, as data. Touches nothing and needs no privilege. */
+export async function plan(options: PlanOptions): Promise<Plan> {
+  return planContainer(host(), creation(options));
+}
+
+function inside(options: ContainerOptions): { root: string; id: string; warn?: (text: string) => void } {
+  const { id, root = defaultRoot(host()), onWarning } = options;
+  return { id, root, ...(onWarning && { warn: onWarning }) };
+}
+
+function creation(options: PlanOptions): LifecycleOptions {
+  const { bundle, spec, noPivot = false, noNewKeyring = false } = options;
+  return { ...inside(options), bundle, noPivot, noNewKeyring, ...(spec && { spec }) };
+}
+
+async function bring(options: CreateOptions, work: (inner: LifecycleOptions) => Promise<Up>): Promise<Container> {
+  const machine = host();
+  const { pidFile, signal } = options;
+  const checkpoint = () => {
+    if (signal?.aborted === true) throw aborted();
+  };
+  checkpoint();
+  const stdio = openStdio(machine, options.stdio ?? 'inherit');
+  const [mine, theirs] = machine.socketPair();
+  const name = { id: options.id, root: inside(options).root, ...(options.onWarning && { onWarning: options.onWarning }) };
+  let handedOver = false;
+  try {
+    const base = { ...creation(options), stdio: stdio.descriptors, checkpoint, console: theirs };
+    const up = await work({ ...base, ...(pidFile !== undefined && { pidFile }) });
+    const console = up.record.terminal ? consoleStream(await machine.receiveDescriptor(mine)) : null;
+    handedOver = true;
+    return new Container(name, up, { ...stdio.streams(), console });
+  } finally {
+    machine.close(mine);
+    machine.close(theirs);
+    stdio.close(handedOver);
+  }
+}
+
+/** Waits for the exit of a child of ours, and reaps it. */
+async function exitOf(up: Up): Promise<ExitStatus> {
+  try {
+    const status = await host().waitExit(up.pidfd, -1);
+    if (status === undefined || status === 'unknown')
+      throw new StrataError({ code: 'internal', reason: `the exit status of process ${up.pid} is lost` });
+    return status;
+  } finally {
+    host().close(up.pidfd);
+  }
+}
+
+function aborted(): StrataError {
+  return new StrataError({ code: 'aborted', reason: 'aborted by the caller' });
+}
+
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  if (signal.aborted) throw aborted();
+  let stop = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    stop = () => reject(aborted());
+  });
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

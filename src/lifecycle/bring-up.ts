@@ -1,0 +1,228 @@
+/**
+ * Bringing a container up, for `create` and `run`: reserve the id, record the intent, launch, record the process, run the runtime's hooks, let it
+ * go on (runtime.md#lifecycle, steps 1 to 8). Whatever fails, everything is undone and the first error is the one that is reported.
+ */
+import { StrataError } from '../base/error.ts';
+import type { Descriptor, Host, Launched } from '../host/host.ts';
+import { LaunchError } from '../host/host.ts';
+import { encode } from '../plan/encode.ts';
+import type { Plan } from '../plan/op.ts';
+import { cgroupDirectories, destroy } from './destroy.ts';
+import { launchError, stepAt } from './failure.ts';
+import { ERRNO, hasErrno } from './fault.ts';
+import { isFrozen } from './freezer.ts';
+import { runHooks } from './hooks.ts';
+import { withLock } from './lock.ts';
+import type { CreateOptions, Prepared } from './prepare.ts';
+import { checkRootfs } from './prepare.ts';
+import { recordRunning, withCleanupFault } from './start.ts';
+import { hookState } from './state.ts';
+import type { ContainerRecord } from './store.ts';
+import { prepareRoot, release, reserve, save, startSocket } from './store.ts';
+
+/** A container that is up: `created`, or `running` if it was not to wait. */
+export interface Up {
+  readonly record: ContainerRecord;
+  readonly pid: number;
+  /** The caller's to close. */
+  readonly pidfd: Descriptor;
+}
+
+/**
+ * Brings a prepared container up. `waits`: until somebody says `start`; otherwise its program runs at once, and the poststart hooks too.
+ *
+ * @throws StrataError of any code; then nothing of the container is left.
+ */
+export async function bringUp(host: Host, options: CreateOptions, prepared: Prepared, waits: boolean): Promise<Up> {
+  const { root, id } = options;
+  if (host.userId() !== 0) {
+    throw new StrataError({
+      code: 'system',
+      stage: 'check',
+      reason: 'creating a container needs root',
+      errno: 1,
+      hint: 'this version has no rootless containers',
+    });
+  }
+  checkDescriptors(host, options);
+  checkRootfs(host, prepared.record);
+  prepareRoot(host, root);
+  reserve(host, root, id);
+  return withLock(host, root, id, () => new Attempt(host, options, prepared, waits).carryOut());
+}
+
+/** One attempt at bringing a container up, and what it has achieved so far: so much is to be undone. */
+class Attempt {
+  private readonly host: Host;
+  private readonly options: CreateOptions;
+  private readonly plan: Plan;
+  private readonly prepared: Prepared;
+  private readonly waits: boolean;
+  private record: ContainerRecord;
+  private launching = false;
+  private launched: Launched | undefined;
+  /** The process has left our hands: it waits for `start`, or runs the program. */
+  private handedOver = false;
+  private hooksBegun = false;
+  private pidFileWritten = false;
+
+  constructor(host: Host, options: CreateOptions, prepared: Prepared, waits: boolean) {
+    this.host = host;
+    this.options = options;
+    this.prepared = prepared;
+    this.plan = prepared.plan;
+    this.waits = waits;
+    this.record = prepared.record;
+  }
+
+  async carryOut(): Promise<Up> {
+    try {
+      // Before the intent is on disk: what it names is taken for ours from then on.
+      checkCgroups(this.host, this.record);
+      this.keep({});
+      this.pause('launch');
+      const launched = await this.launch();
+      this.keep({ process: { pid: launched.pid, startTime: launched.startTime }, ...(launched.at === 'hooks' && { hooksBegun: true }) });
+      this.writePidFile(launched.pid);
+      if (launched.at === 'hooks') await this.passHooks(launched);
+      this.pause(this.waits ? 'let it wait for start' : 'run the program');
+      this.hooksBegun = true;
+      await this.host.proceed({ ...launched, at: 'ready' });
+      this.handedOver = true;
+      if (this.waits) this.keep({ status: 'created', hooksBegun: true });
+      else this.record = await recordRunning(this.host, this.options.root, { ...this.record, hooksBegun: true }, this.options);
+      this.options.checkpoint?.();
+      return { record: this.record, pid: launched.pid, pidfd: launched.pidfd };
+    } catch (error) {
+      throw await this.undo(error);
+    }
+  }
+
+  /** Between two stages the caller may give up. */
+  private pause(next: string): void {
+    this.options.checkpoint?.();
+    this.options.debug?.(next);
+  }
+
+  private keep(changes: Partial<ContainerRecord>): void {
+    this.record = { ...this.record, ...changes };
+    save(this.host, this.options.root, this.record);
+  }
+
+  private async launch(): Promise<Launched> {
+    const { host, options } = this;
+    const { root, id, stdio = [0, 1, 2] } = options;
+    const opened: Descriptor[] = [];
+    try {
+      if (this.waits) opened.push(host.listen(startSocket(root, id)));
+      const start = opened[0] ?? -1;
+      let console = (this.record.terminal ? options.console : undefined) ?? -1;
+      if (options.consoleSocket !== undefined) {
+        console = connectConsole(host, options.consoleSocket);
+        opened.push(console);
+      }
+      const preserve = (options.listenFds ?? 0) + (options.preserveFds ?? 0);
+      const bytes = encode(this.plan);
+      this.launching = true;
+      this.launched = await host.launch(bytes, { stdio, preserve, console, start });
+      return this.launched;
+    } finally {
+      for (const descriptor of opened) host.close(descriptor);
+    }
+  }
+
+  private writePidFile(pid: number): void {
+    if (this.options.pidFile === undefined) return;
+    this.host.replaceFile(this.options.pidFile, String(pid), 0o644);
+    this.pidFileWritten = true;
+  }
+
+  private async passHooks(launched: Launched): Promise<void> {
+    const { prestart, createRuntime } = this.prepared.spec.hooks;
+    const state = hookState(this.record, 'creating');
+    this.pause('run hooks');
+    this.hooksBegun = true;
+    await runHooks(this.host, 'prestart', prestart, state, this.options);
+    await runHooks(this.host, 'createRuntime', createRuntime, state, this.options);
+    this.pause('finish the root file system');
+    await this.host.proceed(launched);
+  }
+
+  /** Undoes what was achieved; gives back what to throw. */
+  private async undo(cause: unknown): Promise<unknown> {
+    const { host, options } = this;
+    const error = cause instanceof LaunchError ? launchError(cause.failure, stepAt(this.plan, cause.failure.operation)) : cause;
+    options.debug?.('undo');
+    try {
+      if (this.launched !== undefined) {
+        if (this.handedOver) host.close(this.launched.pidfd);
+        else await host.abandon(this.launched);
+      }
+      if (this.pidFileWritten && options.pidFile !== undefined) host.removeFile(options.pidFile);
+      if (this.launching) await destroy(host, options.root, this.remains(cause), options);
+      else release(host, options.root, options.id);
+    } catch (fault) {
+      return withCleanupFault(error, fault);
+    }
+    return error;
+  }
+
+  /** The record of what is to be destroyed: cgroups that we failed to make are somebody else's, hooks that did not begin need no counterpart. */
+  private remains(cause: unknown): ContainerRecord {
+    const failed = cause instanceof LaunchError ? cause.failure : undefined;
+    const last = failed === undefined || failed.operation < 0 ? this.plan.operations.length : failed.operation;
+    const hook = this.plan.operations.findIndex(({ op }) => op === 'hook');
+    const made = this.plan.operations.flatMap((operation, index) => {
+      if (operation.op !== 'cgroup-make' || index > last) return [];
+      const foreign = index === last && failed !== undefined && [ERRNO.EEXIST, ERRNO.EBUSY, ERRNO.ENOTEMPTY].some((errno) => errno === failed.errno);
+      return foreign ? [] : [{ hierarchy: operation.hierarchy, path: operation.path }];
+    });
+    const begun = this.hooksBegun || (failed !== undefined && hook !== -1 && failed.operation >= hook);
+    return { ...this.record, cgroups: made, hooksBegun: begun };
+  }
+}
+
+function connectConsole(host: Host, path: string): Descriptor {
+  try {
+    return host.connect(path);
+  } catch (error) {
+    if (!(error instanceof StrataError) || error.errno === undefined) throw error;
+    throw new StrataError({ code: 'system', stage: 'process', reason: `cannot connect to the console socket ${path}`, errno: error.errno, path });
+  }
+}
+
+/** Descriptors that are to be passed on must have been given to us: those that our own language runtime opened are none of the container's. */
+function checkDescriptors(host: Host, options: CreateOptions): void {
+  const { listenFds = 0, preserveFds = 0 } = options;
+  for (let descriptor = 3; descriptor < 3 + listenFds + preserveFds; descriptor++) {
+    if (host.isInherited(descriptor)) continue;
+    const reason = descriptor < 3 + listenFds ? `LISTEN_FDS is ${listenFds}` : `${preserveFds} descriptors are to be preserved`;
+    throw new StrataError({ code: 'usage', stage: 'check', reason: `${reason}, but descriptor ${descriptor} is not open` });
+  }
+}
+
+/** A cgroup that is in use, or frozen, is somebody else's, and would be killed with the container (config-linux.md#cgroups-path). */
+function checkCgroups(host: Host, record: ContainerRecord): void {
+  const fault = { code: 'config-invalid', stage: 'cgroup', pointer: '/linux/cgroupsPath' } as const;
+  for (const directory of cgroupDirectories(record)) {
+    if (host.stat(directory) === undefined) continue;
+    let members: string[];
+    try {
+      members = host
+        .readText(`${directory}/cgroup.procs`)
+        .split('\n')
+        .filter((line) => line !== '');
+    } catch (error) {
+      if (hasErrno(error, ERRNO.ENOENT)) continue;
+      throw error;
+    }
+    if (members.length > 0) {
+      throw new StrataError({
+        ...fault,
+        path: directory,
+        reason: `the cgroup ${directory} is not empty: ${members.length} process${members.length === 1 ? '' : 'es'} found`,
+      });
+    }
+  }
+  if (isFrozen(host, record.freezer)) throw new StrataError({ ...fault, reason: `the cgroup ${record.freezer?.directory} is frozen` });
+}

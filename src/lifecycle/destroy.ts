@@ -1,0 +1,103 @@
+/** Undoing a container: the one path for delete, for a create that failed, and for a run that is over (runtime.md#lifecycle, steps 12, 13). */
+import { StrataError } from '../base/error.ts';
+import type { Host } from '../host/host.ts';
+import { ERRNO, hasErrno } from './fault.ts';
+import { thaw } from './freezer.ts';
+import { runPoststopHooks } from './hooks.ts';
+import type { Report } from './report.ts';
+import { SIGKILL } from './signals.ts';
+import { hookState } from './state.ts';
+import type { ContainerRecord } from './store.ts';
+import { release } from './store.ts';
+
+/** Milliseconds that killed processes are given to be gone. */
+const PATIENCE = 10_000;
+/** Milliseconds that a cgroup without processes may stay busy while the kernel clears up behind the last one. */
+const SHORT = 200;
+const LONGEST_PAUSE = 50;
+
+/**
+ * Kills what lives, removes the cgroups, runs the poststop hooks and removes the state, in this order: whatever interrupts it leaves a state
+ * from which it can be done again. The caller holds the container's lock.
+ *
+ * @throws StrataError `timeout` if a process outlives SIGKILL, `system` if a cgroup cannot be removed; the state is then still there.
+ */
+export async function destroy(host: Host, root: string, record: ContainerRecord, report: Report): Promise<void> {
+  await killFirst(host, record);
+  await removeCgroups(host, record);
+  if (record.hooksBegun) await runPoststopHooks(host, record.poststop, hookState(record, 'stopped'), report);
+  release(host, root, record.id);
+}
+
+/** SIGKILL for the first process, if it lives; whether it did. A frozen one is thawed, for on cgroup v1 it would die only then. */
+export function killProcess(host: Host, record: ContainerRecord): boolean {
+  if (record.process === undefined) return false;
+  const pidfd = host.openProcess(record.process.pid, record.process.startTime);
+  if (pidfd === undefined) return false;
+  try {
+    host.signal(pidfd, SIGKILL);
+  } finally {
+    host.close(pidfd);
+  }
+  if (record.freezer !== undefined) thaw(host, record.freezer);
+  return true;
+}
+
+/** Host paths of the container's cgroups. */
+export function cgroupDirectories(record: ContainerRecord): string[] {
+  return record.cgroups.map(({ hierarchy, path }) => (hierarchy === '/' ? path : `${hierarchy}${path}`));
+}
+
+async function killFirst(host: Host, record: ContainerRecord): Promise<void> {
+  if (record.process === undefined) return;
+  const pidfd = host.openProcess(record.process.pid, record.process.startTime);
+  if (pidfd === undefined) return;
+  try {
+    host.signal(pidfd, SIGKILL);
+    if (record.freezer !== undefined) thaw(host, record.freezer);
+    if ((await host.waitExit(pidfd, PATIENCE)) === undefined) throw outlived(`process ${record.process.pid}`, record.id);
+  } finally {
+    host.close(pidfd);
+  }
+}
+
+/** A process that had the pid namespace to itself took all others with it; only where one may be left is the cgroup searched for them. */
+async function removeCgroups(host: Host, record: ContainerRecord): Promise<void> {
+  const complete = record.process !== undefined && record.status !== 'creating';
+  if (record.sharedPid || !complete) await killRest(host, record);
+  const busy = await removeAll(host, record, SHORT);
+  if (busy === undefined) return;
+  await killRest(host, record);
+  const failed = await removeAll(host, record, PATIENCE);
+  if (failed !== undefined) throw failed;
+}
+
+/** The error of the first cgroup that stayed busy; any other error is thrown. */
+async function removeAll(host: Host, record: ContainerRecord, timeout: number): Promise<unknown> {
+  const results = await Promise.allSettled(record.cgroups.map(({ hierarchy, path }) => host.removeCgroup(hierarchy, path, timeout)));
+  const reasons = results.filter((result) => result.status === 'rejected').map((result): unknown => result.reason);
+  for (const reason of reasons) if (!hasErrno(reason, ERRNO.EBUSY, ERRNO.ENOTEMPTY)) throw reason;
+  return reasons[0];
+}
+
+async function killRest(host: Host, record: ContainerRecord): Promise<void> {
+  const directories = cgroupDirectories(record);
+  if (directories.length === 0) return;
+  const end = host.now() + PATIENCE;
+  for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    const left = host.signalCgroup(directories, SIGKILL);
+    if (left === 0) return;
+    if (record.freezer !== undefined) thaw(host, record.freezer);
+    if (host.now() >= end) throw outlived(`${left} process${left === 1 ? '' : 'es'} in its cgroup`, record.id);
+    await host.sleep(pause);
+  }
+}
+
+function outlived(what: string, id: string): StrataError {
+  return new StrataError({
+    code: 'timeout',
+    stage: 'delete',
+    reason: `container ${id} cannot be removed: ${what} did not end within ${PATIENCE / 1000} s after SIGKILL`,
+    hint: 'a process that waits for a device or a file server ends when that answers; then delete again',
+  });
+}

@@ -1,0 +1,121 @@
+/** From a bundle to a plan and the first record: everything that create can decide before it touches anything. */
+import { StrataError } from '../base/error.ts';
+import { readFacts } from '../host/facts.ts';
+import type { Descriptor, Host } from '../host/host.ts';
+import { fromBundle } from '../overlay/path.ts';
+import type { CgroupPlace } from '../plan/cgroup.ts';
+import { cgroupPaths } from '../plan/cgroup.ts';
+import { planCreate } from '../plan/create.ts';
+import type { Plan } from '../plan/op.ts';
+import { check } from '../spec/check.ts';
+import { loadSpec, parseSpec } from '../spec/parse.ts';
+import type { Spec } from '../spec/types.ts';
+import { readConfig, resolveBundle } from './bundle.ts';
+import { startSteps } from './failure.ts';
+import { checkId } from './id.ts';
+import type { ContainerName } from './report.ts';
+import type { ContainerRecord, Freezer } from './store.ts';
+import { seccompCache } from './store.ts';
+
+/** What `create`, `run` and `plan` are told. */
+export interface BundleOptions extends ContainerName {
+  /** Directory of the bundle; a relative one starts at the working directory. */
+  readonly bundle: string;
+  /** A configuration to use in place of the bundle's config.json, as a JSON value; integers may be bigint. */
+  readonly spec?: unknown;
+  /** So many descriptors from 3 on, behind those of `listenFds`, are passed on. */
+  readonly preserveFds?: number;
+  /** So many descriptors from 3 on are sockets for sd_listen_fds(3) in the container. */
+  readonly listenFds?: number;
+  readonly noPivot?: boolean;
+  readonly noNewKeyring?: boolean;
+}
+
+export interface CreateOptions extends BundleOptions {
+  /** Become the container's 0, 1 and 2; the caller's own if absent. They stay the caller's to close. */
+  readonly stdio?: readonly [Descriptor, Descriptor, Descriptor];
+  /** Path of a unix socket to which the terminal's master is sent. */
+  readonly consoleSocket?: string;
+  /** A connected socket for the same, used only if there is a terminal; it stays the caller's to close. */
+  readonly console?: Descriptor;
+  /** Where to write the pid of the container's process. */
+  readonly pidFile?: string;
+  /** Called between the stages; what it throws ends the work, and everything is undone. */
+  readonly checkpoint?: () => void;
+}
+
+export interface Prepared {
+  readonly spec: Spec;
+  readonly plan: Plan;
+  readonly record: ContainerRecord;
+}
+
+/**
+ * Reads, checks and plans. Touches nothing and needs no privilege.
+ *
+ * @throws StrataError for everything that is wrong with the id, the bundle or its config.json.
+ */
+export function prepare(host: Host, options: BundleOptions): Prepared {
+  const { root, id } = options;
+  checkId(id);
+  const bundle = resolveBundle(host, options.bundle);
+  options.debug?.(`load ${bundle}/config.json`);
+  const spec = options.spec === undefined ? loadSpec(readConfig(host, bundle)) : parseSpec(options.spec);
+  const facts = readFacts(host);
+  for (const warning of check(spec, facts)) options.warn?.(warning);
+  const plan = planCreate(spec, {
+    id,
+    bundle,
+    facts,
+    options: {
+      noPivot: options.noPivot ?? false,
+      noNewKeyring: options.noNewKeyring ?? false,
+      listenFds: options.listenFds ?? 0,
+      seccompCache: seccompCache(root),
+    },
+  });
+  options.debug?.(`planned ${plan.operations.length} operations`);
+  const places = cgroupPaths(spec, id, facts);
+  const freezer = freezerOf(places);
+  const record: ContainerRecord = {
+    ociVersion: spec.ociVersion,
+    id,
+    bundle,
+    rootfs: fromBundle(bundle, spec.root.path),
+    created: host.timestamp(),
+    status: 'creating',
+    cgroups: places.map(({ hierarchy, path }) => ({ hierarchy, path })),
+    ...(freezer && { freezer }),
+    sharedPid: !spec.linux.namespaces.some((namespace) => namespace.type === 'pid' && namespace.path === undefined),
+    terminal: spec.process?.terminal ?? false,
+    // With no stop at which the runtime's hooks run, the container's own may have begun whenever we are interrupted.
+    hooksBegun: !plan.operations.some(({ op }) => op === 'runtime-hooks') && spec.hooks.createContainer.length > 0,
+    poststart: spec.hooks.poststart,
+    poststop: spec.hooks.poststop,
+    startSteps: startSteps(plan),
+    annotations: spec.annotations,
+    owner: facts.userId,
+  };
+  return { spec, plan, record };
+}
+
+/** The root file system must be there before anything is made. @throws StrataError with the pointer /root/path. */
+export function checkRootfs(host: Host, record: ContainerRecord): void {
+  const fault = { code: 'config-invalid', stage: 'check', pointer: '/root/path', path: record.rootfs } as const;
+  let real: string;
+  try {
+    real = host.realPath(record.rootfs);
+  } catch (error) {
+    if (!(error instanceof StrataError) || error.errno === undefined) throw error;
+    throw new StrataError({ ...fault, reason: `cannot open the root file system ${record.rootfs}`, errno: error.errno });
+  }
+  if (host.stat(real)?.type !== 'directory') throw new StrataError({ ...fault, reason: `the root file system ${record.rootfs} is not a directory` });
+}
+
+/** The v1 hierarchy with the freezer, else the v2 hierarchy: on a hybrid machine a process is in both. */
+function freezerOf(places: readonly CgroupPlace[]): Freezer | undefined {
+  const first = places.find(({ unified, controllers }) => !unified && controllers.includes('freezer'));
+  if (first !== undefined) return { version: 1, directory: first.directory };
+  const second = places.find(({ unified }) => unified);
+  return second && { version: 2, directory: second.directory };
+}

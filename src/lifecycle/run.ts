@@ -1,0 +1,71 @@
+/** `run`: create and start in one, and in the foreground also wait and delete. */
+import { StrataError } from '../base/error.ts';
+import type { Descriptor, ExitStatus, Host } from '../host/host.ts';
+import type { Up } from './bring-up.ts';
+import { bringUp } from './bring-up.ts';
+import { checkTerminal } from './create.ts';
+import { destroy } from './destroy.ts';
+import { hasCode } from './fault.ts';
+import { withLock } from './lock.ts';
+import type { CreateOptions, Prepared } from './prepare.ts';
+import { prepare } from './prepare.ts';
+import { checkProgram } from './start.ts';
+import { load } from './store.ts';
+
+export interface RunOptions extends CreateOptions {
+  /** Leave the container when its program has exited, for a later delete. */
+  readonly keep?: boolean;
+}
+
+/** Runs the program and returns when it runs. @throws StrataError of any code; then nothing of the container is left. */
+export async function runDetached(host: Host, options: CreateOptions): Promise<Up> {
+  const prepared = prepare(host, options);
+  checkProgram(prepared.record);
+  checkTerminal(prepared.record.terminal, options);
+  return bringUp(host, options, prepared, false);
+}
+
+/** Runs the program in front of the caller: its terminal or stdio, its signals, its exit status. Deletes the container afterwards. */
+export async function runForeground(host: Host, options: RunOptions): Promise<ExitStatus> {
+  if (options.consoleSocket !== undefined) {
+    throw new StrataError({ code: 'usage', stage: 'check', reason: 'cannot use a console socket in the foreground', hint: 'give --detach too' });
+  }
+  const prepared = prepare(host, options);
+  checkProgram(prepared.record);
+  const { up, master } = await withTerminal(host, options, prepared);
+  let status: ExitStatus;
+  try {
+    status = await host.foreground(up.pidfd, master);
+  } finally {
+    host.close(up.pidfd);
+    if (master !== -1) host.close(master);
+  }
+  if (options.keep !== true) await removeStopped(host, options, up);
+  return status;
+}
+
+/** Brings the container up; with a terminal, its master comes back through a pair of sockets. */
+async function withTerminal(host: Host, options: RunOptions, prepared: Prepared): Promise<{ up: Up; master: Descriptor }> {
+  if (!prepared.record.terminal) return { up: await bringUp(host, options, prepared, false), master: -1 };
+  const [mine, theirs] = host.socketPair();
+  try {
+    const up = await bringUp(host, { ...options, console: theirs }, prepared, false);
+    return { up, master: await host.receiveDescriptor(mine) };
+  } finally {
+    host.close(mine);
+    host.close(theirs);
+  }
+}
+
+/** Somebody else may have deleted the container, and even used its id again: only what we brought up is removed. */
+async function removeStopped(host: Host, options: RunOptions, up: Up): Promise<void> {
+  const { root, id } = options;
+  try {
+    await withLock(host, root, id, async () => {
+      const record = load(host, root, id);
+      if (record.process?.pid === up.pid && record.process.startTime === up.record.process?.startTime) await destroy(host, root, record, options);
+    });
+  } catch (error) {
+    if (!hasCode(error, 'not-found')) throw error;
+  }
+}

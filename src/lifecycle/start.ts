@@ -1,0 +1,84 @@
+/** `start`: the created container runs its program. */
+import { StrataError } from '../base/error.ts';
+import type { Host } from '../host/host.ts';
+import { LaunchError } from '../host/host.ts';
+import { destroy } from './destroy.ts';
+import { launchError } from './failure.ts';
+import { messageOf } from './fault.ts';
+import { runHooks } from './hooks.ts';
+import { checkId } from './id.ts';
+import { withLock } from './lock.ts';
+import { isAlive, observe } from './observe.ts';
+import type { ContainerName, Report } from './report.ts';
+import { hookState } from './state.ts';
+import { permit } from './status.ts';
+import type { ContainerRecord } from './store.ts';
+import { checkRoot, load, notFound, save, startSocket } from './store.ts';
+
+/**
+ * Runs the program of a created container; returns when execve(2) has succeeded and the poststart hooks have run.
+ *
+ * @throws StrataError `status` if it is not created; `hook` or `exec` if the program could not be run or a hook failed: the container is then
+ * stopped and destroyed (runtime.md#lifecycle, steps 7 to 9).
+ */
+export async function start(host: Host, options: ContainerName): Promise<void> {
+  const { root, id } = options;
+  checkId(id);
+  if (!checkRoot(host, root)) throw notFound(id);
+  await withLock(host, root, id, async () => {
+    const record = load(host, root, id);
+    permit('start', observe(host, root, record, true).status, id);
+    checkProgram(record);
+    options.debug?.('run the program');
+    try {
+      await host.start(startSocket(root, id));
+    } catch (error) {
+      if (!(error instanceof LaunchError)) throw error;
+      const { failure } = error;
+      const step = record.startSteps.find(({ index }) => index === failure.operation);
+      // The process took our word and failed; with any other failure it has not heard us, and nothing has changed.
+      if (step !== undefined || failure.syscall === 'init') throw await destroyed(host, root, record, launchError(failure, step), options);
+      if (!isAlive(host, record)) permit('start', 'stopped', id);
+      throw launchError(failure, undefined);
+    }
+    try {
+      await recordRunning(host, root, record, options);
+    } catch (error) {
+      throw await destroyed(host, root, record, error, options);
+    }
+  });
+}
+
+/** A container can be created without `process`, but not started (runtime.md#start). @throws StrataError `config-invalid`. */
+export function checkProgram(record: ContainerRecord): void {
+  if (record.startSteps.some(({ op }) => op === 'exec')) return;
+  throw new StrataError({ code: 'config-invalid', stage: 'start', pointer: '/process', reason: 'is not set, so there is no program to run' });
+}
+
+/** Records that the program runs, then runs the poststart hooks. The caller holds the lock, and destroys the container if this fails. */
+export async function recordRunning(host: Host, root: string, record: ContainerRecord, report: Report): Promise<ContainerRecord> {
+  const running: ContainerRecord = { ...record, status: 'running' };
+  save(host, root, running);
+  host.removeFile(startSocket(root, record.id));
+  await runHooks(host, 'poststart', running.poststart, hookState(running, 'running'), report);
+  return running;
+}
+
+/** Destroys the container and gives back the error that made it necessary; what goes wrong meanwhile is added to its hint. */
+async function destroyed(host: Host, root: string, record: ContainerRecord, cause: unknown, report: Report): Promise<unknown> {
+  try {
+    await destroy(host, root, record, report);
+  } catch (error) {
+    return withCleanupFault(cause, error);
+  }
+  return cause;
+}
+
+/** `cause`, with the failure of clearing up behind it as a second matter. */
+export function withCleanupFault(cause: unknown, fault: unknown): unknown {
+  if (!(cause instanceof StrataError)) return cause;
+  const { code, reason, pointer, stage, operation, syscall, errno, path } = cause;
+  const hint = `${cause.hint === undefined ? '' : `${cause.hint}; `}clearing up failed too: ${messageOf(fault)}`;
+  const given = Object.entries({ pointer, stage, operation, syscall, errno, path }).filter(([, value]) => value !== undefined);
+  return new StrataError({ ...(Object.fromEntries(given) as object), code, reason, hint });
+}

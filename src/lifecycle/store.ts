@@ -1,0 +1,316 @@
+/**
+ * The state on disk. `ROOT/ID/state.json` is written before the first thing outside is made and removed after the last is gone; so a
+ * directory without it stands for nothing (design rule 8). What cannot be read as a state is damaged, and then nothing in it is believed.
+ */
+import { StrataError } from '../base/error.ts';
+import { parseExact } from '../base/json.ts';
+import type { Host } from '../host/host.ts';
+import type { OperationName } from '../plan/op.ts';
+import { OPERATIONS } from '../plan/op.ts';
+import type { Hook } from '../spec/types.ts';
+import { ERRNO, hasErrno, messageOf } from './fault.ts';
+import { isId } from './id.ts';
+
+const VERSION = 1;
+/** Bytes; the annotations and hooks of the largest config.json that is read fit. */
+const LARGEST = 64 * 1024 * 1024;
+const STATE_FILE = 'state.json';
+const START_SOCKET = 'start.sock';
+
+/** A cgroup of the container: the mount point of its hierarchy, and the path below it. */
+export interface CgroupIntent {
+  readonly hierarchy: string;
+  readonly path: string;
+}
+
+/** Where the container is frozen: the host path of its cgroup, and the cgroup version that tells the files' names. */
+export interface Freezer {
+  readonly version: 1 | 2;
+  readonly directory: string;
+}
+
+/** A step of the plan that is carried out by `start`, which has no plan: enough to say what failed. */
+export interface Step {
+  /** Index into the plan's operations. */
+  readonly index: number;
+  readonly op: OperationName;
+  readonly pointer: string;
+  /** What the step does, as the end of 'cannot …'. */
+  readonly words: string;
+  /** The program, for the steps that execute one; else ''. */
+  readonly program: string;
+}
+
+/** state.json. */
+export interface ContainerRecord {
+  readonly ociVersion: string;
+  readonly id: string;
+  /** Absolute. */
+  readonly bundle: string;
+  /** Absolute. */
+  readonly rootfs: string;
+  /** RFC 3339, UTC. */
+  readonly created: string;
+  /** How far the work had come; what the container is at this moment is for `observe` to say. */
+  readonly status: 'creating' | 'created' | 'running';
+  readonly process?: { readonly pid: number; readonly startTime: bigint };
+  readonly cgroups: readonly CgroupIntent[];
+  readonly freezer?: Freezer;
+  /** The container has no pid namespace of its own: its first process does not take the others with it. */
+  readonly sharedPid: boolean;
+  readonly terminal: boolean;
+  /** A hook may have run, so the poststop hooks must (runtime.md#lifecycle, steps 3 to 13). */
+  readonly hooksBegun: boolean;
+  readonly poststart: readonly Hook[];
+  readonly poststop: readonly Hook[];
+  readonly startSteps: readonly Step[];
+  readonly annotations: Readonly<Record<string, string>>;
+  /** User id of who created it. */
+  readonly owner: number;
+}
+
+export function containerDirectory(root: string, id: string): string {
+  return `${root}/${id}`;
+}
+
+/** The socket on which a created container waits for `start`. */
+export function startSocket(root: string, id: string): string {
+  return `${root}/${id}/${START_SOCKET}`;
+}
+
+/** The directory of compiled seccomp programs; no id can have this name. */
+export function seccompCache(root: string): string {
+  return `${root}/@seccomp`;
+}
+
+export function notFound(id: string): StrataError {
+  return new StrataError({ code: 'not-found', stage: 'state', reason: `container does not exist: ${id}` });
+}
+
+function damaged(id: string, why: string): StrataError {
+  return new StrataError({
+    code: 'state-damaged',
+    stage: 'state',
+    reason: `the state of container ${id} is damaged: ${why}`,
+    hint: `strata delete --force ${id} removes it`,
+  });
+}
+
+/** Makes the root if it is missing, and refuses one that another user could change: whoever writes there has root signal what he likes. */
+export function prepareRoot(host: Host, root: string): void {
+  host.makeDirectories(root, 0o711);
+  checkRoot(host, root);
+}
+
+/**
+ * Whether the root exists.
+ *
+ * @throws StrataError `system` if it is no directory of root's or the caller's own, or if others can write to it.
+ */
+export function checkRoot(host: Host, root: string): boolean {
+  let status = host.stat(root);
+  if (status?.type === 'symlink') status = host.stat(host.realPath(root));
+  if (status === undefined) return false;
+  let fault: string | undefined;
+  if (status.type !== 'directory') fault = 'is not a directory';
+  else if (status.uid !== 0 && status.uid !== host.userId()) fault = `belongs to user ${status.uid}`;
+  else if ((status.mode & 0o022) !== 0) fault = `can be written by others (mode ${status.mode.toString(8)})`;
+  if (fault !== undefined) throw new StrataError({ code: 'system', stage: 'state', reason: `the state root ${root} ${fault}` });
+  return true;
+}
+
+/** Takes the id: of all who try at the same time, one succeeds. @throws StrataError `exists`. */
+export function reserve(host: Host, root: string, id: string): void {
+  try {
+    host.makeDirectory(containerDirectory(root, id), 0o700);
+  } catch (error) {
+    if (!hasErrno(error, ERRNO.EEXIST)) throw error;
+    throw new StrataError({ code: 'exists', stage: 'state', reason: `container with id ${id} exists` });
+  }
+}
+
+/** Removes the directory of a container; its state.json last but one, as long as anything depends on it. */
+export function release(host: Host, root: string, id: string): void {
+  const directory = containerDirectory(root, id);
+  for (const name of host.list(directory)) if (name !== STATE_FILE) host.removeFile(`${directory}/${name}`);
+  host.removeFile(`${directory}/${STATE_FILE}`);
+  host.removeDirectory(directory);
+}
+
+/** Names of the containers, sorted; none if the root does not exist. */
+export function listIds(host: Host, root: string): string[] {
+  if (!checkRoot(host, root)) return [];
+  return host.list(root).filter((name) => isId(name) && host.stat(containerDirectory(root, name))?.type === 'directory');
+}
+
+export function save(host: Host, root: string, record: ContainerRecord): void {
+  const { process, ...rest } = record;
+  const flat = { version: VERSION, ...rest, ...(process && { pid: process.pid, startTime: String(process.startTime) }) };
+  host.replaceFile(`${containerDirectory(root, record.id)}/${STATE_FILE}`, JSON.stringify(flat), 0o600);
+}
+
+/**
+ * Reads a container's state.
+ *
+ * @throws StrataError `not-found`; `state-damaged` if the directory is there but holds no state that could be believed.
+ */
+export function load(host: Host, root: string, id: string): ContainerRecord {
+  const directory = containerDirectory(root, id);
+  let text: string;
+  try {
+    text = host.readText(`${directory}/${STATE_FILE}`, LARGEST);
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT)) throw host.stat(directory) === undefined ? notFound(id) : damaged(id, `${STATE_FILE} is missing`);
+    if (hasErrno(error, ERRNO.EFBIG, ERRNO.EILSEQ, ERRNO.EISDIR)) throw damaged(id, messageOf(error));
+    throw error;
+  }
+  return parseRecord(text, id);
+}
+
+/** The record in the text of a state.json. @throws StrataError `state-damaged`. */
+export function parseRecord(text: string, id: string): ContainerRecord {
+  let value: unknown;
+  try {
+    value = parseExact(text);
+  } catch (error) {
+    throw damaged(id, messageOf(error));
+  }
+  const read = new Reader(value, id);
+  if (read.field('version') !== VERSION) throw damaged(id, `version is not ${VERSION}`);
+  if (read.string('id') !== id) throw damaged(id, 'id is that of another container');
+  const process = read.process();
+  const freezer = read.freezer();
+  return {
+    ociVersion: read.string('ociVersion'),
+    id,
+    bundle: read.absolute('bundle'),
+    rootfs: read.absolute('rootfs'),
+    created: read.string('created'),
+    status: read.status(),
+    ...(process && { process }),
+    cgroups: read.list('cgroups').map((item) => ({ hierarchy: item.below('hierarchy'), path: item.below('path') })),
+    ...(freezer && { freezer }),
+    sharedPid: read.boolean('sharedPid'),
+    terminal: read.boolean('terminal'),
+    hooksBegun: read.boolean('hooksBegun'),
+    poststart: read.list('poststart').map((item) => item.hook()),
+    poststop: read.list('poststop').map((item) => item.hook()),
+    startSteps: read.list('startSteps').map((item) => item.step()),
+    annotations: read.annotations(),
+    owner: read.integer('owner', 0, 0xffff_ffff),
+  };
+}
+
+/** Reads the properties of one object of the state, and believes none of them unseen. */
+class Reader {
+  private readonly object: Readonly<Record<string, unknown>>;
+  private readonly id: string;
+
+  constructor(value: unknown, id: string) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw damaged(id, 'not an object');
+    this.object = value as Readonly<Record<string, unknown>>;
+    this.id = id;
+  }
+
+  field(key: string): unknown {
+    return Object.hasOwn(this.object, key) ? this.object[key] : undefined;
+  }
+
+  private wrong(key: string): StrataError {
+    return damaged(this.id, `${key} is missing or wrong`);
+  }
+
+  string(key: string): string {
+    const value = this.field(key);
+    if (typeof value !== 'string' || value.includes('\0')) throw this.wrong(key);
+    return value;
+  }
+
+  absolute(key: string): string {
+    const value = this.string(key);
+    if (!value.startsWith('/')) throw this.wrong(key);
+    return value;
+  }
+
+  /** Absolute and without a way up: what lies at these places is killed and removed. */
+  below(key: string): string {
+    const value = this.absolute(key);
+    if (value.split('/').includes('..')) throw this.wrong(key);
+    return value;
+  }
+
+  boolean(key: string): boolean {
+    const value = this.field(key);
+    if (typeof value !== 'boolean') throw this.wrong(key);
+    return value;
+  }
+
+  integer(key: string, least: number, most: number): number {
+    const value = this.field(key);
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) throw this.wrong(key);
+    return value;
+  }
+
+  list(key: string): Reader[] {
+    const value = this.field(key);
+    if (!Array.isArray(value)) throw this.wrong(key);
+    return value.map((item) => new Reader(item, this.id));
+  }
+
+  strings(key: string): string[] {
+    const value = this.field(key);
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw this.wrong(key);
+    return value;
+  }
+
+  status(): ContainerRecord['status'] {
+    const value = this.field('status');
+    if (value !== 'creating' && value !== 'created' && value !== 'running') throw this.wrong('status');
+    return value;
+  }
+
+  /** Both or neither: a pid without its start time names nobody. */
+  process(): ContainerRecord['process'] {
+    if (this.field('pid') === undefined && this.field('startTime') === undefined) {
+      if (this.status() !== 'creating') throw this.wrong('pid');
+      return undefined;
+    }
+    const text = this.string('startTime');
+    if (!/^[0-9]{1,20}$/.test(text)) throw this.wrong('startTime');
+    return { pid: this.integer('pid', 1, 2 ** 22), startTime: BigInt(text) };
+  }
+
+  freezer(): Freezer | undefined {
+    if (this.field('freezer') === undefined) return undefined;
+    const inner = new Reader(this.field('freezer'), this.id);
+    return { version: inner.integer('version', 1, 2) as 1 | 2, directory: inner.below('directory') };
+  }
+
+  hook(): Hook {
+    return {
+      path: this.absolute('path'),
+      args: this.strings('args'),
+      env: this.strings('env'),
+      ...(this.field('timeout') !== undefined && { timeout: this.integer('timeout', 1, Number.MAX_SAFE_INTEGER) }),
+    };
+  }
+
+  step(): Step {
+    const op = this.string('op');
+    if (!Object.hasOwn(OPERATIONS, op)) throw this.wrong('op');
+    return {
+      index: this.integer('index', 0, 2 ** 31),
+      op: op as OperationName,
+      pointer: this.string('pointer'),
+      words: this.string('words'),
+      program: this.string('program'),
+    };
+  }
+
+  annotations(): Readonly<Record<string, string>> {
+    const value = this.field('annotations');
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.wrong('annotations');
+    if (!Object.values(value).every((item) => typeof item === 'string')) throw this.wrong('annotations');
+    return value as Readonly<Record<string, string>>;
+  }
+}

@@ -1,0 +1,612 @@
+/**
+ * A machine in memory, and hosts that are processes on it: the lifecycle is tested without root, and can be killed at any call it makes.
+ * The machine knows files, locks, cgroups and container processes; a plan is carried out by decoding its wire form.
+ */
+import { StrataError } from '../../src/base/error.ts';
+import type { Command, CommandResult, ExitStatus, FileStatus, Host, LaunchDescriptors, Launched, LaunchFailure } from '../../src/host/host.ts';
+import { LaunchError } from '../../src/host/host.ts';
+import { OPERATIONS } from '../../src/plan/op.ts';
+
+/** Thrown by the call at which a host is killed, and by all later ones. */
+export class Killed extends Error {
+  override readonly name = 'Killed';
+}
+
+interface Node {
+  readonly type: FileStatus['type'];
+  mode: number;
+  uid: number;
+  text: string;
+  /** Made by `cgroup-make`. */
+  marked?: boolean;
+}
+
+interface Process {
+  readonly pid: number;
+  readonly startTime: bigint;
+  readonly cgroups: ReadonlySet<string>;
+  readonly plan: readonly Decoded[];
+  at: number;
+  phase: 'hooks' | 'ready' | 'waiting' | 'running' | 'dead';
+  /** The start socket's path, '' when the launcher says go. */
+  readonly socket: string;
+  parent: FakeHost | undefined;
+  exit?: ExitStatus;
+  /** Survives SIGKILL, like a process that waits for a device. */
+  immortal?: boolean;
+}
+
+/** An operation as read back from the wire. */
+export type Decoded = { readonly op: string } & Readonly<Record<string, unknown>>;
+
+interface OpenFile {
+  readonly kind: string;
+  readonly path?: string;
+  readonly process?: Process;
+}
+
+const CGROUPS = '/sys/fs/cgroup';
+/** Host paths of the hierarchies of the machine. */
+export const HIERARCHIES = [`${CGROUPS}/memory`, `${CGROUPS}/freezer`, `${CGROUPS}/unified`] as const;
+
+export class FakeMachine {
+  readonly nodes = new Map<string, Node>();
+  readonly locks = new Map<string, { readonly host: FakeHost; readonly descriptor: number }>();
+  readonly processes: Process[] = [];
+  /** What happened, in order: hooks, signals, programs. */
+  readonly events: string[] = [];
+  /** Makes the operation of this name fail, when its field values include `value`. */
+  failure: { readonly op: string; readonly failure: Partial<LaunchFailure>; readonly value?: string } | undefined;
+  /** How programs run by the host end, by path; the others succeed. */
+  readonly commands = new Map<string, Partial<CommandResult>>();
+  /** What the foreground process exits with. */
+  foregroundExit: ExitStatus = { code: 0 };
+  uid = 0;
+  clock = 1000;
+  private nextPid = 100;
+
+  constructor() {
+    for (const path of ['/', '/run', '/proc', '/tmp', '/work', '/etc', CGROUPS, ...HIERARCHIES]) this.directory(path);
+    this.file(
+      '/proc/self/status',
+      'Name:\tstrata\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapPrm:\t000001ffffffffff\nCapBnd:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n',
+    );
+    this.file('/proc/self/stat', '4242 (strata) R 1');
+    this.file('/proc/sys/kernel/osrelease', '6.18.0\n');
+    this.file('/proc/sys/kernel/cap_last_cap', '40\n');
+    this.file('/proc/self/cgroup', '3:memory:/\n2:freezer:/\n0::/\n');
+    const mounts = [
+      `30 1 0:30 / ${HIERARCHIES[0]} rw - cgroup cgroup rw,memory`,
+      `31 1 0:31 / ${HIERARCHIES[1]} rw - cgroup cgroup rw,freezer`,
+      `32 1 0:32 / ${HIERARCHIES[2]} rw - cgroup2 cgroup2 rw`,
+    ];
+    this.file('/proc/self/mountinfo', `${mounts.join('\n')}\n`);
+    this.file(`${HIERARCHIES[2]}/cgroup.controllers`, 'hugetlb\n');
+    this.file('/etc/passwd', 'root:x:0:0::/root:/bin/sh\nkim:x:1000:1000::/home/kim:/bin/sh\n');
+    this.bundle('/bundle', {});
+  }
+
+  directory(path: string, mode = 0o755): void {
+    const parts = path.split('/').filter((part) => part !== '');
+    for (let count = 0; count <= parts.length; count++) {
+      const name = `/${parts.slice(0, count).join('/')}`;
+      if (!this.nodes.has(name)) this.nodes.set(name, { type: 'directory', mode, uid: this.uid, text: '' });
+    }
+  }
+
+  file(path: string, text: string): void {
+    this.directory(path.slice(0, path.lastIndexOf('/')) || '/');
+    this.nodes.set(path, { type: 'file', mode: 0o644, uid: this.uid, text });
+  }
+
+  /** A bundle with a root file system; `changes` are merged into a small configuration, key by key. */
+  bundle(path: string, changes: Readonly<Record<string, unknown>>): void {
+    this.directory(`${path}/rootfs`);
+    this.file(`${path}/config.json`, JSON.stringify({ ...smallConfig(), ...changes }));
+  }
+
+  text(path: string): string | undefined {
+    return this.nodes.get(path)?.text;
+  }
+
+  children(path: string): string[] {
+    const prefix = path === '/' ? '/' : `${path}/`;
+    const names: string[] = [];
+    for (const name of this.nodes.keys()) {
+      if (name !== path && name.startsWith(prefix) && !name.slice(prefix.length).includes('/')) names.push(name.slice(prefix.length));
+    }
+    return names.sort();
+  }
+
+  members(directory: string): Process[] {
+    return this.processes.filter((process) => process.phase !== 'dead' && process.cgroups.has(directory));
+  }
+
+  /** Everything that a container leaves: cgroups, processes, states. */
+  leftovers(root = '/run/strata'): string[] {
+    const found = this.processes.filter(({ phase }) => phase !== 'dead').map(({ pid, phase }) => `process ${pid} (${phase})`);
+    for (const hierarchy of HIERARCHIES) {
+      for (const [name, node] of this.nodes) if (name.startsWith(`${hierarchy}/`) && node.type === 'directory') found.push(name);
+    }
+    if (this.nodes.has(root)) for (const name of this.children(root)) if (!name.startsWith('@')) found.push(`${root}/${name}`);
+    return found;
+  }
+
+  die(process: Process, exit: ExitStatus): void {
+    if (process.phase === 'dead' || process.immortal === true) return;
+    process.phase = 'dead';
+    process.exit = exit;
+  }
+
+  spawn(fields: Pick<Process, 'cgroups' | 'plan' | 'socket' | 'parent'>): Process {
+    const pid = this.nextPid++;
+    const process: Process = { ...fields, pid, startTime: BigInt(pid) * 10n, at: 0, phase: 'ready' };
+    this.processes.push(process);
+    return process;
+  }
+
+  frozen(process: Process): boolean {
+    for (const directory of process.cgroups) if ((this.text(`${directory}/freezer.state`) ?? 'THAWED').startsWith('FROZEN')) return true;
+    return false;
+  }
+}
+
+/** A configuration with a pid namespace of its own, and nothing that the checks could dislike. */
+export function smallConfig(): Record<string, unknown> {
+  return {
+    ociVersion: '1.3.0',
+    root: { path: 'rootfs' },
+    process: { args: ['/bin/true'], cwd: '/', user: { uid: 0, gid: 0 }, env: ['PATH=/bin'] },
+    mounts: [],
+    linux: { namespaces: [{ type: 'pid' }, { type: 'mount' }] },
+  };
+}
+
+/** One process that runs strata. */
+export class FakeHost implements Host {
+  readonly kind = 'node';
+  readonly machine: FakeMachine;
+  readonly printed: string[] = [];
+  readonly complained: string[] = [];
+  readonly inherited = new Set<number>([0, 1, 2]);
+  readonly variables = new Map<string, string>();
+  readonly open = new Map<number, OpenFile>();
+  /** How many calls have been made; the call with the number `killAt` kills. */
+  calls = 0;
+  private readonly killAt: number;
+  private dead = false;
+  private nextDescriptor = 10;
+
+  constructor(machine: FakeMachine, killAt = Number.POSITIVE_INFINITY) {
+    this.machine = machine;
+    this.killAt = killAt;
+  }
+
+  /** A point at which the process can be killed: its locks go, and what hangs on it follows. */
+  private step(): void {
+    if (this.dead) throw new Killed();
+    this.calls++;
+    if (this.calls < this.killAt) return;
+    this.dead = true;
+    for (const [path, { host }] of this.machine.locks) if (host === this) this.machine.locks.delete(path);
+    for (const process of this.machine.processes) {
+      if (process.parent === this && (process.phase === 'hooks' || process.phase === 'ready')) this.machine.die(process, { code: 137, signal: 9 });
+    }
+    throw new Killed();
+  }
+
+  private node(path: string, syscall: string): Node {
+    const node = this.machine.nodes.get(path);
+    if (node === undefined) throw refused(syscall, 2, path);
+    return node;
+  }
+
+  private descriptor(file: OpenFile): number {
+    const descriptor = this.nextDescriptor++;
+    this.open.set(descriptor, file);
+    return descriptor;
+  }
+
+  readText(path: string, limit = 1024 * 1024): string {
+    this.step();
+    const slash = path.lastIndexOf('/');
+    const [directory, name] = [path.slice(0, slash), path.slice(slash + 1)];
+    if (path.startsWith(`${CGROUPS}/`) && this.machine.nodes.get(directory)?.type === 'directory') {
+      if (name === 'cgroup.procs')
+        return this.machine
+          .members(directory)
+          .map(({ pid }) => `${pid}\n`)
+          .join('');
+      if (name === 'freezer.state') return `${this.machine.text(path) ?? 'THAWED'}\n`;
+    }
+    const { type, text } = this.node(path, 'open');
+    if (type === 'directory') throw refused('read', 21, path);
+    if (text.length > limit) throw refused('read', 27, path);
+    return text;
+  }
+
+  writeText(path: string, text: string): void {
+    this.step();
+    const directory = path.slice(0, path.lastIndexOf('/'));
+    this.node(directory, 'open');
+    this.machine.nodes.set(path, { type: 'file', mode: 0o644, uid: 0, text });
+    if (path.endsWith('/freezer.state') && text === 'THAWED') {
+      for (const process of this.machine.members(directory)) if (process.exit !== undefined) this.machine.die(process, process.exit);
+    }
+  }
+
+  replaceFile(path: string, text: string, mode: number): void {
+    this.step();
+    this.node(path.slice(0, path.lastIndexOf('/')) || '/', 'open');
+    this.machine.nodes.set(`${path}.tmp`, { type: 'file', mode, uid: this.machine.uid, text });
+    this.step();
+    this.machine.nodes.delete(`${path}.tmp`);
+    this.machine.nodes.set(path, { type: 'file', mode, uid: this.machine.uid, text });
+  }
+
+  stat(path: string): FileStatus | undefined {
+    this.step();
+    return this.machine.nodes.get(path);
+  }
+
+  list(path: string): string[] {
+    this.step();
+    this.node(path, 'open');
+    return this.machine.children(path);
+  }
+
+  makeDirectory(path: string, mode: number): void {
+    this.step();
+    if (this.machine.nodes.has(path)) throw refused('mkdir', 17, path);
+    this.machine.directory(path, mode);
+  }
+
+  makeDirectories(path: string, mode: number): void {
+    this.step();
+    this.machine.directory(path, mode);
+  }
+
+  removeFile(path: string): void {
+    this.step();
+    this.machine.nodes.delete(path);
+  }
+
+  removeDirectory(path: string): void {
+    this.step();
+    this.node(path, 'rmdir');
+    if (this.machine.children(path).length > 0) throw refused('rmdir', 39, path);
+    this.machine.nodes.delete(path);
+  }
+
+  realPath(path: string): string {
+    this.step();
+    const clean = `/${path
+      .split('/')
+      .filter((part) => part !== '' && part !== '.')
+      .join('/')}`;
+    this.node(clean, 'realpath');
+    return clean;
+  }
+
+  workingDirectory(): string {
+    return '/work';
+  }
+
+  environment(name: string): string | undefined {
+    return this.variables.get(name);
+  }
+
+  userId(): number {
+    return this.machine.uid;
+  }
+
+  now(): number {
+    return this.machine.clock;
+  }
+
+  timestamp(): string {
+    return '2026-01-02T03:04:05.678901234Z';
+  }
+
+  async sleep(milliseconds: number): Promise<void> {
+    this.step();
+    this.machine.clock += milliseconds;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  tryLock(directory: string): number | undefined {
+    this.step();
+    if (!this.machine.nodes.has(directory) || this.machine.locks.has(directory)) return undefined;
+    const descriptor = this.descriptor({ kind: 'lock', path: directory });
+    this.machine.locks.set(directory, { host: this, descriptor });
+    return descriptor;
+  }
+
+  close(descriptor: number): void {
+    if (this.dead) throw new Killed();
+    const file = this.open.get(descriptor);
+    if (file === undefined) throw new Error(`descriptor ${descriptor} is not open`);
+    this.open.delete(descriptor);
+    if (file.kind === 'lock' && file.path !== undefined) this.machine.locks.delete(file.path);
+  }
+
+  isInherited(descriptor: number): boolean {
+    return this.inherited.has(descriptor);
+  }
+
+  listen(path: string): number {
+    this.step();
+    this.machine.nodes.set(path, { type: 'socket', mode: 0o600, uid: 0, text: '' });
+    return this.descriptor({ kind: 'listener', path });
+  }
+
+  connect(path: string): number {
+    this.step();
+    if (this.node(path, 'connect').type !== 'socket') throw refused('connect', 111, path);
+    return this.descriptor({ kind: 'connection', path });
+  }
+
+  socketPair(): [number, number] {
+    this.step();
+    return [this.descriptor({ kind: 'socket' }), this.descriptor({ kind: 'socket' })];
+  }
+
+  pipe(): [number, number] {
+    this.step();
+    return [this.descriptor({ kind: 'pipe' }), this.descriptor({ kind: 'pipe' })];
+  }
+
+  async receiveDescriptor(): Promise<number> {
+    this.step();
+    return this.descriptor({ kind: 'master' });
+  }
+
+  async launch(plan: Uint8Array, descriptors: LaunchDescriptors): Promise<Launched> {
+    await Promise.resolve();
+    this.step();
+    const operations = decode(plan);
+    const cgroups = new Set<string>();
+    const clone = operations.findIndex(({ op }) => op === 'clone');
+    for (const [index, operation] of operations.slice(0, clone).entries()) {
+      this.step();
+      this.fail(operation, index);
+      if (operation.op === 'cgroup-make') cgroups.add(this.makeCgroup(operation, index));
+    }
+    this.step();
+    this.fail(operations[clone] ?? { op: '' }, clone);
+    const socket = this.open.get(descriptors.start)?.path ?? '';
+    const process = this.machine.spawn({ cgroups, plan: operations, socket, parent: this });
+    process.at = clone + 1;
+    this.carryOn(process);
+    const pidfd = this.descriptor({ kind: 'pidfd', process });
+    const sync = this.descriptor({ kind: 'sync', process });
+    const { pid, startTime } = process;
+    return { pid, startTime, pidfd, sync, at: process.phase === 'hooks' ? 'hooks' : 'ready' };
+  }
+
+  private makeCgroup(operation: Decoded, index: number): string {
+    const path = `${String(operation.hierarchy)}${String(operation.path)}`;
+    if (this.machine.nodes.has(path) && (this.machine.members(path).length > 0 || this.machine.children(path).length > 0)) {
+      throw new LaunchError({ operation: index, syscall: 'mkdir', errno: 17, path, detail: '' });
+    }
+    const parts = path.split('/').slice(1);
+    for (let count = 1; count <= parts.length; count++) {
+      const name = `/${parts.slice(0, count).join('/')}`;
+      if (this.machine.nodes.has(name)) continue;
+      this.step();
+      this.machine.nodes.set(name, { type: 'directory', mode: 0o755, uid: 0, text: '', marked: true });
+    }
+    return path;
+  }
+
+  private fail(operation: Decoded, index: number): void {
+    const { failure } = this.machine;
+    if (failure?.op !== operation.op || (failure.value !== undefined && !Object.values(operation).includes(failure.value))) return;
+    throw new LaunchError({ operation: index, syscall: 'call', errno: 22, path: '', detail: '', ...failure.failure });
+  }
+
+  /** Carries a process's operations out up to its next stop. */
+  private carryOn(process: Process): void {
+    for (; process.at < process.plan.length; process.at++) {
+      const operation = process.plan[process.at] ?? { op: '' };
+      try {
+        this.fail(operation, process.at);
+      } catch (error) {
+        this.machine.die(process, { code: 1 });
+        throw error;
+      }
+      if (operation.op === 'hook') this.machine.events.push(`${String(operation.kind)} ${String(operation.path)}`);
+      if (operation.op === 'runtime-hooks' || operation.op === 'ready') {
+        process.phase = operation.op === 'ready' ? 'ready' : 'hooks';
+        process.at++;
+        return;
+      }
+    }
+    process.phase = 'running';
+    this.machine.events.push(`program ${process.pid}`);
+  }
+
+  async proceed(launched: Launched): Promise<void> {
+    await Promise.resolve();
+    this.step();
+    const process = this.open.get(launched.sync)?.process;
+    if (process === undefined || process.phase === 'dead')
+      throw new LaunchError({ operation: -1, syscall: 'init', errno: 0, path: '', detail: 'killed by signal 9' });
+    if (process.phase !== launched.at) throw new Error(`proceed from ${launched.at}, but the process is at ${process.phase}`);
+    if (process.phase === 'hooks') return this.carryOn(process);
+    if (process.socket === '') this.carryOn(process);
+    else process.phase = 'waiting';
+    this.close(launched.sync);
+    return undefined;
+  }
+
+  async abandon(launched: Launched): Promise<void> {
+    await Promise.resolve();
+    this.step();
+    const process = this.open.get(launched.pidfd)?.process;
+    if (process !== undefined) this.machine.die(process, { code: 137, signal: 9 });
+    this.close(launched.sync);
+    this.close(launched.pidfd);
+  }
+
+  awaitsStart(socket: string): boolean {
+    this.step();
+    return this.waiting(socket) !== undefined;
+  }
+
+  async start(socket: string): Promise<void> {
+    await Promise.resolve();
+    this.step();
+    const process = this.waiting(socket);
+    if (process === undefined) throw new LaunchError({ operation: -1, syscall: 'connect', errno: 111, path: socket, detail: '' });
+    this.carryOn(process);
+    this.step();
+  }
+
+  private waiting(socket: string): Process | undefined {
+    if (!this.machine.nodes.has(socket)) return undefined;
+    return this.machine.processes.find((process) => process.socket === socket && process.phase === 'waiting');
+  }
+
+  openProcess(pid: number, startTime: bigint): number | undefined {
+    this.step();
+    const process = this.machine.processes.find((one) => one.pid === pid && one.startTime === startTime && one.phase !== 'dead');
+    return process && this.descriptor({ kind: 'pidfd', process });
+  }
+
+  signal(pidfd: number, signal: number): boolean {
+    this.step();
+    const process = this.open.get(pidfd)?.process;
+    if (process === undefined || process.phase === 'dead') return false;
+    this.send(process, signal);
+    return true;
+  }
+
+  private send(process: Process, signal: number): void {
+    this.machine.events.push(`signal ${signal} to ${process.pid}`);
+    if (signal !== 9) return;
+    // A process that is frozen on cgroup v1 dies when it is thawed.
+    if (this.machine.frozen(process)) process.exit = { code: 137, signal: 9 };
+    else this.machine.die(process, { code: 137, signal: 9 });
+  }
+
+  async waitExit(pidfd: number, timeout: number): Promise<ExitStatus | 'unknown' | undefined> {
+    this.step();
+    const process = this.open.get(pidfd)?.process;
+    const end = this.now() + timeout;
+    while (process?.phase !== 'dead') {
+      if (timeout >= 0 && this.now() >= end) return undefined;
+      await this.sleep(10);
+    }
+    return process.exit ?? 'unknown';
+  }
+
+  signalCgroup(directories: readonly string[], signal: number): number {
+    this.step();
+    const found = new Set(directories.flatMap((directory) => this.machine.members(directory)));
+    for (const process of found) this.send(process, signal);
+    return found.size;
+  }
+
+  async removeCgroup(hierarchy: string, path: string, timeout: number): Promise<void> {
+    await Promise.resolve();
+    this.step();
+    const directory = `${hierarchy}${path}`;
+    if (this.machine.members(directory).length > 0) {
+      await this.sleep(timeout);
+      if (this.machine.members(directory).length > 0) throw refused('rmdir', 16, directory);
+    }
+    for (const name of [...this.machine.nodes.keys()]) if (name === directory || name.startsWith(`${directory}/`)) this.machine.nodes.delete(name);
+    for (let parent = directory.slice(0, directory.lastIndexOf('/')); parent !== hierarchy; parent = parent.slice(0, parent.lastIndexOf('/'))) {
+      this.step();
+      const node = this.machine.nodes.get(parent);
+      if (node === undefined) continue;
+      if (node.marked !== true || this.machine.children(parent).length > 0) break;
+      this.machine.nodes.delete(parent);
+    }
+  }
+
+  async run(command: Command): Promise<CommandResult> {
+    await Promise.resolve();
+    this.step();
+    this.machine.events.push(`run ${command.path} ${command.stdin}`.trimEnd());
+    const result = this.machine.commands.get(command.path);
+    if (command.path === '/nope') throw refused('execve', 2, command.path);
+    return { status: { code: 0 }, timedOut: false, stdout: '', stderr: '', ...result };
+  }
+
+  holdSignals(): void {}
+
+  interruption(): number {
+    return 0;
+  }
+
+  async foreground(pidfd: number): Promise<ExitStatus> {
+    await Promise.resolve();
+    this.step();
+    const process = this.open.get(pidfd)?.process;
+    if (process !== undefined) this.machine.die(process, this.machine.foregroundExit);
+    return this.machine.foregroundExit;
+  }
+
+  print(text: string): void {
+    this.printed.push(text);
+  }
+
+  printError(text: string): void {
+    this.complained.push(text);
+  }
+
+  appendFile(path: string, text: string): void {
+    this.step();
+    this.node(path.slice(0, path.lastIndexOf('/')) || '/', 'open');
+    const before = this.machine.text(path) ?? '';
+    this.machine.nodes.set(path, { type: 'file', mode: 0o600, uid: this.machine.uid, text: before + text });
+  }
+}
+
+function refused(syscall: string, errno: number, path: string): StrataError {
+  return new StrataError({ code: 'system', reason: `${syscall} ${path}`, syscall, errno, path });
+}
+
+/** Reads the wire form of a plan back into operations, by the operations table. */
+export function decode(bytes: Uint8Array): Decoded[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = 16;
+  const take = (length: number) => {
+    at += length;
+    return bytes.subarray(at - length, at);
+  };
+  const u32 = () => {
+    at += 4;
+    return view.getUint32(at - 4, true);
+  };
+  const u64 = () => {
+    at += 8;
+    return view.getBigUint64(at - 8, true);
+  };
+  const string = () => {
+    const text = new TextDecoder().decode(take(u32()));
+    at++;
+    return text;
+  };
+  const many = <T>(read: () => T): T[] => Array.from({ length: u32() }, read);
+  const read: Readonly<Record<string, () => unknown>> = {
+    bool: () => u32() === 1,
+    u32,
+    u64,
+    string,
+    bytes: () => take(u32()),
+    strings: () => many(string),
+    u32s: () => many(u32),
+  };
+  const names = new Map(Object.entries(OPERATIONS).map(([name, [code, fields]]) => [code as number, { name, fields: Object.entries(fields) }]));
+  const operations: Decoded[] = [];
+  while (at < bytes.length) {
+    const layout = names.get(u32());
+    u32();
+    if (layout === undefined) throw new Error('no such operation');
+    operations.push({ op: layout.name, ...Object.fromEntries(layout.fields.map(([name, type]) => [name, read[type]?.()])) });
+  }
+  return operations;
+}
