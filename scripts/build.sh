@@ -15,7 +15,7 @@ mkdir -p build dist/bin
 exec 9>build/lock
 flock 9
 
-inputs=(src native bin CMakeLists.txt package.json package-lock.json tsconfig.json tsconfig.base.json scripts/build.sh scripts/native.sh scripts/no-child-process.cjs)
+inputs=(src native bin CMakeLists.txt package.json package-lock.json tsconfig.json tsconfig.base.json scripts/build.sh scripts/native.sh scripts/no-child-process.cjs scripts/warm-up.cjs)
 [ ! -e .git/logs/HEAD ] || inputs+=(.git/logs/HEAD)
 if [ -e build/stamp ] && [ -e dist/index.js ] && [ -e dist/bin/strata.cjs ] && [ -e build/Release/strata.node ] && [ -d build/compile-cache ] &&
   [ -z "$(find "${inputs[@]}" -newer build/stamp -print -quit)" ]; then
@@ -41,6 +41,6 @@ rm -rf build/compile-cache build/warm-up
 mkdir -p build/warm-up/rootfs
 bin/strata spec --bundle build/warm-up
 mkdir build/compile-cache
-bin/strata plan --bundle build/warm-up >/dev/null
+NODE_COMPILE_CACHE=build/compile-cache node --require ./scripts/warm-up.cjs dist/bin/strata.cjs plan --bundle build/warm-up >/dev/null
 rm -rf build/warm-up
 mv build/stamp.next build/stamp

@@ -1,7 +1,6 @@
 #include "environment.hpp"
 
 #include <dlfcn.h>
-#include <cerrno>
 
 namespace strata::addon {
 namespace {
@@ -11,11 +10,6 @@ void stay_loaded() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<void*>(stay_loaded), &info) != 0) dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
-
-struct PoolWork {
-  napi_async_work work = nullptr;
-  std::unique_ptr<Task> task;
-};
 
 }  // namespace
 
@@ -30,20 +24,6 @@ void Environment::close() {
   threads_.close();
   watcher_.close();
   completions_->close();
-}
-
-void Environment::queue(Napi::Env env, std::unique_ptr<Task> task) {
-  auto* work = new PoolWork;
-  work->task = std::move(task);
-  const auto execute = [](napi_env, void* data) { static_cast<PoolWork*>(data)->task->execute(); };
-  const auto complete = [](napi_env raw, napi_status status, void* data) {
-    const std::unique_ptr<PoolWork> done(static_cast<PoolWork*>(data));
-    napi_delete_async_work(raw, done->work);
-    if (status == napi_cancelled) done->task->fail(Status(ECANCELED, "strata.node"));
-    done->task->settle(raw);
-  };
-  napi_create_async_work(env, nullptr, Napi::String::New(env, "strata"), execute, complete, work, &work->work);
-  napi_queue_async_work(env, work->work);
 }
 
 Napi::Value Environment::exit_of(Napi::Env env, int pidfd, int timeout) {

@@ -22,16 +22,7 @@ class Environment {
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-  // Short work, on libuv's pool.
-  template <class Value>
-  Napi::Value on_pool(Napi::Env env, typename Promised<Value>::Work work) {
-    auto task = std::make_unique<Promised<Value>>(env, std::move(work));
-    const Napi::Promise promise = task->promise();
-    queue(env, std::move(task));
-    return promise;
-  }
-
-  // Work that may wait for long, on a thread of its own.
+  // Work on a thread of our own: libuv's pool has four, which hooks could hold for minutes, and costs a command two milliseconds to set up.
   template <class Value>
   Napi::Value on_thread(Napi::Env env, typename Promised<Value>::Work work) {
     auto task = std::make_unique<Promised<Value>>(env, std::move(work));
@@ -44,7 +35,6 @@ class Environment {
   Napi::Value exit_of(Napi::Env env, int pidfd, int timeout);
 
  private:
-  static void queue(Napi::Env env, std::unique_ptr<Task> task);
   void close();
 
   std::shared_ptr<Completions> completions_;

@@ -20,7 +20,7 @@ Napi::Value launch_plan(const Napi::CallbackInfo& info) {
   const int start_socket = arguments.integer(4);
   if (arguments.failed()) return env.Undefined();
   if (stdio.size() != 3) return give(env, Status(EINVAL, "strata.node", "stdio"));
-  return Environment::of(env).on_pool<Launched>(env, [plan = std::move(plan), stdio, preserve, console, start_socket] {
+  return Environment::of(env).on_thread<Launched>(env, [plan = std::move(plan), stdio, preserve, console, start_socket] {
     const LaunchRequest request{plan.data(), plan.size(), {stdio[0], stdio[1], stdio[2]}, preserve, console, start_socket};
     Launched launched{};
     LaunchFailure failure{};

@@ -1,4 +1,6 @@
 // Processes, cgroups, commands and the foreground.
+#include <cerrno>
+
 #include "../core/host/cgroup.hpp"
 #include "../core/host/command.hpp"
 #include "../core/host/foreground.hpp"
@@ -42,15 +44,19 @@ Napi::Value signal_cgroup(const Napi::CallbackInfo& info) {
   return give(info.Env(), host::signal_cgroup(directories, number));
 }
 
-Napi::Value remove_cgroup(const Napi::CallbackInfo& info) {
+// (hierarchies, paths, timeout): the lists belong together by position.
+Napi::Value remove_cgroups(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Arguments arguments(info);
-  const std::string hierarchy = arguments.path(0);
-  const std::string path = arguments.path(1);
+  const std::vector<std::string> hierarchies = arguments.paths(0);
+  const std::vector<std::string> paths = arguments.paths(1);
   const int timeout = arguments.integer(2);
   if (arguments.failed()) return env.Undefined();
-  return Environment::of(env).on_pool<Nothing>(env, [hierarchy, path, timeout] {
-    const Status status = host::remove_cgroup(hierarchy, path, timeout);
+  if (hierarchies.size() != paths.size()) return give(env, Status(EINVAL, "strata.node", "cgroups"));
+  std::vector<host::Cgroup> cgroups;
+  for (std::size_t i = 0; i < paths.size(); i++) cgroups.push_back({hierarchies[i], paths[i]});
+  return Environment::of(env).on_thread<Nothing>(env, [cgroups = std::move(cgroups), timeout] {
+    const Status status = host::remove_cgroups(cgroups, timeout);
     return status.failed() ? Outcome<Nothing>(Failure(status)) : Outcome<Nothing>();
   });
 }
@@ -81,6 +87,8 @@ Napi::Value hold_signals(const Napi::CallbackInfo& info) {
 
 Napi::Value interruption(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), host::interruption()); }
 
+Napi::Value exit_now(const Napi::CallbackInfo& info) { sys::exit_group(info[0].ToNumber().Int32Value()); }
+
 }  // namespace
 
 void register_processes(Napi::Object exports) {
@@ -88,11 +96,12 @@ void register_processes(Napi::Object exports) {
   add(exports, "signal", signal);
   add(exports, "waitExit", wait_exit);
   add(exports, "signalCgroup", signal_cgroup);
-  add(exports, "removeCgroup", remove_cgroup);
+  add(exports, "removeCgroups", remove_cgroups);
   add(exports, "run", run);
   add(exports, "foreground", foreground);
   add(exports, "holdSignals", hold_signals);
   add(exports, "interruption", interruption);
+  add(exports, "exitNow", exit_now);
 }
 
 }  // namespace strata::addon

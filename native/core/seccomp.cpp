@@ -187,9 +187,11 @@ struct EntryHeader {
   std::uint32_t program_size;
   std::uint32_t flags;
   char version[32];  // libseccomp and architecture
+  // Of this header, with 0 here, and the program: a write that a crash has cut short may have left the right size.
+  std::uint64_t checksum;
 };
 
-constexpr std::uint32_t entry_magic = 0x31434553;  // "SEC1"
+constexpr std::uint32_t entry_magic = 0x32434553;  // "SEC2"
 
 EntryHeader header_for(Bytes profile) {
   EntryHeader header{};
@@ -201,16 +203,33 @@ EntryHeader header_for(Bytes profile) {
   return header;
 }
 
-// FNV-1a: only a name. The key is compared byte for byte.
-std::uint64_t hash(const EntryHeader& header, Bytes profile) {
-  std::uint64_t value = 0xcbf29ce484222325;
-  const auto mix = [&value](const void* data, std::size_t size) {
+// FNV-1a: against accidents, not against adversaries, who cannot write here.
+class Hash {
+ public:
+  void mix(const void* data, std::size_t size) {
     const auto* bytes = static_cast<const unsigned char*>(data);
-    for (std::size_t i = 0; i < size; i++) value = (value ^ bytes[i]) * 0x100000001b3;
-  };
-  mix(header.version, sizeof header.version);
-  mix(profile.data, profile.size);
-  return value;
+    for (std::size_t i = 0; i < size; i++) value_ = (value_ ^ bytes[i]) * 0x100000001b3;
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0xcbf29ce484222325;
+};
+
+// Only a name: the key is compared byte for byte.
+std::uint64_t name_of(const EntryHeader& header, Bytes profile) {
+  Hash hash;
+  hash.mix(header.version, sizeof header.version);
+  hash.mix(profile.data, profile.size);
+  return hash.value();
+}
+
+std::uint64_t checksum_of(EntryHeader header, const void* program) {
+  header.checksum = 0;
+  Hash hash;
+  hash.mix(&header, sizeof header);
+  hash.mix(program, header.program_size);
+  return hash.value();
 }
 
 bool ours_alone(int fd, unsigned type, std::uint64_t& ret_size) {
@@ -232,7 +251,8 @@ bool read_entry(int directory, const char* name, const EntryHeader& wanted, Byte
     std::memcpy(&header, content, sizeof header);
     good = header.magic == wanted.magic && header.key_size == wanted.key_size && std::memcmp(header.version, wanted.version, sizeof header.version) == 0 &&
            sizeof header + std::uint64_t{header.key_size} + header.program_size == size &&
-           std::memcmp(content + sizeof header, profile.data, profile.size) == 0;
+           std::memcmp(content + sizeof header, profile.data, profile.size) == 0 &&
+           checksum_of(header, content + sizeof header + header.key_size) == header.checksum;
   }
   void* program = good ? std::malloc(header.program_size == 0 ? 1 : header.program_size) : nullptr;
   if (program != nullptr) {
@@ -258,6 +278,7 @@ bool write_whole(int fd, const void* data, std::size_t size) {
 void write_entry(int directory, const char* name, EntryHeader header, Bytes profile, const Filter& filter) {
   header.program_size = static_cast<std::uint32_t>(filter.size());
   header.flags = filter.flags();
+  header.checksum = checksum_of(header, filter.data());
   char temporary[64];
   static unsigned counter = 0;
   std::snprintf(temporary, sizeof temporary, ".%s.%d.%u", name, sys::getpid(), __atomic_fetch_add(&counter, 1U, __ATOMIC_RELAXED));
@@ -297,7 +318,7 @@ Result<Filter> seccomp_program(Bytes profile, const char* cache) {
   if (!directory.valid() || !ours_alone(directory.get(), S_IFDIR, size)) return compile(profile);
   const EntryHeader header = header_for(profile);
   char name[32];
-  std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(hash(header, profile)));
+  std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(name_of(header, profile)));
   Filter cached;
   if (read_entry(directory.get(), name, header, profile, cached)) return cached;
   Result<Filter> compiled = compile(profile);

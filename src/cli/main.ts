@@ -20,7 +20,20 @@ import { addState } from './state.ts';
 import type { Build } from './version.ts';
 import { versionText } from './version.ts';
 
-const VERBS = [addCreate, addStart, addRun, addState, addList, addPs, addKill, addPause, addResume, addDelete, addSpec, addPlan];
+const VERBS: Readonly<Record<string, (program: Command, shell: Shell) => void>> = {
+  create: addCreate,
+  start: addStart,
+  run: addRun,
+  state: addState,
+  list: addList,
+  ps: addPs,
+  kill: addKill,
+  pause: addPause,
+  resume: addResume,
+  delete: addDelete,
+  spec: addSpec,
+  plan: addPlan,
+};
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;
 
@@ -53,7 +66,7 @@ export async function main(host: Host, argv: readonly string[], build: Build = {
     .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
     .addOption(new Option('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
   program.hook('preAction', () => shell.log.open());
-  for (const add of VERBS) add(program, shell);
+  for (const add of verbsFor(argv)) add(program, shell);
 
   try {
     if (argv.length === 0) program.outputHelp();
@@ -74,6 +87,13 @@ export async function main(host: Host, argv: readonly string[], build: Build = {
     }
     return FAILURE;
   }
+}
+
+/** A verb that is not named anywhere cannot be meant, and costs time to set up; help and mistakes need them all. */
+function verbsFor(argv: readonly string[]): readonly ((program: Command, shell: Shell) => void)[] {
+  const named = Object.entries(VERBS).filter(([name]) => argv.includes(name));
+  const all = named.length === 0 || argv[0] === '--help' || argv[0] === '-h' || argv[0] === 'help';
+  return all ? Object.values(VERBS) : named.map(([, add]) => add);
 }
 
 /** commander puts the suggestion of a similar name on a line of its own. */

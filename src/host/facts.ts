@@ -64,6 +64,20 @@ export function readFacts(host: Host): HostFacts {
   };
 }
 
+/** Milliseconds for which facts are believed: a library that creates many containers reads them once for all of a burst. */
+const LIFETIME = 1000;
+const known = new WeakMap<Host, { readonly facts: HostFacts; readonly until: number }>();
+
+/** The same, but not read again within a second. */
+export function recentFacts(host: Host): HostFacts {
+  const last = known.get(host);
+  const now = host.now();
+  if (last !== undefined && now < last.until) return last.facts;
+  const facts = readFacts(host);
+  known.set(host, { facts, until: now + LIFETIME });
+  return facts;
+}
+
 /** Is this kernel at least `major.minor`? */
 export function isAtLeast(kernel: Kernel, major: number, minor: number): boolean {
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);

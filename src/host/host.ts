@@ -58,6 +58,13 @@ export interface ExitStatus {
   readonly signal?: number;
 }
 
+export interface CgroupName {
+  /** Mount point. */
+  readonly hierarchy: string;
+  /** Below it. */
+  readonly path: string;
+}
+
 export interface Command {
   readonly path: string;
   /** argv, args[0] included. */
@@ -159,8 +166,11 @@ export interface Host {
   waitExit(pidfd: Descriptor, timeout: number): Promise<ExitStatus | 'unknown' | undefined>;
   /** Signal every process in the cgroup directories and below, each once, through pidfds checked against cgroup.procs; how many there were. */
   signalCgroup(directories: readonly string[], signal: number): number;
-  /** Remove a cgroup with what was made below it, then each parent that `cgroup-make` marked, while empty. EBUSY is retried up to `timeout` ms. */
-  removeCgroup(hierarchy: string, path: string, timeout: number): Promise<void>;
+  /**
+   * Remove cgroups with what was made below them, then each parent that `cgroup-make` marked, while empty. EBUSY is retried up to `timeout` ms for
+   * all together. All are tried; of several failures one that is neither EBUSY nor ENOTEMPTY is thrown.
+   */
+  removeCgroups(cgroups: readonly CgroupName[], timeout: number): Promise<void>;
   /** Run a program on the host and wait for it: hooks, ps. Output is kept up to 64 KiB each. */
   run(command: Command): Promise<CommandResult>;
   /**

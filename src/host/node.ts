@@ -44,11 +44,12 @@ interface Addon {
   signal(pidfd: Descriptor, signal: number): boolean;
   waitExit(pidfd: Descriptor, timeout: number): Promise<ExitStatus | 'unknown' | undefined>;
   signalCgroup(directories: readonly string[], signal: number): number;
-  removeCgroup(hierarchy: string, path: string, timeout: number): Promise<void>;
+  removeCgroups(hierarchies: readonly string[], paths: readonly string[], timeout: number): Promise<void>;
   run(command: Command): Promise<CommandResult>;
   foreground(pidfd: Descriptor, console: Descriptor): Promise<ExitStatus>;
   holdSignals(): void;
   interruption(): number;
+  exitNow(status: number): void;
 }
 
 const DEFAULT_LIMIT = 1024 * 1024;
@@ -70,6 +71,11 @@ function load(): Addon {
 /** Versions of the libraries in the addon. */
 export function nativeVersions(): { readonly libseccomp: string } {
   return load().versions;
+}
+
+/** _exit(2): nothing that JavaScript or Node still wanted to do is done. */
+export function exitNow(status: number): void {
+  load().exitNow(status);
 }
 
 /** The core's own table of operations, to be compared with the one of `src/plan`. */
@@ -143,7 +149,11 @@ export function createNodeHost(): Host {
     signal: (pidfd, signal) => attempt(() => native.signal(pidfd, signal)),
     waitExit: (pidfd, timeout) => attemptLater(() => native.waitExit(pidfd, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
     signalCgroup: (directories, signal) => attempt(() => native.signalCgroup(directories, signal)),
-    removeCgroup: (hierarchy, path, timeout) => attemptLater(() => native.removeCgroup(hierarchy, path, timeout)),
+    removeCgroups: (cgroups, timeout) => {
+      const hierarchies = cgroups.map(({ hierarchy }) => hierarchy);
+      const paths = cgroups.map(({ path }) => path);
+      return attemptLater(() => native.removeCgroups(hierarchies, paths, timeout));
+    },
     run: (command) => attemptLater(() => native.run(command)),
     foreground: (pidfd, console) => attemptLater(() => native.foreground(pidfd, console)),
     holdSignals: () => attempt(() => native.holdSignals()),

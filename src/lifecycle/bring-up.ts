@@ -15,7 +15,7 @@ import { runHooks } from './hooks.ts';
 import { withLock } from './lock.ts';
 import type { CreateOptions, Prepared } from './prepare.ts';
 import { checkRootfs } from './prepare.ts';
-import { recordRunning, withCleanupFault } from './start.ts';
+import { runPoststartHooks, withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import type { ContainerRecord } from './store.ts';
 import { prepareRoot, release, reserve, save, startSocket } from './store.ts';
@@ -82,15 +82,18 @@ class Attempt {
       this.keep({});
       this.pause('launch');
       const launched = await this.launch();
-      this.keep({ process: { pid: launched.pid, startTime: launched.startTime }, ...(launched.at === 'hooks' && { hooksBegun: true }) });
+      const identity = { process: { pid: launched.pid, startTime: launched.startTime } };
+      if (this.waits || launched.at === 'hooks') this.keep({ ...identity, ...(launched.at === 'hooks' && { hooksBegun: true }) });
       this.writePidFile(launched.pid);
       if (launched.at === 'hooks') await this.passHooks(launched);
       this.pause(this.waits ? 'let it wait for start' : 'run the program');
       this.hooksBegun = true;
+      // Recorded before it is true, for once: should we die in between, the process follows us and the container reads stopped.
+      if (!this.waits) this.keep({ ...identity, status: 'running', hooksBegun: true });
       await this.host.proceed({ ...launched, at: 'ready' });
       this.handedOver = true;
       if (this.waits) this.keep({ status: 'created', hooksBegun: true });
-      else this.record = await recordRunning(this.host, this.options.root, { ...this.record, hooksBegun: true }, this.options);
+      else await runPoststartHooks(this.host, this.record, this.options);
       this.options.checkpoint?.();
       return { record: this.record, pid: launched.pid, pidfd: launched.pidfd };
     } catch (error) {

@@ -72,12 +72,15 @@ async function removeCgroups(host: Host, record: ContainerRecord): Promise<void>
   if (failed !== undefined) throw failed;
 }
 
-/** The error of the first cgroup that stayed busy; any other error is thrown. */
+/** The error if a cgroup stayed busy; any other error is thrown. */
 async function removeAll(host: Host, record: ContainerRecord, timeout: number): Promise<unknown> {
-  const results = await Promise.allSettled(record.cgroups.map(({ hierarchy, path }) => host.removeCgroup(hierarchy, path, timeout)));
-  const reasons = results.filter((result) => result.status === 'rejected').map((result): unknown => result.reason);
-  for (const reason of reasons) if (!hasErrno(reason, ERRNO.EBUSY, ERRNO.ENOTEMPTY)) throw reason;
-  return reasons[0];
+  try {
+    await host.removeCgroups(record.cgroups, timeout);
+    return undefined;
+  } catch (error) {
+    if (!hasErrno(error, ERRNO.EBUSY, ERRNO.ENOTEMPTY)) throw error;
+    return error;
+  }
 }
 
 async function killRest(host: Host, record: ContainerRecord): Promise<void> {

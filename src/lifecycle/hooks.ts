@@ -46,6 +46,9 @@ async function runHook(host: Host, kind: HookKind, index: number, hook: Hook, st
       ...(error.syscall && { syscall: error.syscall }),
     });
   }
+  if (result.timedOut && hook.timeout === undefined) {
+    throw new StrataError({ ...fields, code: 'aborted', reason: `${kind} hook ${hook.path} was ended, because strata was interrupted` });
+  }
   if (result.timedOut) throw new StrataError({ ...fields, reason: `${kind} hook ${hook.path} did not end within ${hook.timeout} s` });
   if (result.status.code === 0) return;
   const said = lastLine(result.stderr);

@@ -1,6 +1,6 @@
 /** From a bundle to a plan and the first record: everything that create can decide before it touches anything. */
 import { StrataError } from '../base/error.ts';
-import { readFacts } from '../host/facts.ts';
+import { recentFacts } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import { fromBundle } from '../overlay/path.ts';
 import type { CgroupPlace } from '../plan/cgroup.ts';
@@ -61,7 +61,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const bundle = resolveBundle(host, options.bundle);
   options.debug?.(`load ${bundle}/config.json`);
   const spec = options.spec === undefined ? loadSpec(readConfig(host, bundle)) : parseSpec(options.spec);
-  const facts = readFacts(host);
+  const facts = recentFacts(host);
   for (const warning of check(spec, facts)) options.warn?.(warning);
   const plan = planCreate(spec, {
     id,

@@ -56,12 +56,16 @@ export function checkProgram(record: ContainerRecord): void {
 }
 
 /** Records that the program runs, then runs the poststart hooks. The caller holds the lock, and destroys the container if this fails. */
-export async function recordRunning(host: Host, root: string, record: ContainerRecord, report: Report): Promise<ContainerRecord> {
+async function recordRunning(host: Host, root: string, record: ContainerRecord, report: Report): Promise<void> {
   const running: ContainerRecord = { ...record, status: 'running' };
   save(host, root, running);
   host.removeFile(startSocket(root, record.id));
-  await runHooks(host, 'poststart', running.poststart, hookState(running, 'running'), report);
-  return running;
+  await runPoststartHooks(host, running, report);
+}
+
+/** The hooks that follow the program's start. @throws StrataError `hook`; then the container is to be destroyed. */
+export async function runPoststartHooks(host: Host, record: ContainerRecord, report: Report): Promise<void> {
+  if (record.poststart.length > 0) await runHooks(host, 'poststart', record.poststart, hookState(record, 'running'), report);
 }
 
 /** Destroys the container and gives back the error that made it necessary; what goes wrong meanwhile is added to its hint. */

@@ -128,6 +128,13 @@ export function withNamespace(config: Config, type: string, path?: string): void
   config.linux.namespaces.push(path === undefined ? { type } : { type, path });
 }
 
+/** Gives the container a user namespace whose ids from 0 on are those of the host from `first` on; see {@link Bundle.giveTo}. */
+export function withUserNamespace(config: Config, first: number): void {
+  withNamespace(config, 'user');
+  config.linux.uidMappings = [{ containerID: 0, hostID: first, size: 65536 }];
+  config.linux.gidMappings = [{ containerID: 0, hostID: first, size: 65536 }];
+}
+
 /** Gives the program every capability there is. */
 export function withAllCapabilities(config: Config): void {
   const last = Number(fs.readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
@@ -194,6 +201,11 @@ export class Bundle {
     fs.writeFileSync(join(this.directory, 'config.json'), text);
   }
 
+  /** Makes the whole root file system belong to this user and group of the host: the root of a user namespace. */
+  giveTo(id: number): void {
+    for (const name of ['', ...fs.readdirSync(this.rootfs, { recursive: true, encoding: 'utf8' })]) fs.lchownSync(join(this.rootfs, name), id, id);
+  }
+
   /** Writes a file into the root file system, with the directories above it; gives back its path on the host. */
   file(path: string, text: string, mode = 0o644): string {
     const host = join(this.rootfs, path);
@@ -249,6 +261,7 @@ export class Workspace {
   readonly root: string;
   private readonly fixedMounts: ReadonlySet<string>;
   private readonly helpers: ChildProcess[] = [];
+  private readonly hostMounts: string[] = [];
   private count = 0;
 
   constructor() {
@@ -396,7 +409,15 @@ export class Workspace {
     return child as ChildProcess & { readonly pid: number };
   }
 
-  /** Ends the programs of {@link helper}. */
+  /** Makes a directory on the host and mounts something there, with mount(8); it is unmounted with the workspace. Gives back the directory. */
+  mount(type: string, options: string, at = this.path('mount')): string {
+    fs.mkdirSync(at, { recursive: true });
+    execFileSync('mount', ['-t', type, '-o', options, type, at]);
+    this.hostMounts.push(at);
+    return at;
+  }
+
+  /** Ends the programs of {@link helper} and undoes what {@link mount} has done. */
   async endHelpers(): Promise<void> {
     for (const child of this.helpers.splice(0)) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
@@ -404,6 +425,7 @@ export class Workspace {
       child.kill('SIGKILL');
       await gone;
     }
+    for (const at of this.hostMounts.splice(0).reverse()) spawnQuietly('umount', ['-l', at]);
   }
 
   /** Host directories of cgroups with this path, one for each hierarchy that has it. */
@@ -416,7 +438,7 @@ export class Workspace {
 
   /**
    * What is left on the machine of the containers of this workspace: cgroups of any hierarchy, mounts, processes, state. One line each; none if nothing
-   * is left. Helpers, and what they have mounted, count too.
+   * is left. Helpers, and mounts of the test's own, count too.
    */
   leaks(): string[] {
     const out = [
@@ -441,7 +463,8 @@ export class Workspace {
       await eventually('killed processes to be gone', () => this.leftProcesses().length === 0).catch(() => {});
       for (const directory of this.leftCgroups().reverse()) removeDirectory(directory);
     }
-    fs.rmSync(this.directory, { recursive: true, force: true });
+    // Through a mount that could not be removed this would delete what is mounted.
+    if (this.leftMounts().length === 0) fs.rmSync(this.directory, { recursive: true, force: true });
   }
 
   /** Parents before children. */

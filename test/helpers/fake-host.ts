@@ -3,7 +3,7 @@
  * The machine knows files, locks, cgroups and container processes; a plan is carried out by decoding its wire form.
  */
 import { StrataError } from '../../src/base/error.ts';
-import type { Command, CommandResult, ExitStatus, FileStatus, Host, LaunchDescriptors, Launched, LaunchFailure } from '../../src/host/host.ts';
+import type { CgroupName, Command, CommandResult, ExitStatus, FileStatus, Host, LaunchDescriptors, Launched, LaunchFailure } from '../../src/host/host.ts';
 import { LaunchError } from '../../src/host/host.ts';
 import { OPERATIONS } from '../../src/plan/op.ts';
 
@@ -508,8 +508,21 @@ export class FakeHost implements Host {
     return found.size;
   }
 
-  async removeCgroup(hierarchy: string, path: string, timeout: number): Promise<void> {
+  async removeCgroups(cgroups: readonly CgroupName[], timeout: number): Promise<void> {
     await Promise.resolve();
+    let failure: unknown;
+    for (const { hierarchy, path } of cgroups) {
+      try {
+        await this.removeCgroup(hierarchy, path, timeout);
+      } catch (error) {
+        if (!(error instanceof StrataError)) throw error;
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  private async removeCgroup(hierarchy: string, path: string, timeout: number): Promise<void> {
     this.step();
     const directory = `${hierarchy}${path}`;
     if (this.machine.members(directory).length > 0) {

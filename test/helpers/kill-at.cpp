@@ -3,7 +3,7 @@
 //   kill-at (runtime|container) N PREFIX COMMAND [ARGUMENT...]
 //
 // `runtime`: the calls of all threads of the command, counted from the first that names a path which begins with PREFIX, so that the start of
-// the language runtime does not count. `container`: the calls of the processes that the command makes, from their first. N 0 kills nobody.
+// the language runtime does not count. `container`: the calls of the processes that the command makes as vfork(2) does. N 0 kills nobody.
 //
 // Afterwards one line of JSON goes to descriptor 3: the number of calls that were counted, the call that was not made any more, and how the
 // command ended. Then kill-at waits for the end of its standard input, waits for the descendants that are dying, and says how many are left:
@@ -170,7 +170,6 @@ class Killer {
   // Follows the command to its end.
   void watch(pid_t command) {
     command_ = command;
-    counting_ = container_;
     for (;;) {
       int status = 0;
       const pid_t task = waitpid(-1, &status, __WALL);
@@ -212,6 +211,7 @@ class Killer {
       ptrace(PTRACE_DETACH, task, nullptr, event == 0 && signal != call_stop ? signal : 0);
       return;
     }
+    if (event == PTRACE_EVENT_VFORK) counting_ = counting_ || container_;
     if (signal == call_stop) on_call(task, group);
     const bool follow = container_ == (group != command_);
     const bool real = event == 0 && signal != call_stop;
@@ -227,7 +227,7 @@ class Killer {
     const Call& call = found->second;
     const std::string path = call.path_argument < 0 ? "" : text_at(task, info.entry.args[call.path_argument]);
     if (is_noise(task, call, path, info.entry.args[0])) return;
-    counting_ = counting_ || path.starts_with(prefix_);
+    counting_ = counting_ || (!container_ && path.starts_with(prefix_));
     if (!counting_) return;
     count_++;
     if (std::getenv("KILL_AT_TRACE") != nullptr) std::fprintf(stderr, "%ld %d %s %s\n", count_, task, call.name, path.c_str());

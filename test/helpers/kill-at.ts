@@ -51,7 +51,7 @@ export async function killAt(who: 'runtime' | 'container', point: number, root: 
     const first = await new Promise<string>((fulfil, reject) => {
       lines.setEncoding('utf8');
       lines.once('data', fulfil);
-      ended.then((code) => reject(new Error(`kill-at ended with ${code}: ${fs.readFileSync(errors, 'utf8')}`)), reject);
+      ended.then((code) => reject(new Error(`kill-at ended with status ${code}`)), reject);
     });
     const left = async (): Promise<number> => {
       child.stdin?.end();

@@ -269,10 +269,11 @@ Result<int> signal_cgroup(const std::vector<std::string>& directories, int signa
   return count;
 }
 
-Status remove_cgroup(const std::string& hierarchy, const std::string& path, int timeout) {
+namespace {
+
+Status remove_cgroup(const std::string& hierarchy, const std::string& path, Remover& remover) {
   std::string relative = normal(path);
   if (relative.empty()) return Status(EINVAL, "rmdir", hierarchy + "/" + path);
-  Remover remover(timeout);
   STRATA_TRY(remover.remove_tree(hierarchy + "/" + relative));
   for (std::size_t slash; (slash = relative.rfind('/')) != std::string::npos;) {
     relative.resize(slash);
@@ -284,6 +285,20 @@ Status remove_cgroup(const std::string& hierarchy, const std::string& path, int 
     if (result < 0 && !is_gone(-result)) return Status(-result, "rmdir", parent);
   }
   return {};
+}
+
+bool is_busy(int error) { return error == EBUSY || error == ENOTEMPTY; }
+
+}  // namespace
+
+Status remove_cgroups(const std::vector<Cgroup>& cgroups, int timeout) {
+  Remover remover(timeout);
+  Status worst;
+  for (const Cgroup& cgroup : cgroups) {
+    const Status status = remove_cgroup(cgroup.hierarchy, cgroup.path, remover);
+    if (status.failed() && (!worst.failed() || (is_busy(worst.error()) && !is_busy(status.error())))) worst = status;
+  }
+  return worst;
 }
 
 }  // namespace strata::host

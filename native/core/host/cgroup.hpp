@@ -12,9 +12,15 @@ namespace strata::host {
 // that is gone has no processes.
 Result<int> signal_cgroup(const std::vector<std::string>& directories, int signal);
 
-// Removes the cgroup `path` below the mount point `hierarchy` with all cgroups below it, then each parent that is marked with the extended
-// attribute `trusted.strata`, as long as they are empty. EBUSY is retried up to `timeout` milliseconds, since a process that has died leaves its
-// cgroup a little later. What is gone already is no failure; EINVAL for a path that names the hierarchy itself or leaves it.
-Status remove_cgroup(const std::string& hierarchy, const std::string& path, int timeout);
+struct Cgroup {
+  std::string hierarchy;  // mount point
+  std::string path;       // below it
+};
+
+// Removes cgroups with all cgroups below them, then each parent that is marked with the extended attribute `trusted.strata`, as long as they are
+// empty. EBUSY is retried up to `timeout` milliseconds for all together, since a process that has died leaves its cgroup a little later. What is
+// gone already is no failure; EINVAL for a path that names the hierarchy itself or leaves it. All are tried; of several failures one that is not
+// EBUSY or ENOTEMPTY is told.
+Status remove_cgroups(const std::vector<Cgroup>& cgroups, int timeout);
 
 }  // namespace strata::host

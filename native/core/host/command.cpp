@@ -149,7 +149,7 @@ class Supervision {
           {exited_ ? -1 : child_.pidfd.get(), POLLIN, 0}, {input_.get(), POLLOUT, 0}, {output_.get(), POLLIN, 0}, {errors_.get(), POLLIN, 0}};
       const int ready = sys::poll(polled, std::size(polled), time_left());
       if (ready < 0 && ready != -EINTR) return Status(-ready, "poll");
-      if (ready <= 0 && interruption() != 0 && !exited_ && !result_.timed_out) deadline_ = sys::monotonic_ms();
+      if (ready <= 0 && interruption() != interrupted_before_ && !exited_ && !result_.timed_out) deadline_ = sys::monotonic_ms();
       if (ready == 0 && !expire()) break;
       if (ready <= 0) continue;
       if (polled[1].revents != 0) feed(input_, unread_);
@@ -202,6 +202,8 @@ class Supervision {
   Fd errors_;
   std::string_view unread_;
   std::int64_t deadline_ = -1;
+  // What clears up after an interruption is not interrupted itself.
+  int interrupted_before_ = interruption();
   bool exited_ = false;
   CommandResult result_;
 };

@@ -53,9 +53,9 @@ Status adopt_prepared_root(Context& context, Text path) {
 }
 
 // One layer. The new API takes 256 bytes of text at most and resolves it at once, so a longer path goes by descriptor, one at a time: 500
-// layers need no 500 descriptors.
+// layers need no 500 descriptors. So does one with a backslash, which overlayfs takes for an escape in some of its parameters.
 Status add_layer(FileSystem& overlay, const char* key, Text path) {
-  if (path.size < 256) {
+  if (path.size < 256 && path.view().find('\\') == std::string_view::npos) {
     const Status status = overlay.set(key, path.c_str());
     if (!status.failed()) return status;
     return Status::with_detail(status.call(), path.view(), status.detail(), status.error());

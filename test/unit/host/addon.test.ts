@@ -126,7 +126,7 @@ test('a command that does not exist', async (t) => {
 test('slow commands do not wait for one another, nor the pool for them', async (t) => {
   const begin = host.now();
   const slow = Array.from({ length: 12 }, () => host.run(shell('sleep 1')));
-  await host.removeCgroup('/nowhere', 'cgroup', 0);
+  await host.removeCgroups([{ hierarchy: '/nowhere', path: 'cgroup' }], 0);
   t.true(host.now() - begin < 900);
   await Promise.all(slow);
   t.true(host.now() - begin < 5000);
