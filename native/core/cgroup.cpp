@@ -1,8 +1,8 @@
 #include "cgroup.hpp"
 
+#include <fcntl.h>
 #include <cerrno>
 #include <cstdio>
-#include <fcntl.h>
 
 #include <linux/bpf.h>
 

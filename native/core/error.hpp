@@ -60,7 +60,7 @@ class [[nodiscard]] Status {
 template <class Value>
 class [[nodiscard]] Result {
  public:
-  Result(Value value) : value_(std::move(value)) {}    // NOLINT(google-explicit-constructor): a value is a result
+  Result(Value value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): a value is a result
   Result(const Status& status) : status_(status) {}  // NOLINT(google-explicit-constructor): a failure is a result
   [[nodiscard]] bool failed() const { return status_.failed(); }
   [[nodiscard]] const Status& status() const { return status_; }
@@ -74,7 +74,7 @@ class [[nodiscard]] Result {
 }  // namespace strata
 
 // Return the failure of `expression` (a Status) to the caller.
-#define STRATA_TRY(expression)                                    \
-  do {                                                            \
+#define STRATA_TRY(expression)                                                                       \
+  do {                                                                                               \
     if (::strata::Status strata_status = (expression); strata_status.failed()) return strata_status; \
   } while (false)

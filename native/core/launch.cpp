@@ -1,15 +1,15 @@
 #include "launch.hpp"
 
-#include <cerrno>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 
 #include <linux/sched.h>
 
@@ -277,8 +277,9 @@ Status silent_death(int pidfd) {
     }
   }
   const bool killed = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
-  return Status::with_detail("init", "", killed && info.si_status == SIGKILL ? "the container's process was killed while it was being set up"
-                                                                             : "the container's process ended while it was being set up");
+  return Status::with_detail("init", "",
+                             killed && info.si_status == SIGKILL ? "the container's process was killed while it was being set up"
+                                                                 : "the container's process ended while it was being set up");
 }
 
 bool receive_failure(int socket, LaunchFailure& ret_failure) {
@@ -320,30 +321,24 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
     const Op op = at.next();
     Status status;
     switch (op.code) {
-      case OpCode::cgroup_make:
-        status = op_cgroup_make(op.fields());
-        break;
-      case OpCode::cgroup_write:
-        status = op_cgroup_write(op.fields());
-        break;
-      case OpCode::cgroup_device_program:
-        status = op_cgroup_device_program(op.fields());
-        break;
+      case OpCode::cgroup_make: status = op_cgroup_make(op.fields()); break;
+      case OpCode::cgroup_write: status = op_cgroup_write(op.fields()); break;
+      case OpCode::cgroup_device_program: status = op_cgroup_device_program(op.fields()); break;
       case OpCode::seccomp_compile: {
         Fields seccomp = op.fields();
         const Bytes profile = seccomp.bytes();
         Result<Filter> compiled = seccomp_program(profile, seccomp.text().c_str());
-        if (compiled.failed()) status = compiled.status();
-        else filter = std::move(compiled.value());
+        if (compiled.failed())
+          status = compiled.status();
+        else
+          filter = std::move(compiled.value());
         break;
       }
       case OpCode::clone:
         fields = read_clone(op.fields());
         cloned = true;
         break;
-      default:
-        status = Status(EBADMSG, "plan");
-        break;
+      default: status = Status(EBADMSG, "plan"); break;
     }
     if (status.failed()) return fail(ret_failure, operation, status);
   }
@@ -405,8 +400,10 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
     return true;
   }
   const bool told = heard && message == Message::failed;
-  if (told) receive_failure(ours.get(), ret_failure);
-  else fail(ret_failure, operation, silent_death(pidfd.get()));
+  if (told)
+    receive_failure(ours.get(), ret_failure);
+  else
+    fail(ret_failure, operation, silent_death(pidfd.get()));
   abandon(pidfd.get());
   return false;
 }

@@ -1,8 +1,8 @@
 #include "message.hpp"
 
-#include <cerrno>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <cerrno>
 
 #include "sys.hpp"
 

@@ -1,9 +1,9 @@
 #include "path.hpp"
 
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <cerrno>
 
 #include <linux/openat2.h>
 #include <linux/stat.h>

@@ -139,10 +139,9 @@ std::size_t wire_table(char* buffer, std::size_t size) {
     }
   };
   for (const Description& description : descriptions) {
-    char digits[12];
-    std::size_t at = sizeof digits;
-    for (auto code = static_cast<std::uint32_t>(description.code); code != 0; code /= 10) digits[--at] = static_cast<char>('0' + code % 10);
-    put({digits + at, sizeof digits - at});
+    TextBuilder<12> code;
+    code.add_number(static_cast<std::uint64_t>(description.code));
+    put(code.view());
     put(" ");
     put(description.name);
     put(" ");

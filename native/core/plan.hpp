@@ -12,49 +12,49 @@
 namespace strata {
 
 // Every operation: name, code, name on the wire, fields. The twin of OPERATIONS in `src/plan/op.ts`; a test compares the two.
-#define STRATA_OPERATIONS(X)                                                                                                              \
-  X(cgroup_make, 1, "cgroup-make", "hierarchy:string,path:string,controllers:strings,cpuset:bool")                                        \
-  X(cgroup_write, 2, "cgroup-write", "path:string,value:string,optional:bool")                                                            \
-  X(cgroup_device_program, 3, "cgroup-device-program", "path:string,program:bytes")                                                       \
-  X(seccomp_compile, 4, "seccomp-compile", "profile:bytes,cache:string")                                                                  \
-  X(clone, 5, "clone", "create:u32,join:strings,uidMap:string,gidMap:string,timeOffsets:string,cgroup:string,tasks:strings")              \
-  X(propagation, 20, "propagation", "propagation:u32")                                                                                    \
-  X(root_bind, 21, "root-bind", "path:string")                                                                              \
-  X(root_overlay, 22, "root-overlay", "path:string,lower:strings,upper:string,work:string,options:strings")                 \
-  X(mount, 23, "mount",                                                                                                                   \
-    "destination:string,type:string,source:string,options:strings,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,"                 \
-    "propagation:u32,copyUp:bool,realDirectory:bool")                                                                                     \
-  X(bind, 24, "bind",                                                                                                                     \
-    "destination:string,source:string,recursive:bool,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,propagation:u32,"              \
-    "overProc:bool,realDirectory:bool,idmap:u32,uidMap:string,gidMap:string")                                                             \
-  X(remount, 25, "remount", "destination:string,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,propagation:u32")                   \
-  X(directory, 26, "directory", "path:string,mode:u32")                                                                                   \
-  X(symlink, 27, "symlink", "path:string,target:string,ifExists:bool")                                                                    \
-  X(device, 28, "device", "path:string,type:string,major:u32,minor:u32,mode:u32,uid:u32,gid:u32,bind:bool")                               \
-  X(console, 29, "console", "height:u32,width:u32,uid:u32")                                                                       \
-  X(runtime_hooks, 30, "runtime-hooks", "")                                                                                               \
-  X(hook, 31, "hook", "kind:string,path:string,args:strings,env:strings,timeout:u32,stateBefore:string,stateAfter:string")                \
-  X(mask, 32, "mask", "path:string")                                                                                                      \
-  X(readonly, 33, "readonly", "path:string")                                                                                              \
-  X(sysctl, 34, "sysctl", "path:string,value:string")                                                                                     \
-  X(root_readonly, 35, "root-readonly", "")                                                                                               \
-  X(pivot, 36, "pivot", "mode:u32,propagation:u32")                                                                                       \
-  X(hostname, 40, "hostname", "name:string")                                                                                              \
-  X(domainname, 41, "domainname", "name:string")                                                                                          \
-  X(loopback_up, 42, "loopback-up", "")                                                                                                   \
-  X(keyring, 43, "keyring", "name:string")                                                                                                \
-  X(oom_score_adj, 44, "oom-score-adj", "value:string")                                                                                   \
-  X(rlimit, 45, "rlimit", "resource:u32,name:string,soft:u64,hard:u64")                                                                   \
-  X(cwd, 46, "cwd", "path:string,last:bool")                                                                                              \
-  X(executable, 47, "executable", "file:string,search:string")                                                                            \
-  X(no_new_privileges, 48, "no-new-privileges", "")                                                                                       \
-  X(seccomp_load, 49, "seccomp-load", "")                                                                                                 \
-  X(bounding, 50, "bounding", "bounding:u64")                                                                                             \
-  X(user, 51, "user", "uid:u32,gid:u32,groups:u32s,umask:u32,setgroups:bool")                                                             \
-  X(capabilities, 52, "capabilities", "effective:u64,permitted:u64,inheritable:u64,ambient:u64")                                          \
-  X(personality, 53, "personality", "domain:u32")                                                                                         \
-  X(ready, 54, "ready", "")                                                                                                               \
-  X(exec, 55, "exec", "args:strings,env:strings")                                                                                         \
+#define STRATA_OPERATIONS(X)                                                                                                 \
+  X(cgroup_make, 1, "cgroup-make", "hierarchy:string,path:string,controllers:strings,cpuset:bool")                           \
+  X(cgroup_write, 2, "cgroup-write", "path:string,value:string,optional:bool")                                               \
+  X(cgroup_device_program, 3, "cgroup-device-program", "path:string,program:bytes")                                          \
+  X(seccomp_compile, 4, "seccomp-compile", "profile:bytes,cache:string")                                                     \
+  X(clone, 5, "clone", "create:u32,join:strings,uidMap:string,gidMap:string,timeOffsets:string,cgroup:string,tasks:strings") \
+  X(propagation, 20, "propagation", "propagation:u32")                                                                       \
+  X(root_bind, 21, "root-bind", "path:string")                                                                               \
+  X(root_overlay, 22, "root-overlay", "path:string,lower:strings,upper:string,work:string,options:strings")                  \
+  X(mount, 23, "mount",                                                                                                      \
+    "destination:string,type:string,source:string,options:strings,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,"    \
+    "propagation:u32,copyUp:bool,realDirectory:bool")                                                                        \
+  X(bind, 24, "bind",                                                                                                        \
+    "destination:string,source:string,recursive:bool,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,propagation:u32," \
+    "overProc:bool,realDirectory:bool,idmap:u32,uidMap:string,gidMap:string")                                                \
+  X(remount, 25, "remount", "destination:string,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,propagation:u32")      \
+  X(directory, 26, "directory", "path:string,mode:u32")                                                                      \
+  X(symlink, 27, "symlink", "path:string,target:string,ifExists:bool")                                                       \
+  X(device, 28, "device", "path:string,type:string,major:u32,minor:u32,mode:u32,uid:u32,gid:u32,bind:bool")                  \
+  X(console, 29, "console", "height:u32,width:u32,uid:u32")                                                                  \
+  X(runtime_hooks, 30, "runtime-hooks", "")                                                                                  \
+  X(hook, 31, "hook", "kind:string,path:string,args:strings,env:strings,timeout:u32,stateBefore:string,stateAfter:string")   \
+  X(mask, 32, "mask", "path:string")                                                                                         \
+  X(readonly, 33, "readonly", "path:string")                                                                                 \
+  X(sysctl, 34, "sysctl", "path:string,value:string")                                                                        \
+  X(root_readonly, 35, "root-readonly", "")                                                                                  \
+  X(pivot, 36, "pivot", "mode:u32,propagation:u32")                                                                          \
+  X(hostname, 40, "hostname", "name:string")                                                                                 \
+  X(domainname, 41, "domainname", "name:string")                                                                             \
+  X(loopback_up, 42, "loopback-up", "")                                                                                      \
+  X(keyring, 43, "keyring", "name:string")                                                                                   \
+  X(oom_score_adj, 44, "oom-score-adj", "value:string")                                                                      \
+  X(rlimit, 45, "rlimit", "resource:u32,name:string,soft:u64,hard:u64")                                                      \
+  X(cwd, 46, "cwd", "path:string,last:bool")                                                                                 \
+  X(executable, 47, "executable", "file:string,search:string")                                                               \
+  X(no_new_privileges, 48, "no-new-privileges", "")                                                                          \
+  X(seccomp_load, 49, "seccomp-load", "")                                                                                    \
+  X(bounding, 50, "bounding", "bounding:u64")                                                                                \
+  X(user, 51, "user", "uid:u32,gid:u32,groups:u32s,umask:u32,setgroups:bool")                                                \
+  X(capabilities, 52, "capabilities", "effective:u64,permitted:u64,inheritable:u64,ambient:u64")                             \
+  X(personality, 53, "personality", "domain:u32")                                                                            \
+  X(ready, 54, "ready", "")                                                                                                  \
+  X(exec, 55, "exec", "args:strings,env:strings")                                                                            \
   X(home, 56, "home", "uid:u32")
 
 enum class OpCode : std::uint32_t {

@@ -1,11 +1,11 @@
 #include "seccomp.hpp"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <fcntl.h>
 #include <seccomp.h>
 #include <sys/stat.h>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 
 #include <linux/seccomp.h>
 #include <linux/stat.h>
@@ -22,8 +22,12 @@ struct NamedValue {
   std::uint32_t value;
 };
 
-constexpr NamedValue comparisons[] = {{"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT}, {"SCMP_CMP_LE", SCMP_CMP_LE},
-                                      {"SCMP_CMP_EQ", SCMP_CMP_EQ}, {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT},
+constexpr NamedValue comparisons[] = {{"SCMP_CMP_NE", SCMP_CMP_NE},
+                                      {"SCMP_CMP_LT", SCMP_CMP_LT},
+                                      {"SCMP_CMP_LE", SCMP_CMP_LE},
+                                      {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+                                      {"SCMP_CMP_GE", SCMP_CMP_GE},
+                                      {"SCMP_CMP_GT", SCMP_CMP_GT},
                                       {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
 
 // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is newer than Debian 12's headers.
@@ -45,14 +49,22 @@ bool find(const NamedValue (&table)[Size], std::string_view name, std::uint32_t&
 
 bool action_of(std::string_view name, std::uint32_t error, std::uint32_t& ret_action) {
   const std::uint32_t number = error == no_errno ? EPERM : error;
-  if (name == "SCMP_ACT_ALLOW") ret_action = SCMP_ACT_ALLOW;
-  else if (name == "SCMP_ACT_ERRNO") ret_action = SCMP_ACT_ERRNO(number);
-  else if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD") ret_action = SCMP_ACT_KILL_THREAD;
-  else if (name == "SCMP_ACT_KILL_PROCESS") ret_action = SCMP_ACT_KILL_PROCESS;
-  else if (name == "SCMP_ACT_TRAP") ret_action = SCMP_ACT_TRAP;
-  else if (name == "SCMP_ACT_TRACE") ret_action = SCMP_ACT_TRACE(number);
-  else if (name == "SCMP_ACT_LOG") ret_action = SCMP_ACT_LOG;
-  else return false;
+  if (name == "SCMP_ACT_ALLOW")
+    ret_action = SCMP_ACT_ALLOW;
+  else if (name == "SCMP_ACT_ERRNO")
+    ret_action = SCMP_ACT_ERRNO(number);
+  else if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD")
+    ret_action = SCMP_ACT_KILL_THREAD;
+  else if (name == "SCMP_ACT_KILL_PROCESS")
+    ret_action = SCMP_ACT_KILL_PROCESS;
+  else if (name == "SCMP_ACT_TRAP")
+    ret_action = SCMP_ACT_TRAP;
+  else if (name == "SCMP_ACT_TRACE")
+    ret_action = SCMP_ACT_TRACE(number);
+  else if (name == "SCMP_ACT_LOG")
+    ret_action = SCMP_ACT_LOG;
+  else
+    return false;
   return true;
 }
 
@@ -249,7 +261,8 @@ bool read_entry(int directory, const char* name, const EntryHeader& wanted, Byte
   bool good = sys::pread(file.get(), content, size, 0) == static_cast<long>(size);
   if (good) {
     std::memcpy(&header, content, sizeof header);
-    good = header.magic == wanted.magic && header.key_size == wanted.key_size && std::memcmp(header.version, wanted.version, sizeof header.version) == 0 &&
+    good = header.magic == wanted.magic && header.key_size == wanted.key_size &&
+           std::memcmp(header.version, wanted.version, sizeof header.version) == 0 &&
            sizeof header + std::uint64_t{header.key_size} + header.program_size == size &&
            std::memcmp(content + sizeof header, profile.data, profile.size) == 0 &&
            checksum_of(header, content + sizeof header + header.key_size) == header.checksum;

@@ -1,10 +1,10 @@
 #include "sys.hpp"
 
+#include <poll.h>
+#include <sys/syscall.h>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <poll.h>
-#include <sys/syscall.h>
 
 #include <linux/sched.h>
 
@@ -207,7 +207,9 @@ int capset(void* header, const void* data) { return call(SYS_capset, word(header
 int setresuid(unsigned real, unsigned effective, unsigned saved) { return call(SYS_setresuid, real, effective, saved); }
 int setresgid(unsigned real, unsigned effective, unsigned saved) { return call(SYS_setresgid, real, effective, saved); }
 int setgroups(std::size_t count, const unsigned* groups) { return call(SYS_setgroups, count, word(groups)); }
-int prlimit(int pid, int resource, const ResourceLimit* value, ResourceLimit* old) { return call(SYS_prlimit64, pid, resource, word(value), word(old)); }
+int prlimit(int pid, int resource, const ResourceLimit* value, ResourceLimit* old) {
+  return call(SYS_prlimit64, pid, resource, word(value), word(old));
+}
 int personality(unsigned long persona) { return call(SYS_personality, persona); }
 int sethostname(const char* name, std::size_t size) { return call(SYS_sethostname, word(name), size); }
 int setdomainname(const char* name, std::size_t size) { return call(SYS_setdomainname, word(name), size); }
@@ -219,9 +221,7 @@ int bpf(int command, bpf_attr* attributes, unsigned size) { return call(SYS_bpf,
 int ioctl(int fd, unsigned long request, void* argument) { return call(SYS_ioctl, fd, request, word(argument)); }
 int ioctl(int fd, unsigned long request, unsigned long argument) { return call(SYS_ioctl, fd, request, argument); }
 
-int set_signal_mask(std::uint64_t mask, std::uint64_t* old) {
-  return call(SYS_rt_sigprocmask, SIG_SETMASK, word(&mask), word(old), sizeof mask);
-}
+int set_signal_mask(std::uint64_t mask, std::uint64_t* old) { return call(SYS_rt_sigprocmask, SIG_SETMASK, word(&mask), word(old), sizeof mask); }
 
 int default_signal(int signal) {
   // The kernel's struct sigaction: handler, flags, restorer (where the architecture has one), mask. All zero is SIG_DFL.
@@ -229,9 +229,7 @@ int default_signal(int signal) {
   return call(SYS_rt_sigaction, signal, word(action), 0, sizeof(std::uint64_t));
 }
 
-int signal_action(int signal, const struct sigaction* action, struct sigaction* old) {
-  return sigaction(signal, action, old) == 0 ? 0 : -errno;
-}
+int signal_action(int signal, const struct sigaction* action, struct sigaction* old) { return sigaction(signal, action, old) == 0 ? 0 : -errno; }
 
 std::int64_t monotonic_ms() {
   timespec now{};

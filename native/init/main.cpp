@@ -1,11 +1,11 @@
 // strata-init: the program that becomes the container. The runtime executes it from a sealed memory file right after its clone, with the number
 // of the descriptor that holds its orders as the only argument. It has no heap, no threads and no configuration.
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <cerrno>
+#include <csignal>
 
 #include <linux/stat.h>
 

@@ -37,7 +37,20 @@ export type ErrorCode =
   | 'internal';
 
 /** Which part of the work failed. */
-export type Stage = 'load' | 'check' | 'plan' | 'cgroup' | 'clone' | 'namespace' | 'rootfs' | 'process' | 'hook' | 'start' | 'kill' | 'delete' | 'state';
+export type Stage =
+  | 'load'
+  | 'check'
+  | 'plan'
+  | 'cgroup'
+  | 'clone'
+  | 'namespace'
+  | 'rootfs'
+  | 'process'
+  | 'hook'
+  | 'start'
+  | 'kill'
+  | 'delete'
+  | 'state';
 
 /** The fields of a {@link StrataError}; all but `code` and `reason` are optional. */
 export interface ErrorFields {

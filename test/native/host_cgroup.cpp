@@ -76,17 +76,17 @@ int main() {
   test("remove_cgroup waits for the last process, and gives up in time", [&] {
     CHECK(!make_directory(top + "/busy", 0755).failed());
     const int pid = idle_child({top + "/busy"});
-    CHECK(remove_cgroup(first, name + "/busy", 100).error() == EBUSY);
+    CHECK(remove_cgroups({{first, name + "/busy"}}, 100).error() == EBUSY);
     const int killer = fork();
     if (killer == 0) {
       usleep(100000);
       kill(pid, SIGKILL);
       _exit(0);
     }
-    CHECK(!remove_cgroup(first, name + "/busy", 10000).failed());
+    CHECK(!remove_cgroups({{first, name + "/busy"}}, 10000).failed());
     CHECK(was_killed(pid));
     waitpid(killer, nullptr, 0);
-    CHECK(!remove_cgroup(first, name + "/busy", 0).failed());  // it is gone already
+    CHECK(!remove_cgroups({{first, name + "/busy"}}, 0).failed());  // it is gone already
   });
 
   test("remove_cgroup removes what a container nested, deeper than descriptors and paths allow", [&] {
@@ -103,7 +103,7 @@ int main() {
     }
     close(at);
     CHECK(depth == 30);  // 6000 bytes of path
-    CHECK(!remove_cgroup(first, name + "/nest", 1000).failed());
+    CHECK(!remove_cgroups({{first, name + "/nest"}}, 1000).failed());
     CHECK(!exists(top + "/nest"));
   });
 
@@ -112,22 +112,22 @@ int main() {
     CHECK(!make_directories(top + "/kept/marked/other", 0755).failed());
     CHECK(setxattr((top + "/kept/marked").c_str(), "trusted.strata", "1", 1, 0) == 0);
     CHECK(setxattr((top + "/kept/marked/also").c_str(), "trusted.strata", "1", 1, 0) == 0);
-    CHECK(!remove_cgroup(first, "/" + name + "//kept/marked/also/leaf/", 1000).failed());
+    CHECK(!remove_cgroups({{first, "/" + name + "//kept/marked/also/leaf/"}}, 1000).failed());
     CHECK(!exists(top + "/kept/marked/also"));
     CHECK(exists(top + "/kept/marked"));
-    CHECK(!remove_cgroup(first, name + "/kept/marked/other", 1000).failed());
+    CHECK(!remove_cgroups({{first, name + "/kept/marked/other"}}, 1000).failed());
     CHECK(!exists(top + "/kept/marked"));
     CHECK(exists(top + "/kept"));
   });
 
   test("remove_cgroup never leaves its hierarchy", [&] {
-    CHECK(remove_cgroup(first, "", 0).error() == EINVAL);
-    CHECK(remove_cgroup(first, "/", 0).error() == EINVAL);
-    CHECK(remove_cgroup(first, name + "/..", 0).error() == EINVAL);
-    CHECK(remove_cgroup(first, "../pids/" + name, 0).error() == EINVAL);
+    CHECK(remove_cgroups({{first, ""}}, 0).error() == EINVAL);
+    CHECK(remove_cgroups({{first, "/"}}, 0).error() == EINVAL);
+    CHECK(remove_cgroups({{first, name + "/.."}}, 0).error() == EINVAL);
+    CHECK(remove_cgroups({{first, "../pids/" + name}}, 0).error() == EINVAL);
   });
 
-  CHECK(!remove_cgroup(first, name, 5000).failed());
-  CHECK(!remove_cgroup(second, name, 5000).failed());
+  CHECK(!remove_cgroups({{first, name}}, 5000).failed());
+  CHECK(!remove_cgroups({{second, name}}, 5000).failed());
   return harness::finish();
 }

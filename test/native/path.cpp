@@ -30,8 +30,8 @@ void make_tree(const harness::Scratch& scratch) {
   const struct {
     const char* target;
     const char* link;
-  } links[] = {{"/a/b", "root/absolute"},      {"../../../../outside", "root/escape"}, {"/etc", "root/a/to-etc"},      {"loop-b", "root/loop-a"},
-               {"loop-a", "root/loop-b"},      {"/missing/deep", "root/dangling"},     {"a/../../..", "root/dotdot"}, {"/proc", "root/to-proc"}};
+  } links[] = {{"/a/b", "root/absolute"}, {"../../../../outside", "root/escape"}, {"/etc", "root/a/to-etc"},     {"loop-b", "root/loop-a"},
+               {"loop-a", "root/loop-b"}, {"/missing/deep", "root/dangling"},     {"a/../../..", "root/dotdot"}, {"/proc", "root/to-proc"}};
   for (const auto& link : links) {
     if (symlink(link.target, (scratch / link.link).c_str()) != 0) std::abort();
   }

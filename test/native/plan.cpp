@@ -115,10 +115,10 @@ void survives_every_changed_byte() {
 void refuses_wrong_shapes() {
   CHECK(accepted(plan_of({})));
   CHECK(!accepted(plan_of({{static_cast<OpCode>(9999), {}}})));
-  CHECK(!accepted(plan_of({{OpCode::ready, {0}}})));                                              // bytes behind the last field
-  CHECK(!accepted(plan_of({{OpCode::mask, Writer().text(std::string("a\0b", 3)).bytes()}})));     // NUL inside a text
-  CHECK(!accepted(plan_of({{OpCode::cwd, Writer().text("/").u32(2).bytes()}})));                  // neither true nor false
-  CHECK(!accepted(plan_of({{OpCode::exec, Writer().u32(0xffffffff).bytes()}})));                  // a list longer than the plan
+  CHECK(!accepted(plan_of({{OpCode::ready, {0}}})));                                           // bytes behind the last field
+  CHECK(!accepted(plan_of({{OpCode::mask, Writer().text(std::string("a\0b", 3)).bytes()}})));  // NUL inside a text
+  CHECK(!accepted(plan_of({{OpCode::cwd, Writer().text("/").u32(2).bytes()}})));               // neither true nor false
+  CHECK(!accepted(plan_of({{OpCode::exec, Writer().u32(0xffffffff).bytes()}})));               // a list longer than the plan
   std::vector<std::uint8_t> unterminated = plan_of({{OpCode::mask, Writer().text("x").bytes()}});
   unterminated.back() = 'y';
   CHECK(!accepted(unterminated));

@@ -1,8 +1,8 @@
 // argv and envp: arrays of pointers into the plan, made with mmap since nothing here has a heap.
 #pragma once
 
-#include <cerrno>
 #include <sys/mman.h>
+#include <cerrno>
 
 #include "../error.hpp"
 #include "../plan.hpp"

@@ -1,9 +1,9 @@
 // tmpcopyup: what an image has at a place, in the tmpfs that covers it.
-#include <cerrno>
-#include <ctime>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <cerrno>
+#include <ctime>
 
 #include <linux/stat.h>
 

@@ -1,10 +1,10 @@
 // Directories, links, device nodes and the terminal inside the container's root.
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <cerrno>
 
 #include <linux/stat.h>
 
@@ -23,19 +23,17 @@ constexpr long devpts_super_magic = 0x1cd1;
 
 unsigned node_type(Text type) {
   switch (*type.c_str()) {
-    case 'b':
-      return S_IFBLK;
-    case 'p':
-      return S_IFIFO;
-    default:
-      return S_IFCHR;
+    case 'b': return S_IFBLK;
+    case 'p': return S_IFIFO;
+    default: return S_IFCHR;
   }
 }
 
 // EEXIST is no error when what is there is the device that was asked for.
 Status check_device(int node, Text path, unsigned type, unsigned major, unsigned minor) {
   struct statx status {};
-  if (const int result = sys::statx(node, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status); result < 0) return {-result, "statx", path.view()};
+  if (const int result = sys::statx(node, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status); result < 0)
+    return {-result, "statx", path.view()};
   const bool same = (status.stx_mode & S_IFMT) == type && (type == S_IFIFO || (status.stx_rdev_major == major && status.stx_rdev_minor == minor));
   return same ? Status() : Status::with_detail("mknodat", path.view(), "exists and is not this device", EEXIST);
 }

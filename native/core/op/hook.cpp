@@ -1,14 +1,15 @@
 // Hooks that run inside the container's namespaces, and the wait for those that the runtime runs.
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <cerrno>
+#include <csignal>
 
 #include <linux/close_range.h>
 #include <linux/sched.h>
 
+#include "../text.hpp"
 #include "argv.hpp"
 #include "context.hpp"
 
@@ -21,10 +22,9 @@ constexpr int wait_by_pidfd = 3;
 Result<Fd> state_file(Text before, Text after) {
   Fd file(sys::memfd_create("strata-hook-state", MFD_CLOEXEC));
   if (!file.valid()) return Status(-file.get(), "memfd_create");
-  char digits[12];
-  std::size_t at = sizeof digits;
-  for (int pid = sys::getpid(); pid > 0; pid /= 10) digits[--at] = static_cast<char>('0' + pid % 10);
-  const std::string_view parts[] = {before.view(), {digits + at, sizeof digits - at}, after.view()};
+  TextBuilder<24> pid;
+  pid.add_number(static_cast<std::uint64_t>(sys::getpid()));
+  const std::string_view parts[] = {before.view(), pid.view(), after.view()};
   for (const std::string_view part : parts) {
     for (std::size_t done = 0; done < part.size();) {
       const long written = sys::write(file.get(), part.data() + done, part.size() - done);
@@ -36,35 +36,20 @@ Result<Fd> state_file(Text before, Text after) {
   return file;
 }
 
-void append_number(char* text, std::size_t limit, unsigned number) {
-  char digits[12];
-  int count = 0;
-  do {
-    digits[count++] = static_cast<char>('0' + number % 10);
-    number /= 10;
-  } while (number > 0);
-  std::size_t at = std::strlen(text);
-  while (count > 0 && at + 1 < limit) text[at++] = digits[--count];
-  text[at] = '\0';
-}
+using Detail = TextBuilder<256>;
 
 // The last line that the hook wrote, for the error message.
-void append_last_line(char* text, std::size_t limit, int output) {
-  char tail[160];
+void add_last_line(Detail& detail, int output) {
+  char content[160];
   const long end = sys::lseek(output, 0, 2);
   if (end <= 0) return;
-  const long start = end > static_cast<long>(sizeof tail) ? end - static_cast<long>(sizeof tail) : 0;
-  long size = sys::pread(output, tail, sizeof tail, start);
-  while (size > 0 && (tail[size - 1] == '\n' || tail[size - 1] == '\r')) size--;
-  long from = size;
-  while (from > 0 && tail[from - 1] != '\n') from--;
-  std::size_t at = std::strlen(text);
-  if (size > from && at + 2 < limit) {
-    text[at++] = ':';
-    text[at++] = ' ';
-  }
-  for (; from < size && at + 1 < limit; from++) text[at++] = tail[from];
-  text[at] = '\0';
+  const long start = end > static_cast<long>(sizeof content) ? end - static_cast<long>(sizeof content) : 0;
+  const long size = sys::pread(output, content, sizeof content, start);
+  std::string_view said(content, size > 0 ? static_cast<std::size_t>(size) : 0);
+  while (!said.empty() && (said.back() == '\n' || said.back() == '\r')) said.remove_suffix(1);
+  const std::size_t newline = said.rfind('\n');
+  if (newline != std::string_view::npos) said = tail(said, newline + 1);
+  if (!said.empty()) detail.add(": ").add(said);
 }
 
 }  // namespace
@@ -143,19 +128,16 @@ Status op_hook(const Context& context, Fields fields) {
   const int error = *exec_error;
   sys::munmap(shared, sizeof(int));
   if (error != 0) return {error, "execve", path.view()};
+  Detail detail;
   if (timed_out) {
-    char detail[256] = "did not end within ";
-    append_number(detail, sizeof detail, timeout / 1000);
-    std::strcat(detail, " s");
-    append_last_line(detail, sizeof detail, output.get());
-    return Status::with_detail("hook", path.view(), detail);
+    detail.add("did not end within ").add_number(timeout / 1000).add(" s");
+  } else if (info.si_code == CLD_EXITED && info.si_status == 0) {
+    return {};
+  } else {
+    detail.add(info.si_code == CLD_EXITED ? "exit status " : "killed by signal ").add_number(static_cast<std::uint64_t>(info.si_status));
   }
-  if (info.si_code == CLD_EXITED && info.si_status == 0) return {};
-  char detail[256] = "";
-  std::strcat(detail, info.si_code == CLD_EXITED ? "exit status " : "killed by signal ");
-  append_number(detail, sizeof detail, static_cast<unsigned>(info.si_status));
-  append_last_line(detail, sizeof detail, output.get());
-  return Status::with_detail("hook", path.view(), detail);
+  add_last_line(detail, output.get());
+  return Status::with_detail("hook", path.view(), detail.view());
 }
 
 }  // namespace strata

@@ -1,9 +1,9 @@
 // Mounts inside the container's root. Each is made as a detached mount, gets its attributes, and is attached to a descriptor of the place
 // that was looked up inside the root: what was checked is what is mounted on (design rule 2).
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <cerrno>
 
 #include <linux/stat.h>
 

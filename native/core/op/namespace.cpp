@@ -9,13 +9,13 @@
 //
 // A container without a mount namespace of its own (none is listed, or one is joined) is set up in a private one all the same, so that nothing of
 // it appears where others look; `pivot` then takes a copy of the finished tree along into the namespace where the process belongs.
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <cerrno>
+#include <csignal>
 
 #include <linux/sched.h>
 
@@ -62,8 +62,8 @@ struct NamespaceName {
   std::uint64_t flag;
 };
 
-constexpr NamespaceName namespace_names[] = {{"time", CLONE_NEWTIME}, {"mount", CLONE_NEWNS}, {"cgroup", CLONE_NEWCGROUP},
-                                             {"uts", CLONE_NEWUTS},   {"ipc", CLONE_NEWIPC},  {"user", CLONE_NEWUSER},
+constexpr NamespaceName namespace_names[] = {{"time", CLONE_NEWTIME}, {"mount", CLONE_NEWNS},   {"cgroup", CLONE_NEWCGROUP},
+                                             {"uts", CLONE_NEWUTS},   {"ipc", CLONE_NEWIPC},    {"user", CLONE_NEWUSER},
                                              {"pid", CLONE_NEWPID},   {"network", CLONE_NEWNET}};
 
 std::uint64_t flag_of(std::string_view name) {
@@ -155,23 +155,16 @@ Status prepare_mounts(Context& context) {
     const Op op = at.next();
     context.prepared[index] = -1;
     switch (op.code) {
-      case OpCode::propagation:
-        STRATA_TRY(op_propagation(context, op.fields()));
-        break;
-      case OpCode::root_bind:
-        STRATA_TRY(op_root_bind(context, op.fields()));
-        break;
-      case OpCode::root_overlay:
-        STRATA_TRY(op_root_overlay(context, op.fields()));
-        break;
+      case OpCode::propagation: STRATA_TRY(op_propagation(context, op.fields())); break;
+      case OpCode::root_bind: STRATA_TRY(op_root_bind(context, op.fields())); break;
+      case OpCode::root_overlay: STRATA_TRY(op_root_overlay(context, op.fields())); break;
       case OpCode::bind: {
         Result<Fd> source = open_bind_source(op.fields());
         if (source.failed()) return source.status();
         context.prepared[index] = source.value().release();
         break;
       }
-      default:
-        break;
+      default: break;
     }
   }
   if (const int result = sys::fchdir(context.root.get()); result < 0) return {-result, "fchdir", "/"};

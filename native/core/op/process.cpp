@@ -1,12 +1,12 @@
 // The process that becomes the user's program: what it is, what it may do, and the moment it starts.
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <cerrno>
+#include <csignal>
 
 #include <linux/capability.h>
 #include <linux/close_range.h>
@@ -297,6 +297,10 @@ Status op_personality(Fields fields) {
 }
 
 Status op_ready(Context& context) {
+  // The wait may be long, and in a shared pid namespace somebody with CAP_SYS_PTRACE may look at us: nothing of the host stays open.
+  context.proc.reset();
+  context.root.reset();
+  context.empty_directory.reset();
   Message message{};
   if (!send_message(context.sync.get(), Message::ready) || !receive_message(context.sync.get(), message) || message != Message::go) {
     sys::exit_group(1);  // the runtime is gone before it wrote down that we exist

@@ -1,12 +1,13 @@
 // The container's root: from a directory or from layers, and the step into it.
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <cerrno>
 
 #include <linux/stat.h>
 
 #include "../path.hpp"
+#include "../text.hpp"
 #include "context.hpp"
 #include "mount_util.hpp"
 
@@ -62,13 +63,9 @@ Status add_layer(FileSystem& overlay, const char* key, Text path) {
   }
   const Fd layer(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!layer.valid()) return {-layer.get(), "open", path.view()};
-  char short_path[32] = "/proc/self/fd/";
-  std::size_t at = 14;
-  char digits[12];
-  int count = 0;
-  for (int number = layer.get(); number > 0 || count == 0; number /= 10) digits[count++] = static_cast<char>('0' + number % 10);
-  while (count > 0) short_path[at++] = digits[--count];
-  const Status status = overlay.set(key, short_path);
+  TextBuilder<32> short_path;
+  short_path.add("/proc/self/fd/").add_number(static_cast<std::uint64_t>(layer.get()));
+  const Status status = overlay.set(key, short_path.c_str());
   if (!status.failed()) return status;
   return Status::with_detail(status.call(), path.view(), status.detail(), status.error());
 }
@@ -102,14 +99,9 @@ Result<Fd> classic_overlay(TextList lower, Text upper, Text work, TextList optio
     if (i > 0) put(":");
     put(lower.next().view());
     if (!fits) {
-      char detail[128] = "this kernel has no lowerdir+ (Linux 6.8), so only layers that fit into 4095 bytes can be mounted: here the first ";
-      std::size_t length = std::strlen(detail);
-      char digits[12];
-      int count = 0;
-      for (std::uint32_t number = i; number > 0 || count == 0; number /= 10) digits[count++] = static_cast<char>('0' + number % 10);
-      while (count > 0 && length + 1 < sizeof detail) detail[length++] = digits[--count];
-      detail[length] = '\0';
-      return Status::with_detail("mount", path.view(), detail, E2BIG);
+      TextBuilder<160> detail;
+      detail.add("this kernel has no lowerdir+ (Linux 6.8), so only layers that fit into 4095 bytes can be mounted: here the first ").add_number(i);
+      return Status::with_detail("mount", path.view(), detail.view(), E2BIG);
     }
   }
   data[size] = '\0';

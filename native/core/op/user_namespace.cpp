@@ -1,35 +1,27 @@
 #include "user_namespace.hpp"
 
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <cerrno>
+#include <csignal>
 
 #include <linux/mount.h>
 #include <linux/sched.h>
 
 #include "../message.hpp"
 #include "../path.hpp"
+#include "../text.hpp"
 #include "mount_util.hpp"
 
 namespace strata {
 namespace {
 
 // "PID/NAME" as a path below /proc.
-FixedText<64> process_path(long pid, const char* name) {
-  char text[64];
-  char digits[20];
-  int count = 0;
-  do {
-    digits[count++] = static_cast<char>('0' + pid % 10);
-    pid /= 10;
-  } while (pid > 0);
-  std::size_t at = 0;
-  while (count > 0) text[at++] = digits[--count];
-  text[at++] = '/';
-  for (const char* c = name; *c != '\0' && at + 1 < sizeof text; c++) text[at++] = *c;
-  return FixedText<64>({text, at});
+TextBuilder<64> process_path(long pid, const char* name) {
+  TextBuilder<64> path;
+  path.add_number(static_cast<std::uint64_t>(pid)).add("/").add(name);
+  return path;
 }
 
 }  // namespace
@@ -41,11 +33,9 @@ Status write_id_maps(int proc, long pid, Text uid_map, Text gid_map) {
 }
 
 Result<Fd> open_namespace(int proc, long pid, const char* name) {
-  char text[32] = "ns/";
-  std::size_t at = 3;
-  while (*name != '\0' && at + 1 < sizeof text) text[at++] = *name++;
-  text[at] = '\0';
-  const FixedText<64> path = process_path(pid, text);
+  TextBuilder<32> link;
+  link.add("ns/").add(name);
+  const TextBuilder<64> path = process_path(pid, link.c_str());
   // A magic link by nature; `proc` is verified and the pid is our own child's.
   const int opened = sys::openat(proc, path.c_str(), O_RDONLY | O_CLOEXEC);
   if (opened < 0) return Status(-opened, "open", path.view());
