@@ -120,13 +120,17 @@ Status op_cgroup_make(Fields fields) {
   }
 }
 
-Status op_cgroup_write(Fields fields) {
+Status op_cgroup_write(OpenCgroupFile& open, Fields fields) {
   const Text path = fields.text();
   const Text value = fields.text();
   const bool optional = fields.boolean();
-  const Status status = write_file(path.c_str(), value.view());
-  if (status.failed() && optional && status.error() == ENOENT) return {};
-  return status;
+  if (!open.file.valid() || open.path.view() != path.view()) {
+    open.path = path;
+    open.file = Fd(sys::openat(AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!open.file.valid()) return optional && open.file.get() == -ENOENT ? Status() : Status(-open.file.get(), "open", path.view());
+  }
+  const long written = sys::write(open.file.get(), value.c_str(), value.size);
+  return written < 0 ? Status(static_cast<int>(-written), "write", path.view()) : Status();
 }
 
 Status op_cgroup_device_program(Fields fields) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "error.hpp"
+#include "fd.hpp"
 #include "plan.hpp"
 
 namespace strata {
@@ -9,8 +10,14 @@ namespace strata {
 // On every parent cgroup that strata made on the way to a container's: `trusted.*` needs privileges and travels nowhere.
 constexpr const char* cgroup_mark = "trusted.strata";
 
+// The file that was written last: the rules for devices are many writes to one file.
+struct OpenCgroupFile {
+  Text path;
+  Fd file;
+};
+
 Status op_cgroup_make(Fields fields);
-Status op_cgroup_write(Fields fields);
+Status op_cgroup_write(OpenCgroupFile& open, Fields fields);
 Status op_cgroup_device_program(Fields fields);
 
 }  // namespace strata

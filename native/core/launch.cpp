@@ -313,6 +313,7 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   const Plan& plan = opened.value();
 
   Filter filter;
+  OpenCgroupFile cgroup_file;
   CloneFields fields{};
   int operation = -1;
   bool cloned = false;
@@ -322,7 +323,7 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
     Status status;
     switch (op.code) {
       case OpCode::cgroup_make: status = op_cgroup_make(op.fields()); break;
-      case OpCode::cgroup_write: status = op_cgroup_write(op.fields()); break;
+      case OpCode::cgroup_write: status = op_cgroup_write(cgroup_file, op.fields()); break;
       case OpCode::cgroup_device_program: status = op_cgroup_device_program(op.fields()); break;
       case OpCode::seccomp_compile: {
         Fields seccomp = op.fields();

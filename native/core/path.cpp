@@ -217,8 +217,9 @@ Result<Fd> open_in_root(int root, std::string_view path, int flags, Links links)
   return Fd(result);
 }
 
-Result<Fd> make_in_root(int root, std::string_view path, Make kind, unsigned mode, Links links) {
+Result<Fd> make_in_root(int root, std::string_view path, Make kind, unsigned mode, Links links, bool* ret_existed) {
   Result<Fd> existing = open_in_root(root, path, O_PATH, links);
+  if (ret_existed != nullptr) *ret_existed = !existing.failed();
   if (!existing.failed() || existing.status().error() != ENOENT) return existing;
   if (Fd parent = open_parent(root, path, links); parent.valid()) {
     const std::string_view name = last_component(path);

@@ -19,8 +19,9 @@ Result<Fd> open_in_root(int root, std::string_view path, int flags, Links links 
 
 enum class Make { directory, file };
 
-// Opens (O_PATH) the directory or file `path` inside `root`, made with its parents if it is missing. Parents get mode 0755.
-Result<Fd> make_in_root(int root, std::string_view path, Make kind, unsigned mode, Links links = Links::follow);
+// Opens (O_PATH) the directory or file `path` inside `root`, made with its parents if it is missing. Parents get mode 0755. `ret_existed`, if
+// not null, tells whether it was there.
+Result<Fd> make_in_root(int root, std::string_view path, Make kind, unsigned mode, Links links = Links::follow, bool* ret_existed = nullptr);
 
 // Opens the directory that holds the last component of `path`, made if missing; `ret_name` receives that component.
 Result<Fd> make_parent_in_root(int root, std::string_view path, FixedText<256>& ret_name);

@@ -207,6 +207,7 @@ int capset(void* header, const void* data) { return call(SYS_capset, word(header
 int setresuid(unsigned real, unsigned effective, unsigned saved) { return call(SYS_setresuid, real, effective, saved); }
 int setresgid(unsigned real, unsigned effective, unsigned saved) { return call(SYS_setresgid, real, effective, saved); }
 int setgroups(std::size_t count, const unsigned* groups) { return call(SYS_setgroups, count, word(groups)); }
+int getgroups(std::size_t count, unsigned* ret_groups) { return call(SYS_getgroups, count, word(ret_groups)); }
 int prlimit(int pid, int resource, const ResourceLimit* value, ResourceLimit* old) {
   return call(SYS_prlimit64, pid, resource, word(value), word(old));
 }

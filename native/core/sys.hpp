@@ -105,6 +105,7 @@ int capset(void* header, const void* data);
 int setresuid(unsigned real, unsigned effective, unsigned saved);
 int setresgid(unsigned real, unsigned effective, unsigned saved);
 int setgroups(std::size_t count, const unsigned* groups);
+int getgroups(std::size_t count, unsigned* ret_groups);
 // struct rlimit64, under a name that no libc redefines.
 struct ResourceLimit {
   std::uint64_t soft;

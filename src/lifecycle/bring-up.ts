@@ -9,7 +9,7 @@ import { encode } from '../plan/encode.ts';
 import type { Plan } from '../plan/op.ts';
 import { cgroupDirectories, destroy } from './destroy.ts';
 import { launchError, stepAt } from './failure.ts';
-import { ERRNO, hasErrno } from './fault.ts';
+import { ERRNO } from './fault.ts';
 import { isFrozen } from './freezer.ts';
 import { runHooks } from './hooks.ts';
 import { withLock } from './lock.ts';
@@ -207,25 +207,14 @@ function checkDescriptors(host: Host, options: CreateOptions): void {
 /** A cgroup that is in use, or frozen, is somebody else's, and would be killed with the container (config-linux.md#cgroups-path). */
 function checkCgroups(host: Host, record: ContainerRecord): void {
   const fault = { code: 'config-invalid', stage: 'cgroup', pointer: '/linux/cgroupsPath' } as const;
-  for (const directory of cgroupDirectories(record)) {
-    if (host.stat(directory) === undefined) continue;
-    let members: string[];
-    try {
-      members = host
-        .readText(`${directory}/cgroup.procs`)
-        .split('\n')
-        .filter((line) => line !== '');
-    } catch (error) {
-      if (hasErrno(error, ERRNO.ENOENT)) continue;
-      throw error;
-    }
-    if (members.length > 0) {
-      throw new StrataError({
-        ...fault,
-        path: directory,
-        reason: `the cgroup ${directory} is not empty: ${members.length} process${members.length === 1 ? '' : 'es'} found`,
-      });
-    }
+  const directories = cgroupDirectories(record);
+  // Signal 0 touches nobody and counts everybody.
+  if (host.signalCgroup(directories, 0) > 0) {
+    const path = directories.find((directory) => host.signalCgroup([directory], 0) > 0) ?? '';
+    throw new StrataError({ ...fault, path, reason: `the cgroup ${path} is not empty: there are processes in it` });
   }
-  if (isFrozen(host, record.freezer)) throw new StrataError({ ...fault, reason: `the cgroup ${record.freezer?.directory} is frozen` });
+  const { freezer } = record;
+  if (freezer !== undefined && host.stat(freezer.directory) !== undefined && isFrozen(host, freezer)) {
+    throw new StrataError({ ...fault, reason: `the cgroup ${freezer.directory} is frozen` });
+  }
 }

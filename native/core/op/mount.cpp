@@ -79,9 +79,9 @@ Status refuse_proc(int target, Text destination) {
   return Status::with_detail("move_mount", destination.view(), "a mount inside a proc file system is not allowed", EPERM);
 }
 
-Status open_target(Context& context, Text destination, Make kind, bool real_directory, bool over_proc, Fd& ret_target) {
+Status open_target(Context& context, Text destination, Make kind, bool real_directory, bool over_proc, Fd& ret_target, bool* ret_existed = nullptr) {
   Result<Fd> target = make_in_root(context.root.get(), destination.view(), kind, kind == Make::directory ? 0755 : 0644,
-                                   real_directory ? Links::refuse : Links::follow);
+                                   real_directory ? Links::refuse : Links::follow, ret_existed);
   if (target.failed()) {
     const Status& status = target.status();
     if (real_directory && (status.error() == ELOOP || status.error() == ENOTDIR)) {
@@ -105,14 +105,10 @@ Status op_mount(Context& context, Fields fields) {
   const bool copy_up = fields.boolean();
   const bool real_directory = fields.boolean();
 
-  bool existed = true;
-  {
-    Result<Fd> before = open_in_root(context.root.get(), destination.view(), O_PATH | O_DIRECTORY);
-    existed = !before.failed();
-  }
   Fd target;
   // A proc file system may cover another one at its own place: the destination /proc itself is such a place after a bind of the host's.
-  STRATA_TRY(open_target(context, destination, Make::directory, real_directory, type.view() == "proc", target));
+  bool existed = false;
+  STRATA_TRY(open_target(context, destination, Make::directory, real_directory, type.view() == "proc", target, &existed));
 
   Result<FileSystem> opened = FileSystem::open(type.c_str());
   if (opened.failed()) return opened.status();

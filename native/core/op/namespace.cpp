@@ -206,8 +206,10 @@ bool joins(TextList join, std::string_view type) {
   return false;
 }
 
-// What children inherit and a user namespace has no right to set: the OOM score, and hard limits above our own.
+// What children inherit and a user namespace has no right to set: the OOM score, and hard limits above our own. One that is joined may even deny
+// setgroups(2), and the caller's groups are not for the container.
 Status apply_host_rights(Context& context) {
+  (void)sys::setgroups(0, nullptr);
   for (Plan::Iterator at(context.plan); !at.done();) {
     const Op op = at.next();
     if (op.code == OpCode::oom_score_adj) STRATA_TRY(op_oom_score_adj(context, op.fields()));

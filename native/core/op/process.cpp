@@ -248,7 +248,9 @@ Status op_user(const Context& context, Fields fields) {
   const bool may_set_groups = fields.boolean();
   // The permitted set must survive the change of user: `capabilities`, the next step, gives up what is not wanted.
   if (const int result = sys::prctl(PR_SET_KEEPCAPS, 1); result < 0) return {-result, "prctl"};
-  if (may_set_groups) {
+  // Where a user namespace denies setgroups(2), no groups can still be had: by those that have none already.
+  const bool has_none = groups.count == 0 && sys::getgroups(0, nullptr) == 0;
+  if (may_set_groups && !has_none) {
     constexpr std::uint32_t most = 65536;  // NGROUPS_MAX
     if (groups.count > most) return {EINVAL, "setgroups"};
     const std::size_t size = (std::size_t{groups.count} + 1) * sizeof(unsigned);
