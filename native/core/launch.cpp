@@ -277,9 +277,7 @@ Status silent_death(int pidfd) {
     }
   }
   const bool killed = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
-  return Status::with_detail("init", "",
-                             killed && info.si_status == SIGKILL ? "the container's process was killed while it was being set up"
-                                                                 : "the container's process ended while it was being set up");
+  return Status::with_detail("init", "", killed && info.si_status == SIGKILL ? "it was killed" : "");
 }
 
 bool receive_failure(int socket, LaunchFailure& ret_failure) {

@@ -43,7 +43,7 @@ void send_failure(int socket, int operation, const Status& status);
 // Sends `descriptor` with `name` as the payload (SCM_RIGHTS).
 Status send_descriptor(int socket, int descriptor, std::string_view name);
 
-// How strata-init finds its orders: the first bytes of the sealed memory file that it gets as its only argument (the descriptor's number).
+// How strata-init finds its orders: the first bytes of the memory file that it gets as its only argument (the descriptor's number).
 // The plan follows, then the seccomp filter.
 struct InitHeader {
   std::uint32_t magic;

@@ -20,7 +20,7 @@ namespace strata {
   X(clone, 5, "clone", "create:u32,join:strings,uidMap:string,gidMap:string,timeOffsets:string,cgroup:string,tasks:strings") \
   X(propagation, 20, "propagation", "propagation:u32")                                                                       \
   X(root_bind, 21, "root-bind", "path:string")                                                                               \
-  X(root_overlay, 22, "root-overlay", "path:string,lower:strings,upper:string,work:string,options:strings")                  \
+  X(root_overlay, 22, "root-overlay", "path:string,lower:strings,upper:string,work:string,options:strings,classic:string")   \
   X(mount, 23, "mount",                                                                                                      \
     "destination:string,type:string,source:string,options:strings,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,"    \
     "propagation:u32,copyUp:bool,realDirectory:bool")                                                                        \

@@ -287,19 +287,23 @@ bool write_whole(int fd, const void* data, std::size_t size) {
   return true;
 }
 
-// The cache is only ever an advantage: whatever fails here costs the next container some milliseconds and nothing else.
+// The cache is only ever an advantage: whatever fails here costs the next container some milliseconds and nothing else. The file has no name
+// until it is whole, so that being killed leaves nothing of it.
 void write_entry(int directory, const char* name, EntryHeader header, Bytes profile, const Filter& filter) {
   header.program_size = static_cast<std::uint32_t>(filter.size());
   header.flags = filter.flags();
   header.checksum = checksum_of(header, filter.data());
-  char temporary[64];
-  static unsigned counter = 0;
-  std::snprintf(temporary, sizeof temporary, ".%s.%d.%u", name, sys::getpid(), __atomic_fetch_add(&counter, 1U, __ATOMIC_RELAXED));
-  const Fd file(sys::openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.valid()) return;
-  const bool written = write_whole(file.get(), &header, sizeof header) && write_whole(file.get(), profile.data, profile.size) &&
-                       write_whole(file.get(), filter.data(), filter.size());
-  if (!written || sys::renameat2(directory, temporary, directory, name, 0) < 0) sys::unlinkat(directory, temporary, 0);
+  const Fd file(sys::openat(directory, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600));
+  if (!file.valid() || !write_whole(file.get(), &header, sizeof header) || !write_whole(file.get(), profile.data, profile.size) ||
+      !write_whole(file.get(), filter.data(), filter.size())) {
+    return;
+  }
+  char unnamed[32];
+  std::snprintf(unnamed, sizeof unnamed, "/proc/self/fd/%d", file.get());
+  if (sys::linkat(AT_FDCWD, unnamed, directory, name, AT_SYMLINK_FOLLOW) != -EEXIST) return;
+  // What is in the way is damaged, or as good as ours.
+  (void)sys::unlinkat(directory, name, 0);
+  (void)sys::linkat(AT_FDCWD, unnamed, directory, name, AT_SYMLINK_FOLLOW);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ export type Stage =
   | 'process'
   | 'hook'
   | 'start'
-  | 'kill'
+ 
   | 'delete'
   | 'state';
 

@@ -33,8 +33,9 @@ export class Log {
   /** The error that ends the command: on standard error whatever else there is. */
   error(error: Error): void {
     const fields = error instanceof StrataError ? error.toJSON() : {};
-    this.append('error', error.message, fields);
     this.host.printError(`strata: ${printable(error.message)}\n`);
+    // The log itself may be what cannot be written.
+    if (!(error instanceof StrataError) || error.path !== this.settings.file) this.append('error', error.message, fields);
   }
 
   warn(text: string): void {

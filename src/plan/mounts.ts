@@ -1,5 +1,7 @@
 /** The root file system and what is mounted in it (config.md, Root and Mounts; config-linux.md, Rootfs Mount Propagation). */
 import { pointer } from '../base/pointer.ts';
+import { isAtLeast } from '../host/facts.ts';
+import { classicData } from '../overlay/classic.ts';
 import { fromBundle } from '../overlay/path.ts';
 import { OVERLAY_POINTER, overlayOf } from '../overlay/stack.ts';
 import { isBind } from '../spec/check-mounts.ts';
@@ -34,7 +36,8 @@ export function rootOperation(spec: Spec, context: PlanContext): Operation {
   const stack = overlayOf(spec, context.bundle);
   if (stack === undefined) return { op: 'root-bind', pointer: '/root/path', path };
   const { lower, upper = '', work = '', options } = stack;
-  return { op: 'root-overlay', pointer: OVERLAY_POINTER, path, lower, upper, work, options };
+  const classic = isAtLeast(context.facts.kernel, 6, 8) ? '' : classicData(stack);
+  return { op: 'root-overlay', pointer: OVERLAY_POINTER, path, lower, upper, work, options, classic };
 }
 
 /** The host directory that `root.path` names. */

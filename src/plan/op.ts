@@ -51,9 +51,10 @@ export const OPERATIONS = {
   'root-bind': [21, { path: 'string' }],
   /**
    * Mount an overlay as the container's root, seen at the host directory `path`. `lower`: host directories, top first; `upper`, `work`: host
-   * directories or ''. `options`: more overlay options, `key` or `key=value`.
+   * directories or ''. `options`: more overlay options, `key` or `key=value`. `classic`: all of it as mount(2) takes it, for kernels without
+   * `lowerdir+`; else ''.
    */
-  'root-overlay': [22, { path: 'string', lower: 'strings', upper: 'string', work: 'string', options: 'strings' }],
+  'root-overlay': [22, { path: 'string', lower: 'strings', upper: 'string', work: 'string', options: 'strings', classic: 'string' }],
   /**
    * Mount a new instance of file system `type` at `destination`, which is made if missing. `options`: what the file system itself is told.
    * `set`, `clear`: MOUNT_ATTR_* bits; `recursiveSet`, `recursiveClear` the same with AT_RECURSIVE; `propagation`: MS_* bits or 0, MS_REC

@@ -8,6 +8,7 @@
 #include <linux/stat.h>
 
 #include "../path.hpp"
+#include "../text.hpp"
 #include "context.hpp"
 #include "mount_util.hpp"
 #include "user_namespace.hpp"
@@ -71,6 +72,14 @@ Status keep_mode(FileSystem& file_system, int target) {
   return file_system.set("mode", octal);
 }
 
+// The call was about the option, the reader wants to know which mount.
+Status refused_option(Text destination, Text option, const Status& status) {
+  TextBuilder<256> detail;
+  detail.add("option ").add(option.view());
+  if (*status.detail() != '\0') detail.add(": ").add(status.detail());
+  return Status::with_detail(status.call(), destination.view(), detail.view(), status.error());
+}
+
 // Nothing may be put over procfs but the few files that the plan allows: a fake /proc/self/attr would swallow security labels.
 Status refuse_proc(int target, Text destination) {
   struct statfs file_system {};
@@ -115,7 +124,10 @@ Status op_mount(Context& context, Fields fields) {
   FileSystem& file_system = opened.value();
   if (!source.empty()) STRATA_TRY(file_system.set("source", source.c_str()));
   if (type.view() == "tmpfs" && existed && !sets_mode(options)) STRATA_TRY(keep_mode(file_system, target.get()));
-  for (std::uint32_t i = 0; i < options.count; i++) STRATA_TRY(file_system.option(options.next()));
+  for (std::uint32_t i = 0; i < options.count; i++) {
+    const Text option = options.next();
+    if (const Status status = file_system.option(option); status.failed()) return refused_option(destination, option, status);
+  }
 
   // A new mount has nothing below it: recursive attributes are its own. Read-only comes after what is copied into it.
   const std::uint64_t wanted = (attributes.recursive_set & ~attributes.clear) | attributes.set;

@@ -17,7 +17,6 @@ namespace {
 constexpr unsigned ms_shared = 0x100000;
 constexpr unsigned ms_slave = 0x80000;
 constexpr unsigned ms_private = 0x40000;
-constexpr std::size_t classic_data_limit = 4095;  // mount(2) copies one page of data
 
 // pivot_root(2) refuses a root whose parent mount is shared, and attaching below a shared mount would show the root to the host. The mount
 // that holds `directory` is found by walking up to its own root.
@@ -70,63 +69,23 @@ Status add_layer(FileSystem& overlay, const char* key, Text path) {
   return Status::with_detail(status.call(), path.view(), status.detail(), status.error());
 }
 
-// Kernels before 6.8 know no `lowerdir+`: all layers must fit into one page of mount data.
-Result<Fd> classic_overlay(TextList lower, Text upper, Text work, TextList options, Text path) {
-  char data[classic_data_limit + 1];
-  std::size_t size = 0;
-  bool fits = true;
-  const auto put = [&](std::string_view text) {
-    if (size + text.size() > classic_data_limit) {
-      fits = false;
-      return;
-    }
-    std::memcpy(data + size, text.data(), text.size());
-    size += text.size();
-  };
-  if (!upper.empty()) {
-    put("upperdir=");
-    put(upper.view());
-    put(",workdir=");
-    put(work.view());
-    put(",");
-  }
-  for (std::uint32_t i = 0; i < options.count; i++) {
-    put(options.next().view());
-    put(",");
-  }
-  put("lowerdir=");
-  for (std::uint32_t i = 0; i < lower.count; i++) {
-    if (i > 0) put(":");
-    put(lower.next().view());
-    if (!fits) {
-      TextBuilder<160> detail;
-      detail.add("this kernel has no lowerdir+ (Linux 6.8), so only layers that fit into 4095 bytes can be mounted: here the first ").add_number(i);
-      return Status::with_detail("mount", path.view(), detail.view(), E2BIG);
-    }
-  }
-  data[size] = '\0';
+// For kernels that take the layers only as mount data. Afterwards it is a detached mount, as the new API makes it.
+Result<Fd> classic_overlay(const char* data, Text path) {
   if (const int result = sys::mount("overlay", path.c_str(), "overlay", 0, data); result < 0) return Status(-result, "mount", path.view());
-  // Back to a detached mount, as the new API makes it.
-  Result<Fd> tree = clone_mount(AT_FDCWD, path.c_str(), false, path.view());
+  const Fd mounted(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!mounted.valid()) return Status(-mounted.get(), "open", path.view());
+  Result<Fd> tree = clone_mount(mounted.get(), "", false, path.view());
   if (const int result = sys::umount2(path.c_str(), MNT_DETACH); result < 0) return Status(-result, "umount2", path.view());
   return tree;
 }
 
-Result<Fd> mount_overlay(TextList lower, Text upper, Text work, TextList options, Text path) {
+Result<Fd> mount_overlay(TextList lower, Text upper, Text work, TextList options) {
   Result<FileSystem> opened = FileSystem::open("overlay");
   if (opened.failed()) return opened.status();
   FileSystem& overlay = opened.value();
   if (const Status status = overlay.set("source", "overlay"); status.failed()) return status;
-  const TextList all = lower;
   for (std::uint32_t i = 0; i < lower.count; i++) {
-    const Text layer = lower.next();
-    const Status status = add_layer(overlay, "lowerdir+", layer);
-    if (!status.failed()) continue;
-    // An unknown parameter leaves no word about the layer in the log, other refusals of EINVAL do.
-    if (i == 0 && status.error() == EINVAL && (*status.detail() == '\0' || std::strstr(status.detail(), "nknown parameter") != nullptr)) {
-      return classic_overlay(all, upper, work, options, path);
-    }
-    return status;
+    if (const Status status = add_layer(overlay, "lowerdir+", lower.next()); status.failed()) return status;
   }
   if (!upper.empty()) {
     if (const Status status = add_layer(overlay, "upperdir", upper); status.failed()) return status;
@@ -164,6 +123,7 @@ Status op_root_overlay(Context& context, Fields fields) {
   const Text upper = fields.text();
   const Text work = fields.text();
   const TextList options = fields.texts();
+  const Text classic = fields.text();
   if (context.root_prepared) return adopt_prepared_root(context, path);
   if (lower.count == 1 && upper.empty()) {
     // overlayfs wants two layers or an upper; one read-only layer is that layer, read-only.
@@ -175,7 +135,7 @@ Status op_root_overlay(Context& context, Fields fields) {
     STRATA_TRY(set_attributes(root.value().get(), MOUNT_ATTR_RDONLY, 0, ms_private, false, only.view()));
     return attach_root(context, std::move(root.value()), path);
   }
-  Result<Fd> root = mount_overlay(lower, upper, work, options, path);
+  Result<Fd> root = classic.empty() ? mount_overlay(lower, upper, work, options) : classic_overlay(classic.c_str(), path);
   if (root.failed()) return root.status();
   return attach_root(context, std::move(root.value()), path);
 }

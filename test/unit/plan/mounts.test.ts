@@ -122,10 +122,19 @@ test('the root as a stack of layers', (t) => {
       upper: '/bundle/up',
       work: '/work',
       options: ['volatile'],
+      classic: '',
     },
   ]);
   t.deepEqual(only(operations, 'root-bind'), []);
   t.is(only(operations, 'root-readonly').length, 1);
+});
+
+test('on a kernel without lowerdir+ the stack is the data of mount(2)', (t) => {
+  const annotations = { 'dev.strata.overlay': JSON.stringify({ lower: ['/l/2', '/l/1'] }) };
+  const old = { ...SMALL, kernel: { major: 6, minor: 7, release: '6.7.0' } };
+  t.is(only(plan({ annotations }, old), 'root-overlay')[0]?.classic, 'lowerdir=/l/2:/l/1');
+  const young = { ...SMALL, kernel: { major: 6, minor: 8, release: '6.8.0' } };
+  t.is(only(plan({ annotations }, young), 'root-overlay')[0]?.classic, '');
 });
 
 // --- cgroup mounts ---
