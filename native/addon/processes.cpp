@@ -5,6 +5,7 @@
 #include "../core/host/command.hpp"
 #include "../core/host/foreground.hpp"
 #include "../core/host/process.hpp"
+#include "../core/host/terminal.hpp"
 #include "environment.hpp"
 #include "functions.hpp"
 #include "values.hpp"
@@ -80,6 +81,15 @@ Napi::Value foreground(const Napi::CallbackInfo& info) {
                                                           [pidfd, console] { return Outcome<host::ExitStatus>(host::foreground(pidfd, console)); });
 }
 
+Napi::Value window_size(const Napi::CallbackInfo& info) {
+  const host::WindowSize size = host::window_size(host::controlling_descriptor());
+  if (size.height == 0) return info.Env().Undefined();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("height", Napi::Number::New(info.Env(), size.height));
+  result.Set("width", Napi::Number::New(info.Env(), size.width));
+  return result;
+}
+
 Napi::Value hold_signals(const Napi::CallbackInfo& info) {
   const Status status = host::hold_signals();
   return status.failed() ? give(info.Env(), status) : info.Env().Undefined();
@@ -99,6 +109,7 @@ void register_processes(Napi::Object exports) {
   add(exports, "removeCgroups", remove_cgroups);
   add(exports, "run", run);
   add(exports, "foreground", foreground);
+  add(exports, "windowSize", window_size);
   add(exports, "holdSignals", hold_signals);
   add(exports, "interruption", interruption);
   add(exports, "exitNow", exit_now);

@@ -178,6 +178,8 @@ export interface Host {
    * sizes on, put the terminal into raw mode and back whatever happens; resolves when the process has exited.
    */
   foreground(pidfd: Descriptor, console: Descriptor): Promise<ExitStatus>;
+  /** Characters of the first of this process's 0, 1 and 2 that is a terminal; undefined if none is, or if it does not know its size. */
+  windowSize(): { readonly height: number; readonly width: number } | undefined;
   /**
    * From now on the signals that {@link foreground} passes on are kept for it, and do not end this process in the middle of its work; one that
    * asks for an end also ends what {@link run} runs. For a process that does one thing only, the command.

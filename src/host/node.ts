@@ -47,6 +47,7 @@ interface Addon {
   removeCgroups(hierarchies: readonly string[], paths: readonly string[], timeout: number): Promise<void>;
   run(command: Command): Promise<CommandResult>;
   foreground(pidfd: Descriptor, console: Descriptor): Promise<ExitStatus>;
+  windowSize(): { readonly height: number; readonly width: number } | undefined;
   holdSignals(): void;
   interruption(): number;
   exitNow(status: number): void;
@@ -156,6 +157,7 @@ export function createNodeHost(): Host {
     },
     run: (command) => attemptLater(() => native.run(command)),
     foreground: (pidfd, console) => attemptLater(() => native.foreground(pidfd, console)),
+    windowSize: () => native.windowSize(),
     holdSignals: () => attempt(() => native.holdSignals()),
     interruption: () => native.interruption(),
 

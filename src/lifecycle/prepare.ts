@@ -1,6 +1,6 @@
 /** From a bundle to a plan and the first record: everything that create can decide before it touches anything. */
 import { StrataError } from '../base/error.ts';
-import { recentFacts } from '../host/facts.ts';
+import { type HostFacts, recentFacts } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import { fromBundle } from '../overlay/path.ts';
 import type { CgroupPlace } from '../plan/cgroup.ts';
@@ -29,6 +29,8 @@ export interface BundleOptions extends ContainerName {
   readonly listenFds?: number;
   readonly noPivot?: boolean;
   readonly noNewKeyring?: boolean;
+  /** Of the terminal; in place of the configuration's `process.consoleSize`. */
+  readonly consoleSize?: { readonly height: number; readonly width: number };
 }
 
 export interface CreateOptions extends BundleOptions {
@@ -60,8 +62,8 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   checkId(id);
   const bundle = resolveBundle(host, options.bundle);
   options.debug?.(`load ${bundle}/config.json`);
-  const spec = options.spec === undefined ? loadSpec(readConfig(host, bundle)) : parseSpec(options.spec);
-  const facts = recentFacts(host);
+  const spec = withConsoleSize(options.spec === undefined ? loadSpec(readConfig(host, bundle)) : parseSpec(options.spec), options.consoleSize);
+  const facts = asRoot(recentFacts(host));
   for (const warning of check(spec, facts)) options.warn?.(warning);
   const plan = planCreate(spec, {
     id,
@@ -97,6 +99,15 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     owner: facts.userId,
   };
   return { spec, plan, record };
+}
+
+function withConsoleSize(spec: Spec, consoleSize: BundleOptions['consoleSize']): Spec {
+  return spec.process === undefined || consoleSize === undefined ? spec : { ...spec, process: { ...spec.process, consoleSize } };
+}
+
+/** Only root can create: what anybody else has planned is what root would carry out. */
+function asRoot(facts: HostFacts): HostFacts {
+  return facts.userId === 0 ? facts : { ...facts, permitted: facts.bounding };
 }
 
 /** The root file system must be there before anything is made. @throws StrataError with the pointer /root/path. */

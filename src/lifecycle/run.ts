@@ -30,7 +30,9 @@ export async function runForeground(host: Host, options: RunOptions): Promise<Ex
   if (options.consoleSocket !== undefined) {
     throw new StrataError({ code: 'usage', stage: 'check', reason: 'cannot use a console socket in the foreground', hint: 'give --detach too' });
   }
-  const prepared = prepare(host, options);
+  // The program may ask for the size before we could change it.
+  const consoleSize = host.windowSize();
+  const prepared = prepare(host, consoleSize === undefined ? options : { ...options, consoleSize });
   checkProgram(prepared.record);
   const { up, master } = await withTerminal(host, options, prepared);
   let status: ExitStatus;

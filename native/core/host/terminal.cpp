@@ -13,10 +13,6 @@
 namespace strata::host {
 namespace {
 
-struct WindowSize {
-  unsigned short rows, columns, width, height;
-};
-
 constexpr int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
 
 // What a signal handler needs, so it can be no member. `raw_terminal` is -1 while nothing is to be restored.
@@ -79,10 +75,15 @@ int controlling_descriptor() {
   return -1;
 }
 
-void copy_window_size(int from, int to) {
+WindowSize window_size(int terminal) {
   WindowSize size{};
-  if (from < 0 || sys::ioctl(from, TIOCGWINSZ, &size) < 0) return;
-  if (size.rows != 0 && size.columns != 0) sys::ioctl(to, TIOCSWINSZ, &size);
+  if (terminal < 0 || sys::ioctl(terminal, TIOCGWINSZ, &size) < 0 || size.height == 0 || size.width == 0) return {};
+  return size;
+}
+
+void copy_window_size(int from, int to) {
+  WindowSize size = window_size(from);
+  if (size.height != 0) sys::ioctl(to, TIOCSWINSZ, &size);
 }
 
 bool in_foreground(int terminal) {

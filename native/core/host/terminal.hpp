@@ -9,6 +9,11 @@ namespace strata::host {
 bool is_terminal(int descriptor);
 // The first of standard input, output and error that is a terminal; -1 if none is.
 int controlling_descriptor();
+// Characters; all 0 if the terminal has no size, or is none (-1).
+struct WindowSize {
+  unsigned short height, width, x_pixels, y_pixels;
+};
+WindowSize window_size(int terminal);
 // The size of the terminal `from` for the terminal `to`; nothing if `from` has none (-1, or 0 x 0).
 void copy_window_size(int from, int to);
 // Is this process in the foreground of its terminal? Only then may it change the terminal's mode without being stopped.
