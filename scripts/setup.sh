@@ -8,7 +8,7 @@
 packages=(g++ cmake ninja-build libseccomp-dev musl-tools busybox-static)
 for group in "$@"; do
   case $group in
-    test) packages+=(crun runc podman buildah skopeo umoci strace) ;;
+    test) packages+=(crun runc podman catatonit buildah skopeo umoci strace) ;;
     lint) packages+=(clang-format clang-tidy shellcheck) ;;
     cross) packages+=(g++-aarch64-linux-gnu) ;;
     bench) packages+=(crun runc) ;;

@@ -7,7 +7,7 @@ import type { Descriptor, Host, Launched } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
 import type { Plan } from '../plan/op.ts';
-import { cgroupDirectories, destroy } from './destroy.ts';
+import { cgroupDirectories, cgroupDirectory, destroy } from './destroy.ts';
 import { launchError, stepAt } from './failure.ts';
 import { ERRNO } from './fault.ts';
 import { isFrozen } from './freezer.ts';
@@ -17,7 +17,7 @@ import type { CreateOptions, Prepared } from './prepare.ts';
 import { checkRootfs } from './prepare.ts';
 import { runPoststartHooks, withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
-import type { ContainerRecord } from './store.ts';
+import type { CgroupIntent, ContainerRecord } from './store.ts';
 import { prepareRoot, release, reserve, save, startSocket } from './store.ts';
 
 /** A container that is up: `created`, or `running` if it was not to wait. */
@@ -79,7 +79,7 @@ class Attempt {
     try {
       // Before the intent is on disk: what it names is taken for ours from then on.
       checkCgroups(this.host, this.record);
-      this.keep({});
+      this.keep({ cgroups: this.record.cgroups.map((cgroup) => withTop(this.host, cgroup)) });
       this.pause('launch');
       const launched = await this.launch();
       const identity = { process: { pid: launched.pid, startTime: launched.startTime } };
@@ -135,8 +135,15 @@ class Attempt {
   }
 
   private writePidFile(pid: number): void {
-    if (this.options.pidFile === undefined) return;
-    this.host.replaceFile(this.options.pidFile, String(pid), 0o644);
+    const { pidFile } = this.options;
+    if (pidFile === undefined) return;
+    try {
+      this.host.replaceFile(pidFile, String(pid), 0o644);
+    } catch (error) {
+      // The path in the error is that of a temporary file.
+      if (!(error instanceof StrataError) || error.errno === undefined) throw error;
+      throw new StrataError({ code: 'system', stage: 'process', reason: `cannot write the pid file ${pidFile}`, errno: error.errno, path: pidFile });
+    }
     this.pidFileWritten = true;
   }
 
@@ -202,6 +209,17 @@ function checkDescriptors(host: Host, options: CreateOptions): void {
     const reason = descriptor < 3 + listenFds ? `LISTEN_FDS is ${listenFds}` : `${preserveFds} descriptors are to be preserved`;
     throw new StrataError({ code: 'usage', stage: 'check', reason: `${reason}, but descriptor ${descriptor} is not open` });
   }
+}
+
+/** The core marks what it makes above the container's cgroup, but not in the same moment: should we die in between, the intent tells. */
+function withTop(host: Host, { hierarchy, path }: CgroupIntent): CgroupIntent {
+  let top: string | undefined;
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+    const parent = path.slice(0, end);
+    if (host.stat(cgroupDirectory(hierarchy, parent)) !== undefined) break;
+    top = parent;
+  }
+  return { hierarchy, path, ...(top !== undefined && { top }) };
 }
 
 /** A cgroup that is in use, or frozen, is somebody else's, and would be killed with the container (config-linux.md#cgroups-path). */

@@ -7,7 +7,7 @@ import { runPoststopHooks } from './hooks.ts';
 import type { Report } from './report.ts';
 import { SIGKILL } from './signals.ts';
 import { hookState } from './state.ts';
-import type { ContainerRecord } from './store.ts';
+import type { CgroupIntent, ContainerRecord } from './store.ts';
 import { release } from './store.ts';
 
 /** Milliseconds that killed processes are given to be gone. */
@@ -45,7 +45,11 @@ export function killProcess(host: Host, record: ContainerRecord): boolean {
 
 /** Host paths of the container's cgroups. */
 export function cgroupDirectories(record: ContainerRecord): string[] {
-  return record.cgroups.map(({ hierarchy, path }) => (hierarchy === '/' ? path : `${hierarchy}${path}`));
+  return record.cgroups.map(({ hierarchy, path }) => cgroupDirectory(hierarchy, path));
+}
+
+export function cgroupDirectory(hierarchy: string, path: string): string {
+  return hierarchy === '/' ? path : `${hierarchy}${path}`;
 }
 
 async function killFirst(host: Host, record: ContainerRecord): Promise<void> {
@@ -76,10 +80,26 @@ async function removeCgroups(host: Host, record: ContainerRecord): Promise<void>
 async function removeAll(host: Host, record: ContainerRecord, timeout: number): Promise<unknown> {
   try {
     await host.removeCgroups(record.cgroups, timeout);
+    // Later on, everything that was made bears the core's mark.
+    if (record.status === 'creating') for (const cgroup of record.cgroups) removeParents(host, cgroup);
     return undefined;
   } catch (error) {
     if (!hasErrno(error, ERRNO.EBUSY, ERRNO.ENOTEMPTY)) throw error;
     return error;
+  }
+}
+
+/** Removes the cgroups above a container's that are, or were to be, made with it, unless they are in use or gone. */
+function removeParents(host: Host, { hierarchy, path, top }: CgroupIntent): void {
+  if (top === undefined) return;
+  for (let parent = path; parent !== top; ) {
+    parent = parent.slice(0, parent.lastIndexOf('/'));
+    try {
+      host.removeDirectory(cgroupDirectory(hierarchy, parent));
+    } catch (error) {
+      if (hasErrno(error, ERRNO.EBUSY, ERRNO.ENOTEMPTY)) return;
+      if (!hasErrno(error, ERRNO.ENOENT)) throw error;
+    }
   }
 }
 

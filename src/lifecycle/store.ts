@@ -21,6 +21,8 @@ const START_SOCKET = 'start.sock';
 export interface CgroupIntent {
   readonly hierarchy: string;
   readonly path: string;
+  /** The uppermost of the cgroups above it that were missing, and so are made with it. */
+  readonly top?: string;
 }
 
 /** Where the container is frozen: the host path of its cgroup, and the cgroup version that tells the files' names. */
@@ -173,7 +175,8 @@ export function parseRecord(text: string, id: string): ContainerRecord {
   try {
     value = parseExact(text);
   } catch (error) {
-    throw damaged(id, messageOf(error));
+    // Its reason, not its message: that speaks of config.json.
+    throw damaged(id, error instanceof StrataError ? error.reason : messageOf(error));
   }
   const read = new Reader(value, id);
   if (read.field('version') !== VERSION) throw damaged(id, `version is not ${VERSION}`);
@@ -188,7 +191,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     created: read.string('created'),
     status: read.status(),
     ...(process && { process }),
-    cgroups: read.list('cgroups').map((item) => ({ hierarchy: item.below('hierarchy'), path: item.below('path') })),
+    cgroups: read.list('cgroups').map((item) => item.cgroup()),
     ...(freezer && { freezer }),
     sharedPid: read.boolean('sharedPid'),
     terminal: read.boolean('terminal'),
@@ -278,6 +281,14 @@ class Reader {
     const text = this.string('startTime');
     if (!/^[0-9]{1,20}$/.test(text)) throw this.wrong('startTime');
     return { pid: this.integer('pid', 1, 2 ** 22), startTime: BigInt(text) };
+  }
+
+  cgroup(): CgroupIntent {
+    const [hierarchy, path] = [this.below('hierarchy'), this.below('path')];
+    if (this.field('top') === undefined) return { hierarchy, path };
+    const top = this.below('top');
+    if (!path.startsWith(`${top}/`)) throw this.wrong('top');
+    return { hierarchy, path, top };
   }
 
   freezer(): Freezer | undefined {

@@ -93,7 +93,8 @@ type Change<T> = T extends readonly unknown[] ? T : T extends object ? { [Key in
 /** How a test changes a configuration: by parts to put over it, or in any other way. */
 export type Edit = Change<Config> | ((config: Config) => void);
 
-function apply(config: Config, edit: Edit): void {
+/** Makes a change that a test was given to make. */
+export function apply(config: Config, edit: Edit): void {
   if (typeof edit === 'function') edit(config);
   else merge(config, edit as Record<string, unknown>);
 }
@@ -135,10 +136,9 @@ export function withUserNamespace(config: Config, first: number): void {
   config.linux.gidMappings = [{ containerID: 0, hostID: first, size: 65536 }];
 }
 
-/** Gives the program every capability there is. */
+/** Gives the program every capability that there is to give. */
 export function withAllCapabilities(config: Config): void {
-  const last = Number(fs.readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
-  const all = CAPABILITIES.slice(0, last + 1);
+  const all = CAPABILITIES.filter(hasCapability);
   config.process.capabilities = { bounding: all, effective: all, permitted: all };
 }
 

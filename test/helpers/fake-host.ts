@@ -3,7 +3,17 @@
  * The machine knows files, locks, cgroups and container processes; a plan is carried out by decoding its wire form.
  */
 import { StrataError } from '../../src/base/error.ts';
-import type { CgroupName, Command, CommandResult, ExitStatus, FileStatus, Host, LaunchDescriptors, Launched, LaunchFailure } from '../../src/host/host.ts';
+import type {
+  CgroupName,
+  Command,
+  CommandResult,
+  ExitStatus,
+  FileStatus,
+  Host,
+  LaunchDescriptors,
+  Launched,
+  LaunchFailure,
+} from '../../src/host/host.ts';
 import { LaunchError } from '../../src/host/host.ts';
 import { OPERATIONS } from '../../src/plan/op.ts';
 
@@ -394,6 +404,8 @@ export class FakeHost implements Host {
       const name = `/${parts.slice(0, count).join('/')}`;
       if (this.machine.nodes.has(name)) continue;
       this.step();
+      this.machine.nodes.set(name, { type: 'directory', mode: 0o755, uid: 0, text: '' });
+      this.step();
       this.machine.nodes.set(name, { type: 'directory', mode: 0o755, uid: 0, text: '', marked: true });
     }
     return path;
@@ -547,6 +559,8 @@ export class FakeHost implements Host {
     if (command.path === '/nope') throw refused('execve', 2, command.path);
     return { status: { code: 0 }, timedOut: false, stdout: '', stderr: '', ...result };
   }
+
+  windowSize(): undefined {}
 
   holdSignals(): void {}
 

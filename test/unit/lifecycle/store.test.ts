@@ -38,6 +38,13 @@ test('what is saved is loaded', (t) => {
   t.deepEqual(load(stored().host, ROOT, 'c1'), RECORD);
 });
 
+test('what was missing above a cgroup is saved too', (t) => {
+  const { host } = stored();
+  const record: ContainerRecord = { ...RECORD, cgroups: [{ hierarchy: '/sys/fs/cgroup/memory', path: '/a/b/c1', top: '/a' }] };
+  save(host, ROOT, record);
+  t.deepEqual(load(host, ROOT, 'c1'), record);
+});
+
 test('a start time of 64 bits is exact', (t) => {
   t.is(load(stored().host, ROOT, 'c1').process?.startTime, 18446744073709551615n);
 });
@@ -84,6 +91,8 @@ const DAMAGE: Readonly<Record<string, (state: Record<string, unknown>) => unknow
   'unknown status': (state) => ({ ...state, status: 'stopped' }),
   'cgroups missing': ({ cgroups: _, ...state }) => state,
   'cgroup path relative': (state) => ({ ...state, cgroups: [{ hierarchy: '/sys/fs/cgroup/memory', path: 'c1' }] }),
+  'cgroup top elsewhere': (state) => ({ ...state, cgroups: [{ hierarchy: '/sys/fs/cgroup/memory', path: '/a/c1', top: '/b' }] }),
+  'cgroup top a number': (state) => ({ ...state, cgroups: [{ hierarchy: '/sys/fs/cgroup/memory', path: '/a/c1', top: 1 }] }),
   'cgroup path upwards': (state) => ({ ...state, cgroups: [{ hierarchy: '/sys/fs/cgroup/memory', path: '/../../etc' }] }),
   'freezer upwards': (state) => ({ ...state, freezer: { version: 1, directory: '/sys/../etc' } }),
   'freezer of version 3': (state) => ({ ...state, freezer: { version: 3, directory: '/sys' } }),
