@@ -120,7 +120,10 @@ export class Container {
   readonly id: string;
   /** Of its first process, as this process sees it. */
   readonly pid: number;
-  /** The other ends of the pipes that were asked for; null for the others. */
+  /**
+   * The other ends of the pipes that were asked for; null for the others. Input is closed when the container exits, output when it has been read to
+   * its end: read what you ask for, or `resume()` it.
+   */
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
@@ -139,8 +142,9 @@ export class Container {
     this.console = streams.console;
     this.#name = name;
     this.#exit = exitOf(up);
-    // A failure to watch belongs to whoever waits; nobody may be waiting yet.
-    this.#exit.catch(() => undefined);
+    // Nobody reads this any more, while what the container has written still can be read. A failure to watch belongs to whoever waits.
+    const closeInput = () => void this.stdin?.destroy();
+    this.#exit.then(closeInput, closeInput);
   }
 
   /** Runs its program, if it was only created. */
@@ -176,6 +180,7 @@ export class Container {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.delete({ force: true });
+    for (const stream of [this.stdin, this.stdout, this.stderr, this.console]) stream?.destroy();
   }
 }
 

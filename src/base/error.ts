@@ -37,20 +37,7 @@ export type ErrorCode =
   | 'internal';
 
 /** Which part of the work failed. */
-export type Stage =
-  | 'load'
-  | 'check'
-  | 'plan'
-  | 'cgroup'
-  | 'clone'
-  | 'namespace'
-  | 'rootfs'
-  | 'process'
-  | 'hook'
-  | 'start'
- 
-  | 'delete'
-  | 'state';
+export type Stage = 'load' | 'check' | 'plan' | 'cgroup' | 'clone' | 'namespace' | 'rootfs' | 'process' | 'hook' | 'start' | 'delete' | 'state';
 
 /** The fields of a {@link StrataError}; all but `code` and `reason` are optional. */
 export interface ErrorFields {

@@ -8,22 +8,22 @@
 // Afterwards one line of JSON goes to descriptor 3: the number of calls that were counted, the call that was not made any more, and how the
 // command ended. Then kill-at waits for the end of its standard input, waits for the descendants that are dying, and says how many are left:
 // it is their subreaper, as conmon is, so that nobody gets away.
-#include <cerrno>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <ctime>
 #include <fcntl.h>
-#include <map>
 #include <poll.h>
-#include <string>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <string>
 
 namespace {
 

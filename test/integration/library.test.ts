@@ -291,6 +291,28 @@ containerTest('a failure closes every descriptor that was opened for it', async 
   t.is(fs.readdirSync('/proc/self/fd').length, before);
 });
 
+containerTest('pipes are closed when there is nothing more to come', async (t, workspace) => {
+  const bundle = workspace.script('echo out; echo err >&2');
+  const round = async () => {
+    const container = await strata.run({ ...options(workspace, bundle), stdio: 'pipe' });
+    t.deepEqual(await Promise.all([read(container.stdout), read(container.stderr), container.wait()]), ['out\n', 'err\n', { code: 0 }]);
+    await container.delete();
+    await using unread = await strata.create({ ...options(workspace, bundle), stdio: 'pipe' });
+    await unread.start();
+    await unread.wait();
+  };
+  const open = () => fs.readdirSync('/proc/self/fd').length;
+  await round();
+  const before = open();
+  for (let count = 0; count < 5; count++) await round();
+  await eventually('the pipes to be closed', () => open() <= before);
+  // What has been written before the exit can be read after it.
+  const container = await strata.run({ ...options(workspace, bundle), stdio: ['ignore', 'pipe', 'ignore'] });
+  await container.wait();
+  await container.delete();
+  t.is(await read(container.stdout), 'out\n');
+});
+
 containerTest('the event loop goes on while containers are brought up', async (t, workspace) => {
   const go = workspace.path('go');
   const bundle = workspace.script('exit 0', (config) => {

@@ -214,6 +214,17 @@ containerTest("seccomp: an engine's default profile of some 300 names", async (t
   t.regex((await workspace.run(bundle)).stderr, /mkdir: [^\n]*: Function not implemented/);
 });
 
+/** A cache entry with another program: a header of 56 bytes, the profile, the program; see native/core/seccomp.cpp. */
+function withProgram(entry: Buffer, program: Buffer): Buffer {
+  const header = Buffer.from(entry.subarray(0, 56));
+  header.writeUInt32LE(program.length, 8);
+  header.writeBigUInt64LE(0n, 48);
+  let sum = 0xcbf29ce484222325n;
+  for (const byte of Buffer.concat([header, program])) sum = BigInt.asUintN(64, (sum ^ BigInt(byte)) * 0x100000001b3n);
+  header.writeBigUInt64LE(sum, 48);
+  return Buffer.concat([header, entry.subarray(56, 56 + header.readUInt32LE(4)), program]);
+}
+
 containerTest('seccomp: compiled programs are kept, and believed only from a file of ours alone', async (t, workspace) => {
   const cache = `${workspace.root}/@seccomp`;
   const entries = () => fs.readdirSync(cache);
@@ -233,8 +244,13 @@ containerTest('seccomp: compiled programs are kept, and believed only from a fil
   t.is(await tried(30), 'Read-only file system');
   t.is(entries().length, 2);
 
-  // Whatever is wrong with an entry, the program is compiled anew, and a good entry takes the bad one's place.
+  // What is in it is what is loaded: here a program of one instruction that allows everything.
   const good = fs.readFileSync(entry);
+  fs.writeFileSync(entry, withProgram(good, Buffer.from('060000000000ff7f', 'hex')));
+  t.is(await tried(28), 'File exists');
+  fs.writeFileSync(entry, good);
+
+  // Whatever is wrong with an entry, the program is compiled anew, and a good entry takes the bad one's place.
   const other = fs.readFileSync(`${cache}/${entries().find((name) => !entry.endsWith(name))}`);
   const changed = (at: number): Buffer => {
     const bytes = Buffer.from(good);

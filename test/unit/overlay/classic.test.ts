@@ -4,7 +4,10 @@ import { classicData } from '../../../src/overlay/classic.ts';
 
 test('layers, upper, work and options become the data of mount(2)', (t) => {
   t.is(classicData({ lower: ['/b', '/a'], options: [] }), 'lowerdir=/b:/a');
-  t.is(classicData({ lower: ['/a'], upper: '/u', work: '/w', options: ['index=off', 'volatile'] }), 'index=off,volatile,upperdir=/u,workdir=/w,lowerdir=/a');
+  t.is(
+    classicData({ lower: ['/a'], upper: '/u', work: '/w', options: ['index=off', 'volatile'] }),
+    'index=off,volatile,upperdir=/u,workdir=/w,lowerdir=/a',
+  );
 });
 
 test('no path can add a layer or an option', (t) => {
