@@ -13,7 +13,7 @@ static int receive(int socket) {
   struct iovec data = {name, sizeof name - 1};
   struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   ssize_t size = recvmsg(socket, &message, 0);
-  struct cmsghdr *header = size < 0 ? NULL : CMSG_FIRSTHDR(&message);
+  struct cmsghdr* header = size < 0 ? NULL : CMSG_FIRSTHDR(&message);
   if (header == NULL || header->cmsg_type != SCM_RIGHTS) return -1;
   int terminal;
   memcpy(&terminal, CMSG_DATA(header), sizeof terminal);
@@ -25,12 +25,12 @@ static int receive(int socket) {
   return terminal;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (argc != 2 || strlen(argv[1]) >= sizeof address.sun_path) return 2;
   strcpy(address.sun_path, argv[1]);
   int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 1) < 0) return 3;
+  if (bind(listener, (struct sockaddr*)&address, sizeof address) < 0 || listen(listener, 1) < 0) return 3;
   int terminal = receive(accept(listener, NULL, NULL));
   if (terminal < 0) return 4;
   struct pollfd waiting[2] = {{.fd = terminal, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
@@ -44,8 +44,10 @@ int main(int argc, char **argv) {
       if (write(1, buffer, (size_t)size) != size) return 6;
     }
     if (waiting[1].revents != 0) {
-      if ((size = read(0, buffer, sizeof buffer)) <= 0) waiting[1].fd = -1;
-      else if (write(terminal, buffer, (size_t)size) != size) return 7;
+      if ((size = read(0, buffer, sizeof buffer)) <= 0)
+        waiting[1].fd = -1;
+      else if (write(terminal, buffer, (size_t)size) != size)
+        return 7;
     }
   }
 }

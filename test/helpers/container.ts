@@ -262,6 +262,7 @@ export class Workspace {
   private readonly fixedMounts: ReadonlySet<string>;
   private readonly helpers: ChildProcess[] = [];
   private readonly hostMounts: string[] = [];
+  private readonly everMounted: string[] = [];
   private count = 0;
 
   constructor() {
@@ -414,6 +415,7 @@ export class Workspace {
     fs.mkdirSync(at, { recursive: true });
     execFileSync('mount', ['-t', type, '-o', options, type, at]);
     this.hostMounts.push(at);
+    this.everMounted.push(at);
     return at;
   }
 
@@ -498,13 +500,20 @@ export class Workspace {
     return out;
   }
 
+  /** Whether a mount of ours is in this mountinfo, other than what {@link mount} made: that is copied into everybody's new namespaces. */
+  private containerMounts(mountinfo: string): boolean {
+    return mountinfo.split('\n').some((line) => line.includes(this.token) && !this.everMounted.some((at) => line.includes(` ${at} `)));
+  }
+
   /** How a process shows that it belongs here. One that is dead but not yet reaped holds nothing, and reaping it is its parent's business. */
   private isMine(pid: number, ownMounts: string): string | undefined {
     const at = `/proc/${pid}`;
     const status = /^State:\s+(\S)/m.exec(readText(`${at}/status`))?.[1];
     if (status === undefined || status === 'Z' || status === 'X') return undefined;
-    const files = ['cmdline', 'environ', 'cgroup', ...(namespaceOf(pid, 'mnt') === ownMounts ? [] : ['mountinfo'])];
-    const told = files.find((file) => readText(`${at}/${file}`).includes(this.token));
+    const names = (file: string): boolean => readText(`${at}/${file}`).includes(this.token);
+    const told =
+      ['cmdline', 'environ', 'cgroup'].find(names) ??
+      (namespaceOf(pid, 'mnt') !== ownMounts && this.containerMounts(readText(`${at}/mountinfo`)) ? 'mountinfo' : undefined);
     return told && `${told} names it, ${readText(`${at}/comm`).trim()}, ${readText(`${at}/cmdline`).replaceAll('\0', ' ')}`;
   }
 }

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -108,12 +109,16 @@ const std::map<std::uint64_t, Call> noticeable = {
 
 std::string text_at(pid_t process, std::uint64_t address) {
   char buffer[256] = {};
-  // A page at a time: the string may end right before memory that is not there.
-  std::size_t size = 4096 - address % 4096;
-  if (size > sizeof buffer - 1) size = sizeof buffer - 1;
-  const iovec here{buffer, size};
-  const iovec there{reinterpret_cast<void*>(address), size};
-  if (process_vm_readv(process, &here, 1, &there, 1, 0) < 0) return {};
+  constexpr std::size_t most = sizeof buffer - 1;
+  // Page by page: the text may end right before memory that is not there.
+  for (std::size_t size = 0; size < most && std::memchr(buffer, '\0', size) == nullptr;) {
+    const std::uint64_t at = address + size;
+    const std::size_t part = std::min<std::size_t>(most - size, 4096 - at % 4096);
+    const iovec here{buffer + size, part};
+    const iovec there{reinterpret_cast<void*>(at), part};
+    if (process_vm_readv(process, &here, 1, &there, 1, 0) < 0) break;
+    size += part;
+  }
   return buffer;
 }
 

@@ -282,7 +282,9 @@ containerTest('a hook may leave its input unread, print much, and leave a progra
   t.is((await workspace.run(bundle)).code, 0);
   t.deepEqual(notes.order(), ['done', 'program']);
   await eventually('the program that is left to have told its pid', () => notes.read('left') !== '');
-  process.kill(Number(notes.read('left')), 'SIGKILL');
+  const left = Number(notes.read('left'));
+  process.kill(left, 'SIGKILL');
+  await eventually('it to be gone', () => !workspace.leaks().some((line) => line.startsWith(`process ${left}:`)));
 });
 
 containerTest('delete, kill and state from within hooks do not hang', async (t, workspace) => {

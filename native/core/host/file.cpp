@@ -63,7 +63,8 @@ Result<Fd> open_file(int directory, const char* path, int flags, unsigned mode) 
 
 Result<std::string> read_file_at(int directory, const char* path, std::size_t limit) {
   constexpr std::size_t first_size = 16 * 1024;
-  Result<Fd> file = open_file(directory, path, O_RDONLY | O_NOCTTY);
+  // Whoever puts a fifo where a file should be must not make us wait for its other end.
+  Result<Fd> file = open_file(directory, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
   if (file.failed()) return file.status();
   std::string text(first_size, '\0');
   std::size_t used = 0;
