@@ -40,7 +40,7 @@ wait "$native" || die 'build: the native part does not compile'
 rm -rf build/compile-cache build/warm-up
 mkdir -p build/warm-up/rootfs
 bin/strata spec --bundle build/warm-up
-mkdir build/compile-cache
+mkdir -p build/compile-cache
 NODE_COMPILE_CACHE=build/compile-cache node --require ./scripts/warm-up.cjs dist/bin/strata.cjs plan --bundle build/warm-up >/dev/null
 rm -rf build/warm-up
 mv build/stamp.next build/stamp

@@ -27,9 +27,6 @@
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
-#ifndef F_SEAL_EXEC
-#define F_SEAL_EXEC 0x0020
-#endif
 
 // The program strata-init, linked in as bytes.
 extern "C" {
@@ -430,7 +427,8 @@ bool start(const char* socket, LaunchFailure& ret_failure) {
 
 bool awaits_start(const char* socket) {
   Result<Fd> connection = host::connect_socket(socket);
-  return !connection.failed();
+  // Stopped, and asked so often that its queue is full: it waits all the same.
+  return !connection.failed() || connection.status().error() == EAGAIN;
 }
 
 }  // namespace strata

@@ -266,13 +266,18 @@ Result<Fd> open_proc() {
 }
 
 Status write_proc(int proc, const char* path, std::string_view value) {
+  const auto failure = [path](int error, const char* call) {
+    TextBuilder<256> whole;
+    whole.add("/proc/").add(path);
+    return Status(error, call, whole.view());
+  };
   // Nothing may be mounted over the file, and no link may lead elsewhere: a label or sysctl written to a look-alike would silently be lost.
   const int opened = try_openat2(proc, path, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
-  if (opened < 0) return {-opened, "openat2", path};
+  if (opened < 0) return failure(-opened, "openat2");
   const Fd file(opened);
   const long written = sys::write(file.get(), value.data(), value.size());
-  if (written < 0) return {static_cast<int>(-written), "write", path};
-  if (static_cast<std::size_t>(written) != value.size()) return {EIO, "write", path};
+  if (written < 0) return failure(static_cast<int>(-written), "write");
+  if (static_cast<std::size_t>(written) != value.size()) return failure(EIO, "write");
   return {};
 }
 

@@ -50,7 +50,7 @@ namespace strata {
   X(no_new_privileges, 48, "no-new-privileges", "")                                                                          \
   X(seccomp_load, 49, "seccomp-load", "")                                                                                    \
   X(bounding, 50, "bounding", "bounding:u64")                                                                                \
-  X(user, 51, "user", "uid:u32,gid:u32,groups:u32s,umask:u32,setgroups:bool")                                                \
+  X(user, 51, "user", "uid:u32,gid:u32,groups:u32s,umask:u32")                                                               \
   X(capabilities, 52, "capabilities", "effective:u64,permitted:u64,inheritable:u64,ambient:u64")                             \
   X(personality, 53, "personality", "domain:u32")                                                                            \
   X(ready, 54, "ready", "")                                                                                                  \

@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <seccomp.h>
 #include <sys/stat.h>
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
 
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/stat.h>
 
@@ -70,8 +74,53 @@ bool action_of(std::string_view name, std::uint32_t error, std::uint32_t& ret_ac
 
 Status bad(const char* what, std::string_view name, int error = EINVAL) { return Status::with_detail("libseccomp", name, what, error); }
 
+// The highest call that a profile names, for each architecture of its filter.
+class HighestCalls {
+ public:
+  void add_architecture(std::uint32_t token) {
+    // x32 shares its token in the kernel's records with x86-64; its calls have numbers of their own, far above.
+    if (token == SCMP_ARCH_X32) return;
+    for (std::size_t i = 0; i < count_; i++) {
+      if (entries_[i].token == token) return;
+    }
+    if (count_ < most) entries_[count_++] = {token, -1};
+  }
+
+  void add_call(const char* name) {
+    for (std::size_t i = 0; i < count_; i++)
+      entries_[i].highest = std::max(entries_[i].highest, seccomp_syscall_resolve_name_arch(entries_[i].token, name));
+  }
+
+  // Instructions in front of a filter that would answer everything unknown with an errno: a call that is newer than the profile does not exist
+  // (ENOSYS), so that libc falls back to what it did before there was that call. EPERM, the usual default, makes it fail instead.
+  [[nodiscard]] std::vector<sock_filter> missing_calls() const {
+    constexpr std::uint32_t x32_bit = 0x40000000;
+    std::vector<sock_filter> program;
+    program.reserve(count_ * 6);
+    for (std::size_t i = 0; i < count_; i++) {
+      if (entries_[i].highest < 0) continue;
+      program.push_back({BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)});
+      program.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 4, entries_[i].token});
+      program.push_back({BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)});
+      program.push_back({BPF_JMP | BPF_JGE | BPF_K, 2, 0, x32_bit});
+      program.push_back({BPF_JMP | BPF_JGT | BPF_K, 0, 1, static_cast<std::uint32_t>(entries_[i].highest)});
+      program.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS});
+    }
+    return program;
+  }
+
+ private:
+  static constexpr std::size_t most = 32;
+  struct Entry {
+    std::uint32_t token;
+    int highest;
+  };
+  Entry entries_[most] = {};
+  std::size_t count_ = 0;
+};
+
 // "SCMP_ARCH_X86_64" to libseccomp's own name "x86_64".
-Status add_architecture(scmp_filter_ctx context, Text name) {
+Status add_architecture(scmp_filter_ctx context, Text name, HighestCalls& highest) {
   constexpr std::string_view prefix = "SCMP_ARCH_";
   if (!name.view().starts_with(prefix)) return bad("is not an architecture", name.view());
   char lower[32];
@@ -82,6 +131,7 @@ Status add_architecture(scmp_filter_ctx context, Text name) {
   lower[size] = '\0';
   const std::uint32_t token = seccomp_arch_resolve_name(lower);
   if (token == 0) return bad("is an architecture that this libseccomp does not know", name.view());
+  highest.add_architecture(token);
   const int result = seccomp_arch_add(context, token);
   return result < 0 && result != -EEXIST ? bad("cannot be added", name.view(), -result) : Status();
 }
@@ -110,7 +160,7 @@ Status add_rule(scmp_filter_ctx context, std::uint32_t action, std::string_view 
   return result < 0 && result != -EACCES && result != -EEXIST ? bad("cannot be filtered", name, -result) : Status();
 }
 
-Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::string_view default_action, std::uint32_t default_errno) {
+Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::uint32_t default_action, HighestCalls& highest) {
   const std::uint32_t rules = cursor.u32();
   for (std::uint32_t rule = 0; rule < rules && !cursor.failed(); rule++) {
     const Text action_name = cursor.text();
@@ -118,7 +168,7 @@ Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::string_view defau
     std::uint32_t action = 0;
     if (!action_of(action_name.view(), error, action)) return bad("is not an action", action_name.view());
     TextList names{cursor.u32(), cursor};
-    for (std::uint32_t i = 0; i < names.count; i++) cursor.text();
+    for (std::uint32_t i = 0; i < names.count; i++) highest.add_call(cursor.text().c_str());
     const std::uint32_t count = cursor.u32();
     if (count > 6) return bad("has more argument comparisons than a call has arguments", action_name.view());
     const Cursor args = cursor;
@@ -133,27 +183,30 @@ Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::string_view defau
       cursor.text();
     }
     if (cursor.failed()) break;
-    if (action_name.view() == default_action && (error == default_errno || default_errno == no_errno)) continue;
+    if (action == default_action) continue;
     // Several comparisons of one argument: libseccomp takes one each, so they become rules of their own, any of which may match, as runc does.
     for (std::uint32_t i = 0; i < names.count; i++) STRATA_TRY(add_rule(context, action, names.next().view(), args, count, repeated));
   }
   return {};
 }
 
-Result<Filter> export_program(scmp_filter_ctx context, std::uint32_t flags) {
+Result<Filter> export_program(scmp_filter_ctx context, const std::vector<sock_filter>& prefix, std::uint32_t flags) {
   const Fd file(sys::memfd_create("strata-seccomp", 1 /* MFD_CLOEXEC */));
   if (!file.valid()) return Status(-file.get(), "memfd_create");
   if (const int result = seccomp_export_bpf(context, file.get()); result < 0) return bad("cannot export the program", "", -result);
   struct statx status {};
   if (const int result = sys::statx(file.get(), "", AT_EMPTY_PATH, STATX_SIZE, &status); result < 0) return Status(-result, "statx");
-  void* memory = std::malloc(status.stx_size);
+  const std::size_t prefix_size = prefix.size() * sizeof(sock_filter);
+  if (prefix_size + status.stx_size > BPF_MAXINSNS * sizeof(sock_filter)) return bad("the program is longer than the kernel takes", "", E2BIG);
+  auto* memory = static_cast<char*>(std::malloc(prefix_size + status.stx_size));
   if (memory == nullptr) return Status(ENOMEM, "malloc");
-  const long size = sys::pread(file.get(), memory, status.stx_size, 0);
+  if (prefix_size > 0) std::memcpy(memory, prefix.data(), prefix_size);
+  const long size = sys::pread(file.get(), memory + prefix_size, status.stx_size, 0);
   if (size < 0 || static_cast<std::uint64_t>(size) != status.stx_size) {
     std::free(memory);
     return Status(EIO, "pread", "seccomp program");
   }
-  return Filter::adopt(memory, static_cast<std::size_t>(size), flags);
+  return Filter::adopt(memory, prefix_size + static_cast<std::size_t>(size), flags);
 }
 
 Result<Filter> compile(Bytes profile) {
@@ -170,9 +223,11 @@ Result<Filter> compile(Bytes profile) {
     ~Release() { seccomp_release(context); }
   } const release{context};
 
+  HighestCalls highest;
+  highest.add_architecture(seccomp_arch_native());
   const std::uint32_t architectures = cursor.u32();
   for (std::uint32_t i = 0; i < architectures; i++) {
-    if (const Status status = add_architecture(context, cursor.text()); status.failed()) return status;
+    if (const Status status = add_architecture(context, cursor.text(), highest); status.failed()) return status;
   }
   std::uint32_t flags = 0;
   const std::uint32_t flag_count = cursor.u32();
@@ -186,9 +241,10 @@ Result<Filter> compile(Bytes profile) {
   // list of calls; libseccomp before 2.5 has none, which costs only time.
   (void)seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0);
   (void)seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  if (const Status status = add_rules(context, cursor, default_action.view(), default_errno); status.failed()) return status;
+  if (const Status status = add_rules(context, cursor, action, highest); status.failed()) return status;
   if (cursor.failed() || !cursor.at_end()) return bad("the profile's bytes are damaged", "", EBADMSG);
-  return export_program(context, flags);
+  const bool refuses = default_action.view() == "SCMP_ACT_ERRNO" && default_errno != ENOSYS;
+  return export_program(context, refuses ? highest.missing_calls() : std::vector<sock_filter>(), flags);
 }
 
 // --- the cache: one file for each profile, named by a hash of the key, holding the key itself.
@@ -203,7 +259,7 @@ struct EntryHeader {
   std::uint64_t checksum;
 };
 
-constexpr std::uint32_t entry_magic = 0x32434553;  // "SEC2"
+constexpr std::uint32_t entry_magic = 0x33434553;  // "SEC3"
 
 EntryHeader header_for(Bytes profile) {
   EntryHeader header{};

@@ -41,6 +41,23 @@ const InitHeader* map_orders(int descriptor) {
   return header;
 }
 
+// Closes everything but stdio, what the caller passes on, and `kept`: a descriptor of the host that somebody forgot to mark would reach the
+// container's program, and already its path could lead through /proc/self/fd to the host (CVE-2024-21626).
+void close_others(std::uint32_t preserve, const int (&kept)[3]) {
+  unsigned first = 3 + preserve;
+  for (;;) {
+    // The next one to be kept, in ascending order.
+    unsigned next = ~0U;
+    for (const int descriptor : kept) {
+      if (descriptor >= 0 && static_cast<unsigned>(descriptor) >= first && static_cast<unsigned>(descriptor) < next)
+        next = static_cast<unsigned>(descriptor);
+    }
+    if (next > first) (void)sys::close_range(first, next == ~0U ? ~0U : next - 1, 0);
+    if (next == ~0U) return;
+    first = next + 1;
+  }
+}
+
 void close_on_exec(int descriptor) {
   if (descriptor >= 0) (void)sys::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 }
@@ -55,7 +72,12 @@ int main(int argc, char** argv) {
     (void)sys::write(2, usage, sizeof usage - 1);
     return 1;
   }
+  // First of all: from the moment that we are in a namespace with others, nobody there may trace us, read our memory or go through our root and our
+  // descriptors, which are still the host's (CVE-2016-9962). Every change of credentials may undo this, so it is repeated after each.
+  if (sys::prctl(PR_SET_DUMPABLE, 0) < 0) return 1;
   (void)sys::prctl(PR_SET_NAME, reinterpret_cast<unsigned long>("strata-init"));
+
+  close_others(header->preserve, {header->sync, header->start, header->console});
 
   Context context;
   context.header = header;

@@ -18,7 +18,7 @@ import { checkRootfs } from './prepare.ts';
 import { runPoststartHooks, withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import type { CgroupIntent, ContainerRecord } from './store.ts';
-import { prepareRoot, release, reserve, save, startSocket } from './store.ts';
+import { hasState, idTaken, prepareRoot, release, reserve, save, startSocket } from './store.ts';
 
 /** A container that is up: `created`, or `running` if it was not to wait. */
 export interface Up {
@@ -48,7 +48,11 @@ export async function bringUp(host: Host, options: CreateOptions, prepared: Prep
   checkRootfs(host, prepared.record);
   prepareRoot(host, root);
   reserve(host, root, id);
-  return withLock(host, root, id, () => new Attempt(host, options, prepared, waits).carryOut());
+  return withLock(host, root, id, () => {
+    // Before we had the lock, a delete may have taken our directory, and somebody else made the one that we hold: a container's, by now.
+    if (hasState(host, root, id)) throw idTaken(id);
+    return new Attempt(host, options, prepared, waits).carryOut();
+  });
 }
 
 /** One attempt at bringing a container up, and what it has achieved so far: so much is to be undone. */

@@ -2,7 +2,7 @@
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { ERRNO, hasErrno } from './fault.ts';
-import { thaw } from './freezer.ts';
+import { thawToDie } from './freezer.ts';
 import { runPoststopHooks } from './hooks.ts';
 import type { Report } from './report.ts';
 import { SIGKILL } from './signals.ts';
@@ -39,7 +39,7 @@ export function killProcess(host: Host, record: ContainerRecord): boolean {
   } finally {
     host.close(pidfd);
   }
-  if (record.freezer !== undefined) thaw(host, record.freezer);
+  if (record.freezer !== undefined) thawToDie(host, record.freezer);
   return true;
 }
 
@@ -58,7 +58,7 @@ async function killFirst(host: Host, record: ContainerRecord): Promise<void> {
   if (pidfd === undefined) return;
   try {
     host.signal(pidfd, SIGKILL);
-    if (record.freezer !== undefined) thaw(host, record.freezer);
+    if (record.freezer !== undefined) thawToDie(host, record.freezer);
     if ((await host.waitExit(pidfd, PATIENCE)) === undefined) throw outlived(`process ${record.process.pid}`, record.id);
   } finally {
     host.close(pidfd);
@@ -110,7 +110,7 @@ async function killRest(host: Host, record: ContainerRecord): Promise<void> {
   for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
     const left = host.signalCgroup(directories, SIGKILL);
     if (left === 0) return;
-    if (record.freezer !== undefined) thaw(host, record.freezer);
+    if (record.freezer !== undefined) thawToDie(host, record.freezer);
     if (host.now() >= end) throw outlived(`${left} process${left === 1 ? '' : 'es'} in its cgroup`, record.id);
     await host.sleep(pause);
   }

@@ -38,11 +38,16 @@ export function launchError(failure: LaunchFailure, step: Step | undefined): Str
   return new StrataError({
     code: 'system',
     ...fields,
-    reason: `cannot ${step.words}`,
+    reason: `cannot ${step.words}${object(failure, step.words)}`,
     ...located(failure),
     ...numbered(failure),
     ...detailed(failure),
   });
+}
+
+/** What the call was about, where the words do not say so already. */
+function object({ path }: LaunchFailure, words: string): string {
+  return path === '' || words.includes(path) ? '' : `: ${path}`;
 }
 
 function numbered(failure: LaunchFailure): { errno?: number } {

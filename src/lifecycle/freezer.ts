@@ -54,6 +54,28 @@ export function thaw(host: Host, freezer: Freezer): void {
   }
 }
 
+/**
+ * Lets everything in the cgroup and below run, so that it can die: on v1 a frozen process does not, and the first process of a pid namespace waits
+ * for all others. A container that was given its cgroups to write to may have frozen some itself. On v2 SIGKILL reaches frozen processes.
+ */
+export function thawToDie(host: Host, freezer: Freezer): void {
+  thaw(host, freezer);
+  if (freezer.version === 2) return;
+  for (const name of listIfThere(host, freezer.directory)) {
+    const directory = `${freezer.directory}/${name}`;
+    if (host.stat(directory)?.type === 'directory') thawToDie(host, { version: 1, directory });
+  }
+}
+
+function listIfThere(host: Host, directory: string): string[] {
+  try {
+    return host.list(directory);
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT)) return [];
+    throw error;
+  }
+}
+
 function request(host: Host, freezer: Freezer, frozen: boolean): void {
   if (freezer.version === 1) host.writeText(`${freezer.directory}/freezer.state`, frozen ? 'FROZEN' : 'THAWED');
   else host.writeText(`${freezer.directory}/cgroup.freeze`, frozen ? '1' : '0');

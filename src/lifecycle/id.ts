@@ -1,8 +1,8 @@
 /** Container ids. */
 import { StrataError } from '../base/error.ts';
 
-/** Bytes; the alphabet is ASCII, so characters too. */
-const LONGEST = 1024;
+/** Bytes; the alphabet is ASCII, so characters too. The names of files, `strata-ID` for one, end at 255 (NAME_MAX). */
+const LONGEST = 248;
 const ALPHABET = /^[A-Za-z0-9_+.-]+$/;
 
 /** Whether `id` can name a container: it is also the name of a directory, and may hold no surprise for anyone who prints it. */

@@ -1,7 +1,7 @@
 /** `kill`: a signal to the container's process, or to all of its processes. */
 import type { Host } from '../host/host.ts';
 import { cgroupDirectories } from './destroy.ts';
-import { thaw } from './freezer.ts';
+import { thawToDie } from './freezer.ts';
 import { checkId } from './id.ts';
 import { withLock } from './lock.ts';
 import { observe } from './observe.ts';
@@ -37,7 +37,7 @@ export async function kill(host: Host, options: KillOptions): Promise<void> {
   const reached = everyone && host.signalCgroup(cgroupDirectories(record), options.signal) > 0;
   if (!reached && status !== 'stopped' && !signalFirst(host, record, options.signal) && !all) permit('kill', 'stopped', id);
   // Frozen processes die of SIGKILL only when they are thawed (cgroup v1), and the one that had them frozen wants them dead.
-  if (options.signal === SIGKILL && record.freezer !== undefined && status === 'paused') thaw(host, record.freezer);
+  if (options.signal === SIGKILL && record.freezer !== undefined && status !== 'stopped') thawToDie(host, record.freezer);
 }
 
 function signalFirst(host: Host, record: ContainerRecord, signal: number): boolean {

@@ -127,8 +127,17 @@ export function reserve(host: Host, root: string, id: string): void {
     host.makeDirectory(containerDirectory(root, id), 0o700);
   } catch (error) {
     if (!hasErrno(error, ERRNO.EEXIST)) throw error;
-    throw new StrataError({ code: 'exists', stage: 'state', reason: `container with id ${id} exists` });
+    throw idTaken(id);
   }
+}
+
+export function idTaken(id: string): StrataError {
+  return new StrataError({ code: 'exists', stage: 'state', reason: `container with id ${id} exists` });
+}
+
+/** Whether a state is recorded under the id, be it damaged. */
+export function hasState(host: Host, root: string, id: string): boolean {
+  return host.stat(`${containerDirectory(root, id)}/${STATE_FILE}`) !== undefined;
 }
 
 /** Removes the directory of a container; its state.json last but one, as long as anything depends on it. */

@@ -151,8 +151,8 @@ export const OPERATIONS = {
   'seccomp-load': [49, {}],
   /** Drop everything not in `bounding` from the bounding set. */
   bounding: [50, { bounding: 'u64' }],
-  /** setgroups, setgid, setuid, umask. `umask` 0xffffffff: leave the caller's. `setgroups` false where a user namespace denies it. */
-  user: [51, { uid: 'u32', gid: 'u32', groups: 'u32s', umask: 'u32', setgroups: 'bool' }],
+  /** setgroups, setgid, setuid, umask. `umask` 0xffffffff: leave the caller's. */
+  user: [51, { uid: 'u32', gid: 'u32', groups: 'u32s', umask: 'u32' }],
   /** capset(2) and the ambient set; bit n is capability n. */
   capabilities: [52, { effective: 'u64', permitted: 'u64', inheritable: 'u64', ambient: 'u64' }],
   /** personality(2): 0 LINUX, 8 LINUX32. */

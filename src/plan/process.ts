@@ -90,7 +90,7 @@ export function userOperations(spec: Spec, process: Process, facts: HostFacts): 
   return {
     bounding: { op: 'bounding', pointer: '/process/capabilities/bounding', bounding: masks.bounding },
     rest: [
-      { op: 'user', pointer: '/process/user', uid, gid, groups: additionalGids, umask, setgroups: true },
+      { op: 'user', pointer: '/process/user', uid, gid, groups: additionalGids, umask },
       { op: 'cwd', pointer: '/process/cwd', path: process.cwd, last: true },
       { op: 'capabilities', pointer: '/process/capabilities', ...masks.sets },
     ],

@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import AjvDraft04 from 'ajv-draft-04';
 import type { ContainerState } from '../../src/lifecycle/state.ts';
-import { eventually, type Result, STRATA, type Workspace, withoutNamespaces } from '../helpers/container.ts';
+import { eventually, type Result, STRATA, type Workspace, withAllCapabilities, withoutNamespaces } from '../helpers/container.ts';
 import { containerTest, failed } from './_support.ts';
 
 const SLEEP = 'sleep 1000';
@@ -254,6 +254,34 @@ containerTest('kill and delete of a paused container do not hang', async (t, wor
     await workspace.succeed(['resume', asked]);
     await workspace.remove(asked);
   }
+});
+
+containerTest('processes that the container has frozen itself do not keep it from being killed and deleted', async (t, workspace) => {
+  if (!fs.existsSync('/sys/fs/cgroup/freezer')) return t.pass();
+  const script = [
+    'cd /sys/fs/cgroup/freezer; mkdir -p own/deep; sleep 1000 & echo $! >own/deep/cgroup.procs; echo FROZEN >own/freezer.state',
+    'until grep -q FROZEN own/freezer.state; do sleep 0.01; done; echo frozen; sleep 1000',
+  ].join('; ');
+  for (const share of [false, true]) {
+    for (const verb of [
+      ['kill', 'KILL'],
+      ['delete', '--force'],
+    ]) {
+      const bundle = workspace.script(script, (config) => {
+        withAllCapabilities(config);
+        for (const mount of config.mounts) if (mount.type === 'cgroup') mount.options = [];
+        if (share) withoutNamespaces(config, 'pid');
+      });
+      const { id, stdout } = await workspace.start(bundle);
+      await eventually('the container to freeze its program', () => stdout() === 'frozen\n');
+      if (verb[0] === 'kill') {
+        await workspace.succeed(['kill', id, 'KILL']);
+        await workspace.reach(id, 'stopped');
+        await workspace.succeed(['delete', id]);
+      } else await workspace.succeed(['delete', '--force', id]);
+    }
+  }
+  t.deepEqual(workspace.leaks(), []);
 });
 
 containerTest('delete --force, whatever the container is', async (t, workspace) => {

@@ -14,7 +14,8 @@
 namespace strata::host {
 namespace {
 
-constexpr int backlog = 16;
+// Those who ask whether somebody waits here are answered by being queued; a stopped process answers nobody.
+constexpr int backlog = 4096;
 
 struct Address {
   sockaddr_un address;
@@ -30,8 +31,8 @@ Address socket_address(const std::string& path) {
   return result;
 }
 
-Result<Fd> stream_socket(const std::string& path) {
-  const int descriptor = sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+Result<Fd> stream_socket(const std::string& path, int flags = 0) {
+  const int descriptor = sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
   if (descriptor < 0) return Status(-descriptor, "socket", path);
   return Fd(descriptor);
 }
@@ -68,13 +69,15 @@ Result<Fd> listen_socket(const std::string& path) {
 Result<Fd> connect_socket(const std::string& path) {
   Result<Fd> place = open_file(AT_FDCWD, path.c_str(), O_PATH);
   if (place.failed()) return Status(place.status().error(), "connect", path);
-  Result<Fd> socket = stream_socket(path);
+  // A full queue is an answer (EAGAIN), not something to wait for.
+  Result<Fd> socket = stream_socket(path, SOCK_NONBLOCK);
   if (socket.failed()) return socket;
   const Address address = socket_address(descriptor_path(place.value()));
   int result;
   do {
     result = sys::connect(socket.value().get(), reinterpret_cast<const sockaddr*>(&address.address), address.size);
   } while (result == -EINTR);
+  sys::fcntl(socket.value().get(), F_SETFL, 0);
   if (result < 0) return Status(-result, "connect", path);
   return socket;
 }

@@ -76,7 +76,7 @@ Status copy_entry(int from, int to, const char* name, int depth) {
     STRATA_TRY(copy_directory(source.get(), target.get(), depth + 1));
     STRATA_TRY(copy_attributes(source.get(), target.get(), name));
   } else if (type == S_IFREG) {
-    const Fd source(sys::openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    const Fd source(sys::openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     const Fd target(sys::openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!source.valid()) return {-source.get(), "openat", name};
     if (!target.valid()) return {-target.get(), "openat", name};

@@ -224,6 +224,7 @@ void become_namespace_root() {
   (void)sys::setgroups(0, nullptr);
   (void)sys::setresgid(0, 0, 0);
   (void)sys::setresuid(0, 0, 0);
+  (void)sys::prctl(PR_SET_DUMPABLE, 0);
 }
 
 // The first stage: returns in the container's process only.
@@ -239,6 +240,8 @@ Status clone_container(Context& context, const CloneFields& fields) {
   }
   if (new_user || joins(fields.join, "user")) STRATA_TRY(apply_host_rights(context));
   STRATA_TRY(join_namespaces(fields.join, joined));
+  // While the rights over the sources' file systems are still ours.
+  if (joined.user.valid() && context.prepared != nullptr) STRATA_TRY(map_prepared_mounts(context, joined.user.get()));
   STRATA_TRY(setns_to(joined.user, CLONE_NEWUSER, "user"));
   if (!fields.time_offsets.empty()) {
     // The offsets can be set only while nobody is in the namespace; the children of this process will be (time_namespaces(7)).
@@ -269,7 +272,7 @@ Status clone_container(Context& context, const CloneFields& fields) {
   const auto number = static_cast<std::int32_t>(pid);
   if (!send_message(context.sync.get(), Message::process) || !send_all(context.sync.get(), &number, sizeof number)) sys::exit_group(1);
   Status status = write_id_maps(context.proc.get(), pid, fields.uid_map, fields.gid_map);
-  if (!status.failed() && context.prepared != nullptr) {
+  if (!status.failed() && new_user && context.prepared != nullptr) {
     Result<Fd> user = open_namespace(context.proc.get(), pid, "user");
     status = user.failed() ? user.status() : map_prepared_mounts(context, user.value().get());
   }
@@ -294,8 +297,6 @@ Status enter_namespaces(Context& context) {
     }
   }
   if (const int result = sys::setsid(); result < 0 && result != -EPERM) return {-result, "setsid"};
-  // Nobody in a shared pid namespace may trace us or read our memory while we hold the host's rights.
-  if (const int result = sys::prctl(PR_SET_DUMPABLE, 0); result < 0) return {-result, "prctl"};
   return {};
 }
 

@@ -57,6 +57,32 @@ int executable_error(const char* path) {
   return 0;
 }
 
+// A regular file in memory, empty if there is none.
+class MappedFile {
+ public:
+  explicit MappedFile(const char* path) {
+    const Fd file(sys::openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    struct statx status {};
+    if (!file.valid() || sys::statx(file.get(), "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &status) < 0) return;
+    if (!S_ISREG(status.stx_mode) || status.stx_size == 0) return;
+    void* memory = sys::mmap(nullptr, status.stx_size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (memory == MAP_FAILED) return;
+    memory_ = memory;
+    size_ = status.stx_size;
+  }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile() {
+    if (memory_ != nullptr) sys::munmap(memory_, size_);
+  }
+
+  [[nodiscard]] std::string_view view() const { return {static_cast<const char*>(memory_), size_}; }
+
+ private:
+  void* memory_ = nullptr;
+  std::size_t size_ = 0;
+};
+
 // A decimal number, or one that no user has.
 std::uint64_t parse_number(std::string_view text) {
   std::uint64_t value = 0;
@@ -99,6 +125,9 @@ Status op_loopback_up() {
 Status op_keyring(Fields fields) {
   const Text name = fields.text();
   const long result = sys::keyctl(KEYCTL_JOIN_SESSION_KEYRING, reinterpret_cast<unsigned long>(name.c_str()));
+  // What the kernel gives a session keyring, and the owner's right to search it: the program's user is about to change.
+  constexpr unsigned long possessor_all_owner_view_read_search_link = 0x3f1b0000;
+  if (result >= 0) (void)sys::keyctl(KEYCTL_SETPERM, static_cast<unsigned long>(result), possessor_all_owner_view_read_search_link);
   // A kernel without keyrings has none to leak.
   if (result < 0 && result != -ENOSYS) return {static_cast<int>(-result), "keyctl", name.view()};
   return {};
@@ -183,10 +212,8 @@ Status op_executable(Context& context, Fields fields) {
 Status op_home(Context& context, Fields fields) {
   const std::uint32_t uid = fields.u32();
   std::string_view home = "/";
-  char content[65536];
-  const Fd file(sys::openat(AT_FDCWD, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  const long size = file.valid() ? sys::read(file.get(), content, sizeof content) : 0;
-  std::string_view rest(content, size > 0 ? static_cast<std::size_t>(size) : 0);
+  const MappedFile passwd("/etc/passwd");
+  std::string_view rest = passwd.view();
   while (!rest.empty()) {
     const std::size_t end = rest.find('\n');
     std::string_view line = head(rest, end);
@@ -245,12 +272,11 @@ Status op_user(const Context& context, Fields fields) {
   const std::uint32_t gid = fields.u32();
   Fields::Numbers groups = fields.u32s();
   const std::uint32_t umask = fields.u32();
-  const bool may_set_groups = fields.boolean();
   // The permitted set must survive the change of user: `capabilities`, the next step, gives up what is not wanted.
   if (const int result = sys::prctl(PR_SET_KEEPCAPS, 1); result < 0) return {-result, "prctl"};
   // Where a user namespace denies setgroups(2), no groups can still be had: by those that have none already.
   const bool has_none = groups.count == 0 && sys::getgroups(0, nullptr) == 0;
-  if (may_set_groups && !has_none) {
+  if (!has_none) {
     constexpr std::uint32_t most = 65536;  // NGROUPS_MAX
     if (groups.count > most) return {EINVAL, "setgroups"};
     const std::size_t size = (std::size_t{groups.count} + 1) * sizeof(unsigned);
@@ -264,6 +290,7 @@ Status op_user(const Context& context, Fields fields) {
   }
   if (const int result = sys::setresgid(gid, gid, gid); result < 0) return {-result, "setresgid"};
   if (const int result = sys::setresuid(uid, uid, uid); result < 0) return {-result, "setresuid"};
+  if (const int result = sys::prctl(PR_SET_DUMPABLE, 0); result < 0) return {-result, "prctl"};
   constexpr std::uint32_t callers_umask = 0xffffffff;
   (void)sys::umask(umask == callers_umask ? context.callers_umask : umask);
   return {};

@@ -106,7 +106,7 @@ const EXPECTED: readonly Operation[] = [
   { op: 'executable', pointer: '/process/args/0', file: 'sh', search: PATH },
   { op: 'home', pointer: '', uid: 0 },
   { op: 'bounding', pointer: '/process/capabilities/bounding', bounding: CAPABILITIES },
-  { op: 'user', pointer: '/process/user', uid: 0, gid: 0, groups: [], umask: 0xffffffff, setgroups: true },
+  { op: 'user', pointer: '/process/user', uid: 0, gid: 0, groups: [], umask: 0xffffffff },
   { op: 'cwd', pointer: '/process/cwd', path: '/', last: true },
   { op: 'capabilities', pointer: '/process/capabilities', effective: CAPABILITIES, permitted: CAPABILITIES, inheritable: 0n, ambient: 0n },
   { op: 'no-new-privileges', pointer: '/process/noNewPrivileges' },

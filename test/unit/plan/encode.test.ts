@@ -21,7 +21,7 @@ test('golden bytes: every type of field', (t) => {
     operations: [
       { op: 'ready', pointer: '/never/sent' },
       { op: 'rlimit', pointer: '', resource: 7, name: 'Aé', soft: 1n, hard: 0xffffffffffffffffn },
-      { op: 'user', pointer: '', uid: 0xffffffff, gid: 2, groups: [3, 4], umask: 5, setgroups: true },
+      { op: 'user', pointer: '', uid: 0xffffffff, gid: 2, groups: [3, 4], umask: 5 },
       { op: 'exec', pointer: '', args: ['a', ''], env: [] },
       { op: 'cgroup-device-program', pointer: '', path: '', program: Uint8Array.of(0, 255) },
     ],
