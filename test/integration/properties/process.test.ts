@@ -264,7 +264,7 @@ containerTest('only stdio is open, and /proc/self/exe and the mounts show nothin
 
 containerTest('--preserve-fds and LISTEN_FDS pass descriptors on, and no others', async (t, workspace) => {
   const script =
-    'ls -1 /proc/1/fd | tr "\\n" " "; for fd in 3 4 5; do [ ! -e /proc/self/fd/$fd ] || eval "cat <&$fd"; done; echo "$LISTEN_FDS $LISTEN_PID"';
+    'ls -1 /proc/1/fd >/tmp/fds; tr "\\n" " " </tmp/fds; for fd in 3 4 5; do [ ! -e /proc/self/fd/$fd ] || eval "cat <&$fd"; done; echo "$LISTEN_FDS $LISTEN_PID"';
   const openFiles = (): number[] =>
     ['three', 'four', 'five'].map((text) => {
       const path = workspace.path(text);
@@ -287,6 +287,15 @@ containerTest('--preserve-fds and LISTEN_FDS pass descriptors on, and no others'
   // Meant for another process.
   t.is(await seen([], { LISTEN_FDS: '3', LISTEN_PID: '1' }), '0 1 2  \n');
   t.regex(await seen(['--preserve-fds', '4']), /^strata: .*descriptor 6 is not open\n$/);
+});
+
+containerTest('no descriptor that the caller forgot reaches the program, nor leads its path to the host', async (t, workspace) => {
+  // Numbers far above those that a language runtime looks after.
+  const through = ['bash', '-c', 'exec 17</ 200</; exec "$@"', 'bash'];
+  t.is(await workspace.shell('ls -1 /proc/1/fd; :', {}, [], { through }), '0\n1\n2');
+  const { code, stderr } = await workspace.run(workspace.bundle({ process: { args: ['/proc/self/fd/200/bin/true'] } }), [], { through });
+  t.is(code, 1);
+  t.regex(stderr, /^strata: .*no such file or directory\n$/);
 });
 
 containerTest("standard input is the caller's", async (t, workspace) => {

@@ -1,6 +1,6 @@
 /** config.md, Linux Process: capabilities; config-linux.md, Seccomp. */
 import * as fs from 'node:fs';
-import { CAPABILITIES, type Edit, hasCapability, type Workspace } from '../../helpers/container.ts';
+import { CAPABILITIES, type Edit, hasCapability, type Workspace, withUserNamespace } from '../../helpers/container.ts';
 import { containerTest, failed, fields } from '../_support.ts';
 
 const STATUS = 'while read -r line; do echo "$line"; done </proc/self/status';
@@ -294,4 +294,12 @@ containerTest('seccomp: compiled programs are kept, and believed only from a fil
   fs.writeFileSync(entry, other);
   t.is(await tried(28), 'No space left on device');
   t.deepEqual(fs.readFileSync(entry), other, 'a cache that others can write to is neither read nor written');
+});
+
+containerTest('while it waits for start the process cannot be traced by its user', async (t, workspace) => {
+  const { id } = await workspace.create(workspace.bundle((config) => withUserNamespace(config, 100000)));
+  const { pid } = (await workspace.state(id)) as { pid: number };
+  // What can be traced belongs to its user, 100000 here; what cannot, to root (proc(5), on /proc/PID).
+  t.is(fs.statSync(`/proc/${pid}/environ`).uid, 0);
+  await workspace.remove(id);
 });

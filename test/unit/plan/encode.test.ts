@@ -24,15 +24,17 @@ test('golden bytes: every type of field', (t) => {
       { op: 'user', pointer: '', uid: 0xffffffff, gid: 2, groups: [3, 4], umask: 5 },
       { op: 'exec', pointer: '', args: ['a', ''], env: [] },
       { op: 'cgroup-device-program', pointer: '', path: '', program: Uint8Array.of(0, 255) },
+      { op: 'cwd', pointer: '', path: '/', last: true },
     ],
   });
   const parts = [
-    '53545241 01000000 8e000000 05000000',
+    '53545241 01000000 9c000000 06000000',
     '36000000 00000000',
     '2d000000 1c000000 07000000 03000000 41c3a9 00 0100000000000000 ffffffffffffffff',
-    '33000000 1c000000 ffffffff 02000000 02000000 03000000 04000000 05000000 01000000',
+    '33000000 18000000 ffffffff 02000000 02000000 03000000 04000000 05000000',
     '37000000 13000000 02000000 01000000 61 00 00000000 00 00000000',
     '03000000 0b000000 00000000 00 02000000 00ff',
+    '2e000000 0a000000 01000000 2f 00 01000000',
   ];
   t.is(hex(bytes), parts.join('').replaceAll(' ', ''));
 });
