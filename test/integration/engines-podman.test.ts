@@ -105,11 +105,13 @@ function podmanTest(title: string, body: (t: ExecutionContext, engine: Engine) =
       await podman.clear();
       throw error;
     }
+    // Conmon ends a little later than its container.
+    await eventually('conmon to have ended', () => !workspace.leaks().some((line) => line.startsWith('process')));
     await removeParents(workspace.token);
   });
 }
 
-/** Podman itself makes the parent cgroup, with one for its conmon in it, and leaves both. Conmon ends a little later than its container. */
+/** Podman itself makes the parent cgroup, with one for its conmon in it, and leaves both. */
 async function removeParents(token: string): Promise<void> {
   for (const name of fs.readdirSync('/sys/fs/cgroup')) {
     for (const path of [`${token}/conmon`, token]) {
