@@ -264,7 +264,7 @@ containerTest('only stdio is open, and /proc/self/exe and the mounts show nothin
 
 containerTest('--preserve-fds and LISTEN_FDS pass descriptors on, and no others', async (t, workspace) => {
   const script =
-    'ls -1 /proc/1/fd >/tmp/fds; tr "\\n" " " </tmp/fds; for fd in 3 4 5; do [ ! -e /proc/self/fd/$fd ] || eval "cat <&$fd"; done; echo "$LISTEN_FDS $LISTEN_PID"';
+    'sh -c "ls -1 /proc/1/fd >/tmp/fds"; tr "\\n" " " </tmp/fds; for fd in 3 4 5; do [ ! -e /proc/self/fd/$fd ] || eval "cat <&$fd"; done; echo "$LISTEN_FDS $LISTEN_PID"';
   const openFiles = (): number[] =>
     ['three', 'four', 'five'].map((text) => {
       const path = workspace.path(text);
