@@ -7,7 +7,7 @@
 //
 // Afterwards one line of JSON goes to descriptor 3: the number of calls that were counted, the call that was not made any more, and how the
 // command ended. Then kill-at waits for the end of its standard input, waits for the descendants that are dying, and says how many are left:
-// it is their subreaper, as conmon is, so that nobody gets away.
+// it is their subreaper, as conmon is, so that nobody gets away. With KILL_AT_TRACE in the environment the calls are listed on standard error.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>

@@ -84,19 +84,17 @@ containerTest('an id is taken once', async (t, workspace) => {
 
 containerTest('ids', async (t, workspace) => {
   const bundle = workspace.bundle();
-  for (const id of ['', '.', '..', 'a/b', '/', '../x', 'a b', 'ü', 'a\nb', '@seccomp', 'a:b', 'x'.repeat(1025)]) {
+  for (const id of ['', '.', '..', 'a/b', '/', '../x', 'a b', 'ü', 'a\nb', '@seccomp', 'a:b', 'x'.repeat(249)]) {
     for (const verb of [['create', '--bundle', bundle.directory], ['start'], ['state'], ['kill'], ['delete', '--force'], ['pause'], ['ps']]) {
       if (id !== '' || verb[0] === 'create') failed(t, await workspace.strata([...verb, '--', id]), /container id/);
     }
   }
   t.false(fs.existsSync(workspace.root));
-  for (const id of ['0', 'a_b+c.d-e', '...', '-dash'.repeat(3), 'y'.repeat(255)]) {
+  for (const id of ['0', 'a_b+c.d-e', '...', '-dash'.repeat(3), 'y'.repeat(248)]) {
     await workspace.succeed(['create', '--bundle', bundle.directory, '--', id]);
     t.is((JSON.parse((await workspace.succeed(['state', '--', id])).stdout) as ContainerState).id, id);
     await workspace.succeed(['delete', '--force', '--', id]);
   }
-  // Allowed, but more than the file system has room for.
-  failed(t, await workspace.strata(['create', '--bundle', bundle.directory, 'z'.repeat(256)]), 'name too long');
 });
 
 containerTest('the state, as the official schema has it', async (t, workspace) => {
