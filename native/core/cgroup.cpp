@@ -70,7 +70,9 @@ Status refuse_populated(const char* directory) {
 
 }  // namespace
 
-Status op_cgroup_make(Fields fields) {
+namespace {
+
+Status make_once(Fields fields) {
   const Text hierarchy = fields.text();
   const Text path = fields.text();
   const TextList controllers = fields.texts();
@@ -82,13 +84,12 @@ Status op_cgroup_make(Fields fields) {
   std::memcpy(current, hierarchy.c_str(), hierarchy.size + 1);
   std::size_t size = hierarchy.size;
   const char* at = path.c_str();
-  for (int lost_race = 0;;) {
+  for (;;) {
     while (*at == '/') at++;
     if (*at == '\0') return {};
     const char* end = at;
     while (*end != '\0' && *end != '/') end++;
     std::memcpy(parent, current, size + 1);
-    const std::size_t parent_size = size;
     current[size++] = '/';
     std::memcpy(current + size, at, static_cast<std::size_t>(end - at));
     size += static_cast<std::size_t>(end - at);
@@ -104,12 +105,6 @@ Status op_cgroup_make(Fields fields) {
       if (const int marked = sys::setxattr(current, cgroup_mark, "1", 1, 0); marked < 0 && marked != -EOPNOTSUPP) {
         return {-marked, "setxattr", current};
       }
-    } else if (made == -ENOENT && parent_size > hierarchy.size && lost_race++ < 100) {
-      // Another container's removal took the empty parent that we had seen: begin again.
-      size = hierarchy.size;
-      current[size] = '\0';
-      at = path.c_str();
-      continue;
     } else if (made < 0 && made != -EEXIST) {
       return {-made, "mkdir", current};
     } else if (made < 0 && last) {
@@ -117,6 +112,17 @@ Status op_cgroup_make(Fields fields) {
     }
     if (cpuset) STRATA_TRY(inherit_cpuset(parent, current));
     at = end;
+  }
+}
+
+}  // namespace
+
+Status op_cgroup_make(Fields fields) {
+  constexpr int patience = 100;
+  // Another container's removal may take an empty parent from under us, between any two steps: then begin again.
+  for (int attempt = 0;; attempt++) {
+    const Status status = make_once(fields);
+    if (status.error() != ENOENT || attempt == patience) return status;
   }
 }
 
