@@ -1,38 +1,73 @@
-// The Node-API face of the core: registration.
+// The Node-API face of the core: registration, and how a call goes to C++ and back.
 #include <napi.h>
-#include <seccomp.h>
 
-#include "../core/plan.hpp"
+#include "../face/functions.hpp"
 #include "environment.hpp"
-#include "functions.hpp"
 
 namespace strata::addon {
 namespace {
 
-// The core's table of operations, which a test compares with the one of TypeScript.
-Napi::Value wire_table_text(const Napi::CallbackInfo& info) {
-  std::string text(wire_table(nullptr, 0) + 1, '\0');
-  wire_table(text.data(), text.size());
-  text.pop_back();  // the NUL
-  return Napi::String::New(info.Env(), text);
+// The arguments of a call; false, and a pending exception, if one of them is not fit.
+template <class Arguments>
+bool read(const Napi::CallbackInfo& info, Arguments& ret_arguments) {
+  Engine js(info.Env());
+  Conversion values(js);
+  const auto failure = values.read_arguments([&info](int index) { return info[static_cast<std::size_t>(index)]; }, ret_arguments);
+  if (failure) napi_throw(info.Env(), values.write(*failure));
+  return !failure;
 }
 
-Napi::Object versions(Napi::Env env) {
-  Napi::Object object = Napi::Object::New(env);
-  const scmp_version* version = seccomp_version();
-  object.Set("libseccomp",
-             Napi::String::New(env, std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->micro)));
-  return object;
+template <auto Function>
+Napi::Value call_now(const Napi::CallbackInfo& info) {
+  typename face::Signature<decltype(Function)>::Arguments arguments;
+  if (!read(info, arguments)) return info.Env().Undefined();
+  Engine js(info.Env());
+  Conversion values(js);
+  auto outcome = face::call<Function>(arguments);
+  if (!outcome.failure) return values.write(outcome.value);
+  napi_throw(info.Env(), values.write(*outcome.failure));
+  return info.Env().Undefined();
 }
+
+template <auto Function>
+Napi::Value call_later(const Napi::CallbackInfo& info) {
+  typename face::Signature<decltype(Function)>::Arguments arguments;
+  if (!read(info, arguments)) return info.Env().Undefined();
+  return Environment::of(info.Env()).on_thread(info.Env(), [arguments = std::move(arguments)] { return face::call<Function>(arguments); });
+}
+
+// (pidfd, milliseconds or -1): in the event loop, not on a thread.
+Napi::Value wait_exit(const Napi::CallbackInfo& info) {
+  std::tuple<int, int> arguments;
+  if (!read(info, arguments)) return info.Env().Undefined();
+  return Environment::of(info.Env()).exit_of(info.Env(), std::get<0>(arguments), std::get<1>(arguments));
+}
+
+class Registration {
+ public:
+  explicit Registration(Napi::Object exports) : exports_(exports) {}
+
+  template <auto Function>
+  void now(const char* name) {
+    add(name, call_now<Function>);
+  }
+  template <auto Function>
+  void later(const char* name) {
+    add(name, call_later<Function>);
+  }
+  void add(const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports_.Set(name, Napi::Function::New(exports_.Env(), function, name));
+  }
+
+ private:
+  Napi::Object exports_;
+};
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
-  register_files(exports);
-  register_descriptors(exports);
-  register_processes(exports);
-  register_launch(exports);
-  add(exports, "wireTable", wire_table_text);
-  exports.Set("versions", versions(env));
+  Registration registration(exports);
+  face::describe(registration);
+  registration.add("waitExit", wait_exit);
   return exports;
 }
 

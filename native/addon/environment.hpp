@@ -23,8 +23,9 @@ class Environment {
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
   // Work on a thread of our own: libuv's pool has four, which hooks could hold for minutes, and costs a command two milliseconds to set up.
-  template <class Value>
-  Napi::Value on_thread(Napi::Env env, typename Promised<Value>::Work work) {
+  template <class Work>
+  Napi::Value on_thread(Napi::Env env, Work work) {
+    using Value = decltype(work().value);
     auto task = std::make_unique<Promised<Value>>(env, std::move(work));
     const Napi::Promise promise = task->promise();
     threads_.run(std::move(task));

@@ -7,10 +7,25 @@
 #include <napi.h>
 
 #include "completions.hpp"
-#include "failure.hpp"
-#include "values.hpp"
+#include "engine.hpp"
 
 namespace strata::addon {
+
+using face::Conversion;
+using face::Failure;
+using face::Outcome;
+
+// Resolves with the outcome's value, or rejects with its failure.
+template <class Value>
+void settle(const Napi::Promise::Deferred& deferred, Outcome<Value>& outcome) {
+  Engine js(deferred.Env());
+  Conversion values(js);
+  if (outcome.failure) {
+    deferred.Reject(values.write(*outcome.failure));
+  } else {
+    deferred.Resolve(values.write(outcome.value));
+  }
+}
 
 class Task : public Completion {
  public:
@@ -20,7 +35,6 @@ class Task : public Completion {
   virtual void fail(const Status& status) = 0;
 };
 
-// Resolves with the value of `Work` (a function that returns an Outcome<Value>), or rejects with its failure.
 template <class Value>
 class Promised final : public Task {
  public:
@@ -32,13 +46,7 @@ class Promised final : public Task {
 
   void execute() override { outcome_ = work_(); }
   void fail(const Status& status) override { outcome_.failure.emplace(status); }
-  void settle(Napi::Env env) override {
-    if (outcome_.failure) {
-      deferred_.Reject(failure_object(env, *outcome_.failure));
-    } else {
-      deferred_.Resolve(to_value(env, outcome_.value));
-    }
-  }
+  void settle(Napi::Env /*env*/) override { addon::settle(deferred_, outcome_); }
 
  private:
   Napi::Promise::Deferred deferred_;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "threads.hpp"
-#include "values.hpp"
 
 namespace strata::addon {
 namespace {
@@ -19,12 +18,10 @@ constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 }  // namespace
 
 void Wait::settle(Napi::Env env) {
-  if (!outcome_) {
-    deferred_.Resolve(env.Undefined());
-  } else if (outcome_->failure) {
-    deferred_.Reject(failure_object(env, *outcome_->failure));
+  if (outcome_) {
+    addon::settle(deferred_, *outcome_);
   } else {
-    deferred_.Resolve(to_value(env, outcome_->value));
+    deferred_.Resolve(env.Undefined());
   }
 }
 

@@ -12,7 +12,7 @@
 #include "../core/fd.hpp"
 #include "../core/host/process.hpp"
 #include "completions.hpp"
-#include "failure.hpp"
+#include "task.hpp"
 
 namespace strata::addon {
 

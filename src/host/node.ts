@@ -1,68 +1,15 @@
 /** The {@link Host} for Node: the core's functions behind `strata.node`. Only the entry points know this file. */
 import { join } from 'node:path';
-import { StrataError } from '../base/error.ts';
-import type { Command, CommandResult, Descriptor, ExitStatus, FileStatus, Host, LaunchDescriptors, Launched, LaunchFailure } from './host.ts';
-import { LaunchError } from './host.ts';
+import type { Host } from './host.ts';
+import type { Native } from './native.ts';
+import { createHost } from './native.ts';
 
-/** What `native/addon` exports. Every function throws, or rejects with, a {@link LaunchFailure}; text is without NUL where it is a path. */
-interface Addon {
-  readonly versions: { readonly libseccomp: string };
-  wireTable(): string;
-
-  readText(path: string, limit: number): string;
-  writeText(path: string, text: string): void;
-  replaceFile(path: string, text: string, mode: number): void;
-  appendFile(path: string, text: string): void;
-  writeAll(descriptor: Descriptor, text: string): void;
-  stat(path: string): FileStatus | undefined;
-  list(path: string): string[];
-  makeDirectory(path: string, mode: number): void;
-  makeDirectories(path: string, mode: number): void;
-  removeFile(path: string): void;
-  removeDirectory(path: string): void;
-  realPath(path: string): string;
-  workingDirectory(): string;
-  userId(): number;
-  timestamp(): string;
-  tryLock(directory: string): Descriptor | undefined;
-
-  close(descriptor: Descriptor): void;
-  listen(path: string): Descriptor;
-  connect(path: string): Descriptor;
-  socketPair(): [Descriptor, Descriptor];
-  pipe(): [Descriptor, Descriptor];
-  receiveDescriptor(socket: Descriptor): Promise<Descriptor>;
-
-  launch(plan: Uint8Array, stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Promise<Launched>;
-  /** Resolves with whether the process was at the hooks and is ready now; otherwise, and after a failure, `sync` is closed. */
-  proceed(pidfd: Descriptor, sync: Descriptor, waitsForStart: boolean): Promise<boolean>;
-  abandon(pidfd: Descriptor, sync: Descriptor): Promise<void>;
-  awaitsStart(socket: string): boolean;
-  start(socket: string): Promise<void>;
-
-  openProcess(pid: number, startTime: bigint): Descriptor | undefined;
-  signal(pidfd: Descriptor, signal: number): boolean;
-  waitExit(pidfd: Descriptor, timeout: number): Promise<ExitStatus | 'unknown' | undefined>;
-  signalCgroup(directories: readonly string[], signal: number): number;
-  removeCgroups(hierarchies: readonly string[], paths: readonly string[], timeout: number): Promise<void>;
-  run(command: Command): Promise<CommandResult>;
-  foreground(pidfd: Descriptor, console: Descriptor): Promise<ExitStatus>;
-  windowSize(): { readonly height: number; readonly width: number } | undefined;
-  holdSignals(): void;
-  interruption(): number;
-  exitNow(status: number): void;
-}
-
-const DEFAULT_LIMIT = 1024 * 1024;
-/** The addon takes 32-bit milliseconds; a longer wait is 24 days in any case. */
-const LONGEST_WAIT = 2 ** 31 - 1;
-
-let addon: Addon | undefined;
+let addon: Native | undefined;
 
 /** The addon, loaded once. This file is two levels below the package's root, as itself, compiled and bundled. */
-function load(): Addon {
+function load(): Native {
   if (addon === undefined) {
-    const module = { exports: {} as Addon };
+    const module = { exports: {} as Native };
     process.dlopen(module, join(import.meta.dirname, '..', '..', 'build', 'Release', 'strata.node'));
     addon = module.exports;
   }
@@ -71,7 +18,7 @@ function load(): Addon {
 
 /** Versions of the libraries in the addon. */
 export function nativeVersions(): { readonly libseccomp: string } {
-  return load().versions;
+  return { libseccomp: load().libseccompVersion() };
 }
 
 /** _exit(2): nothing that JavaScript or Node still wanted to do is done. */
@@ -79,133 +26,19 @@ export function exitNow(status: number): void {
   load().exitNow(status);
 }
 
-/** The core's own table of operations, to be compared with the one of `src/plan`. */
+/** {@link Native.wireTable} */
 export function nativeWireTable(): string {
   return load().wireTable();
 }
 
 /** The host this process runs on. @throws Error if the addon has not been built. */
 export function createNodeHost(): Host {
-  const native = load();
   const inherited = new Set((process.env.STRATA_INHERITED_FDS ?? '').split(',').filter(Boolean).map(Number));
-  /** What `proceed` and `abandon` have to know of a launched process, by its socket; gone when the socket is closed. */
-  const launches = new Map<Descriptor, { readonly pidfd: Descriptor; readonly waitsForStart: boolean }>();
-
-  return {
+  return createHost(load(), {
     kind: 'node',
-
-    readText: (path, limit = DEFAULT_LIMIT) => attempt(() => native.readText(path, limit)),
-    writeText: (path, text) => attempt(() => native.writeText(path, text)),
-    replaceFile: (path, text, mode) => attempt(() => native.replaceFile(path, text, mode)),
-    stat: (path) => attempt(() => native.stat(path)),
-    list: (path) => attempt(() => native.list(path)),
-    makeDirectory: (path, mode) => attempt(() => native.makeDirectory(path, mode)),
-    makeDirectories: (path, mode) => attempt(() => native.makeDirectories(path, mode)),
-    removeFile: (path) => attempt(() => native.removeFile(path)),
-    removeDirectory: (path) => attempt(() => native.removeDirectory(path)),
-    realPath: (path) => attempt(() => native.realPath(path)),
-    workingDirectory: () => attempt(() => native.workingDirectory()),
     environment: (name) => process.env[name],
-    userId: () => native.userId(),
-
     now: () => performance.now(),
-    timestamp: () => native.timestamp(),
     sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
-    tryLock: (directory) => attempt(() => native.tryLock(directory)),
-    close: (descriptor) => attempt(() => native.close(descriptor)),
     isInherited: (descriptor) => inherited.has(descriptor),
-
-    listen: (path) => attempt(() => native.listen(path)),
-    connect: (path) => attempt(() => native.connect(path)),
-    socketPair: () => attempt(() => native.socketPair()),
-    pipe: () => attempt(() => native.pipe()),
-    receiveDescriptor: (socket) => attemptLater(() => native.receiveDescriptor(socket)),
-
-    async launch(plan: Uint8Array, { stdio, preserve, console, start }: LaunchDescriptors): Promise<Launched> {
-      const launched = await attemptLaunch(() => native.launch(plan, stdio, preserve, console, start));
-      launches.set(launched.sync, { pidfd: launched.pidfd, waitsForStart: start !== -1 });
-      return launched;
-    },
-    async proceed({ pidfd, sync, at }: Launched): Promise<void> {
-      const waitsForStart = at === 'ready' && launches.get(sync)?.waitsForStart === true;
-      let open = false;
-      // The number is given up before the socket is closed, for another launch may get it at once.
-      const known = launches.get(sync);
-      launches.delete(sync);
-      try {
-        open = await attemptLaunch(() => native.proceed(pidfd, sync, waitsForStart));
-      } finally {
-        if (open && known !== undefined) launches.set(sync, known);
-      }
-    },
-    abandon({ pidfd, sync }: Launched): Promise<void> {
-      const open = launches.get(sync)?.pidfd === pidfd;
-      if (open) launches.delete(sync);
-      return attemptLater(() => native.abandon(pidfd, open ? sync : -1));
-    },
-    awaitsStart: (socket) => attempt(() => native.awaitsStart(socket)),
-    start: (socket) => attemptLaunch(() => native.start(socket)),
-
-    openProcess: (pid, startTime) => attempt(() => native.openProcess(pid, startTime)),
-    signal: (pidfd, signal) => attempt(() => native.signal(pidfd, signal)),
-    waitExit: (pidfd, timeout) => attemptLater(() => native.waitExit(pidfd, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
-    signalCgroup: (directories, signal) => attempt(() => native.signalCgroup(directories, signal)),
-    removeCgroups: (cgroups, timeout) => {
-      const hierarchies = cgroups.map(({ hierarchy }) => hierarchy);
-      const paths = cgroups.map(({ path }) => path);
-      return attemptLater(() => native.removeCgroups(hierarchies, paths, timeout));
-    },
-    run: (command) => attemptLater(() => native.run(command)),
-    foreground: (pidfd, console) => attemptLater(() => native.foreground(pidfd, console)),
-    windowSize: () => native.windowSize(),
-    holdSignals: () => attempt(() => native.holdSignals()),
-    interruption: () => native.interruption(),
-
-    print: (text) => attempt(() => native.writeAll(1, text)),
-    printError: (text) => attempt(() => native.writeAll(2, text)),
-    appendFile: (path, text) => attempt(() => native.appendFile(path, text)),
-  };
-}
-
-/** Does `call`; what the addon throws becomes a StrataError of code `system`. */
-function attempt<Value>(call: () => Value): Value {
-  try {
-    return call();
-  } catch (failure) {
-    throw systemError(failure);
-  }
-}
-
-/** The same for a promise. */
-async function attemptLater<Value>(call: () => Promise<Value>): Promise<Value> {
-  try {
-    return await call();
-  } catch (failure) {
-    throw systemError(failure);
-  }
-}
-
-/** The same for launch, proceed and start, whose failures name an operation of the plan. */
-async function attemptLaunch<Value>(call: () => Promise<Value>): Promise<Value> {
-  try {
-    return await call();
-  } catch (failure) {
-    throw isFailure(failure) ? new LaunchError(failure) : failure;
-  }
-}
-
-function isFailure(value: unknown): value is LaunchFailure {
-  return typeof value === 'object' && value !== null && !(value instanceof Error) && 'syscall' in value && 'errno' in value;
-}
-
-function systemError(failure: unknown): unknown {
-  if (!isFailure(failure)) return failure;
-  const { syscall, errno, path, detail } = failure;
-  return new StrataError({
-    code: 'system',
-    reason: detail === '' ? syscall : `${syscall}: ${detail}`,
-    syscall,
-    ...(errno !== 0 && { errno }),
-    ...(path !== '' && { path }),
   });
 }

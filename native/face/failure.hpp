@@ -1,17 +1,16 @@
-// Failures on their way to JavaScript: plain objects { operation, syscall, errno, path, detail }, from which node.ts makes errors.
+// Failures on their way to JavaScript, and the outcomes of work that may be done on another thread: texts here are copies.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <utility>
 
-#include <napi.h>
-
 #include "../core/error.hpp"
 #include "../core/launch.hpp"
 
-namespace strata::addon {
+namespace strata::face {
 
+// JavaScript sees a plain object { operation, syscall, errno, path, detail }, from which src/host/native.ts makes an error.
 struct Failure {
   int operation = -1;
   int error = 0;
@@ -24,7 +23,9 @@ struct Failure {
       : operation(failure.operation), error(failure.error), call(failure.call.view()), path(failure.path.view()), detail(failure.detail.view()) {}
 };
 
-// The value of work that was done on another thread, or why there is none.
+struct Nothing {};
+
+// A value, or why there is none.
 template <class Value>
 struct Outcome {
   std::optional<Failure> failure;
@@ -42,9 +43,4 @@ struct Outcome {
   }
 };
 
-struct Nothing {};
-
-Napi::Object failure_object(Napi::Env env, const Failure& failure);
-void throw_failure(Napi::Env env, const Status& status);
-
-}  // namespace strata::addon
+}  // namespace strata::face

@@ -1,0 +1,73 @@
+#include "functions.hpp"
+
+#include <cerrno>
+
+#include <seccomp.h>
+
+#include "../core/launch.hpp"
+#include "../core/plan.hpp"
+
+namespace strata::face {
+
+Status close_descriptor(int descriptor) {
+  const int result = sys::close(descriptor);
+  return result < 0 ? Status(-result, "close") : Status();
+}
+
+Outcome<Fd> receive_descriptor(const Duplicate& socket) { return Outcome<Fd>(host::receive_descriptor(socket.get())); }
+
+Outcome<Launched> launch_plan(const Bytes& plan, const std::vector<int>& stdio, int preserve, int console, int start) {
+  if (stdio.size() != 3) return Outcome<Launched>(Failure(Status(EINVAL, "strata", "stdio")));
+  const LaunchRequest request{plan.data(), plan.size(), {stdio[0], stdio[1], stdio[2]}, preserve, console, start};
+  Launched launched{};
+  LaunchFailure failure{};
+  return launch(request, launched, failure) ? Outcome(launched) : Outcome<Launched>(Failure(failure));
+}
+
+Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start) {
+  bool ready = false;
+  LaunchFailure failure{};
+  const bool done = proceed(sync, waits_for_start, ready, failure);
+  if (!done) abandon(pidfd);
+  if (!ready) sys::close(sync);
+  return done ? Outcome(ready) : Outcome<bool>(Failure(failure));
+}
+
+void abandon_launched(int pidfd, int sync) {
+  abandon(pidfd);
+  sys::close(pidfd);
+  if (sync >= 0) sys::close(sync);
+}
+
+Outcome<Nothing> start_container(const std::string& socket) {
+  LaunchFailure failure{};
+  return start(socket.c_str(), failure) ? Outcome<Nothing>() : Outcome<Nothing>(Failure(failure));
+}
+
+bool awaits_start_at(const std::string& socket) { return awaits_start(socket.c_str()); }
+
+Status remove_cgroups(const std::vector<std::string>& hierarchies, const std::vector<std::string>& paths, int timeout) {
+  if (hierarchies.size() != paths.size()) return Status(EINVAL, "strata", "cgroups");
+  std::vector<host::Cgroup> cgroups;
+  for (std::size_t i = 0; i < paths.size(); i++) cgroups.push_back({hierarchies[i], paths[i]});
+  return host::remove_cgroups(cgroups, timeout);
+}
+
+std::optional<host::WindowSize> window_size() {
+  const host::WindowSize size = host::window_size(host::controlling_descriptor());
+  return size.height == 0 ? std::nullopt : std::optional(size);
+}
+
+std::string wire_table_text() {
+  std::string text(wire_table(nullptr, 0) + 1, '\0');
+  wire_table(text.data(), text.size());
+  text.pop_back();  // the NUL
+  return text;
+}
+
+std::string libseccomp_version() {
+  const scmp_version* version = seccomp_version();
+  return std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->micro);
+}
+
+}  // namespace strata::face

@@ -1,0 +1,88 @@
+// What the TypeScript can ask of the machine, once for every engine: src/host/native.ts is the other side of this table.
+#pragma once
+
+#include "../core/host/cgroup.hpp"
+#include "../core/host/clock.hpp"
+#include "../core/host/command.hpp"
+#include "../core/host/file.hpp"
+#include "../core/host/foreground.hpp"
+#include "../core/host/lock.hpp"
+#include "../core/host/process.hpp"
+#include "../core/host/socket.hpp"
+#include "../core/host/terminal.hpp"
+#include "../core/sys.hpp"
+#include "call.hpp"
+
+namespace strata::face {
+
+Status close_descriptor(int descriptor);
+Outcome<Fd> receive_descriptor(const Duplicate& socket);
+
+Outcome<Launched> launch_plan(const Bytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
+// Was it at the hooks and is ready now? If not, `sync` has done its service and is closed. After a failure the process has been killed and
+// reaped, and `sync` is closed; the pidfd stays for `abandon`.
+Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start);
+// Kills and reaps the process, which may be gone already, and closes both; `sync` may be -1.
+void abandon_launched(int pidfd, int sync);
+Outcome<Nothing> start_container(const std::string& socket);
+bool awaits_start_at(const std::string& socket);
+
+// The lists belong together by position.
+Status remove_cgroups(const std::vector<std::string>& hierarchies, const std::vector<std::string>& paths, int timeout);
+std::optional<host::WindowSize> window_size();
+
+// The core's table of operations, which a test compares with the one of TypeScript.
+std::string wire_table_text();
+// Version of the libseccomp that is linked in.
+std::string libseccomp_version();
+
+// Tells a face about every function. `now` is for what takes no time worth the name, `later` for what may: a face that has an event loop to keep
+// running does that elsewhere, and JavaScript gets a promise. Waiting for an exit is each face's own, for an event loop can wait for many at once.
+template <class Face>
+void describe(Face& face) {
+  face.template now<host::read_text>("readText");
+  face.template now<host::write_text>("writeText");
+  face.template now<host::replace_file>("replaceFile");
+  face.template now<host::append_file>("appendFile");
+  face.template now<host::write_all>("writeAll");
+  face.template now<host::file_status>("stat");
+  face.template now<host::list_directory>("list");
+  face.template now<host::make_directory>("makeDirectory");
+  face.template now<host::make_directories>("makeDirectories");
+  face.template now<host::remove_file>("removeFile");
+  face.template now<host::remove_directory>("removeDirectory");
+  face.template now<host::real_path>("realPath");
+  face.template now<host::working_directory>("workingDirectory");
+  face.template now<sys::geteuid>("userId");
+  face.template now<host::timestamp>("timestamp");
+  face.template now<host::try_lock>("tryLock");
+
+  face.template now<close_descriptor>("close");
+  face.template now<host::listen_socket>("listen");
+  face.template now<host::connect_socket>("connect");
+  face.template now<host::socket_pair>("socketPair");
+  face.template now<host::make_pipe>("pipe");
+  face.template later<receive_descriptor>("receiveDescriptor");
+
+  face.template later<launch_plan>("launch");
+  face.template later<proceed_launched>("proceed");
+  face.template later<abandon_launched>("abandon");
+  face.template later<start_container>("start");
+  face.template now<awaits_start_at>("awaitsStart");
+
+  face.template now<host::open_process>("openProcess");
+  face.template now<host::send_signal>("signal");
+  face.template now<host::signal_cgroup>("signalCgroup");
+  face.template later<remove_cgroups>("removeCgroups");
+  face.template later<host::run_command>("run");
+  face.template later<host::foreground>("foreground");
+  face.template now<window_size>("windowSize");
+  face.template now<host::hold_signals>("holdSignals");
+  face.template now<host::interruption>("interruption");
+  face.template now<sys::exit_group>("exitNow");
+
+  face.template now<wire_table_text>("wireTable");
+  face.template now<libseccomp_version>("libseccompVersion");
+}
+
+}  // namespace strata::face
