@@ -11,7 +11,7 @@ fail() {
 shopt -s nullglob globstar
 native=(native/**/*.cpp native/**/*.hpp test/native/*.cpp test/native/*.hpp)
 units=(native/**/*.cpp)
-shell=(scripts/*.sh .ci/run bin/strata)
+shell=(scripts/*.sh .ci/run)
 
 biome ci --colors=off --error-on-warnings --max-diagnostics=50 . || fail 'biome found faults (npm run format mends the formats)'
 [ ${#native[@]} = 0 ] || clang-format --dry-run --Werror "${native[@]}" || fail 'clang-format would change files (npm run format does)'

@@ -35,6 +35,26 @@ if [ ${#missing[@]} != 0 ]; then
   quietly apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" || die "setup: apt-get could not install ${missing[*]}"
 fi
 
+# QuickJS, the engine of the static command. Debian has it since trixie; an older system gets trixie's, unpacked beside the build and found through
+# lists of packages that are our own, so that the machine's sources stay as they are.
+fetch_quickjs() (
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | sort -u | head -n 1)
+  keys=/usr/share/keyrings/debian-archive-keyring.gpg
+  [ -n "$mirror" ] && [ -e "$keys" ] || return 1
+  place=$root/build/quickjs
+  rm -rf "$place"
+  mkdir -p "$place/lists/partial" "$place/cache"
+  cd "$place"
+  echo "deb [signed-by=$keys] $mirror trixie main" >sources
+  options=(-qq -o "Dir::Etc::sourcelist=$place/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$place/lists" -o "Dir::Cache=$place/cache"
+    -o "APT::Sandbox::User=$(id -un)")
+  apt-get "${options[@]}" update && apt-get "${options[@]}" download libquickjs && dpkg-deb -x libquickjs_*.deb . && rm -rf lists cache
+)
+if [ ! -e /usr/include/quickjs/quickjs.h ] && [ ! -e build/quickjs/usr/include/quickjs/quickjs.h ]; then
+  echo 'setup: fetching libquickjs'
+  quietly fetch_quickjs || echo 'setup: libquickjs cannot be had; the command will run on Node'
+fi
+
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   echo 'setup: installing node_modules'
   # With the machine's own Node: the one in node_modules is about to be replaced.

@@ -37,47 +37,63 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell) => void>> 
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;
 
-/** Runs one command. `argv`: without the names of the interpreter and the program. Resolves to the exit status; never rejects. */
-export async function main(host: Host, argv: readonly string[], build: Build = {}): Promise<number> {
-  const program = new Command('strata');
-  const shell = new Shell(host, program);
-  let complaint = '';
-  program
-    .description('run containers from OCI bundles')
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => host.print(text),
-      writeErr: (text) => host.printError(text),
-      outputError: (text) => {
-        complaint = text;
-      },
-      getOutHelpWidth: () => 120,
-      getErrHelpWidth: () => 120,
-      getOutHasColors: () => false,
-      getErrHasColors: () => false,
-    })
-    .enablePositionalOptions()
-    .version(versionText(host, build), '-v, --version', 'print the version')
-    .option('--root <dir>', 'where the state of containers is kept; /run/strata, or $XDG_RUNTIME_DIR/strata if not root')
-    .option('--log <file>', 'append errors and warnings to this file too')
-    .addOption(new Option('--log-format <format>', 'form of the log').choices([...LOG_FORMATS]).default('text'))
-    .addOption(new Option('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))
-    .option('--debug', 'tell every stage of the work')
-    .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
-    .addOption(new Option('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
-  program.hook('preAction', () => shell.log.open());
-  for (const add of verbsFor(argv)) add(program, shell);
+/** The whole command line, ready for the one command that it will run. */
+export class CommandLine {
+  private readonly host: Host;
+  private readonly program = new Command('strata');
+  private readonly shell: Shell;
+  private complaint = '';
 
-  try {
-    if (argv.length === 0) program.outputHelp();
-    else await program.parseAsync(argv, { from: 'user' });
-    return shell.exitCode;
-  } catch (error) {
+  /** `verbs`: those that can be meant, all if not given; `build`: for --version. */
+  constructor(host: Host, build: Build = {}, verbs: readonly string[] = Object.keys(VERBS)) {
+    const { program } = this;
+    this.host = host;
+    this.shell = new Shell(host, program);
+    program
+      .description('run containers from OCI bundles')
+      .exitOverride()
+      .configureOutput({
+        writeOut: (text) => host.print(text),
+        writeErr: (text) => host.printError(text),
+        outputError: (text) => {
+          this.complaint = text;
+        },
+        getOutHelpWidth: () => 120,
+        getErrHelpWidth: () => 120,
+        getOutHasColors: () => false,
+        getErrHasColors: () => false,
+      })
+      .enablePositionalOptions()
+      .version(versionText(host, build), '-v, --version', 'print the version')
+      .option('--root <dir>', 'where the state of containers is kept; /run/strata, or $XDG_RUNTIME_DIR/strata if not root')
+      .option('--log <file>', 'append errors and warnings to this file too')
+      .addOption(new Option('--log-format <format>', 'form of the log').choices([...LOG_FORMATS]).default('text'))
+      .addOption(new Option('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))
+      .option('--debug', 'tell every stage of the work')
+      .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
+      .addOption(new Option('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
+    program.hook('preAction', () => this.shell.log.open());
+    for (const verb of verbs) VERBS[verb]?.(program, this.shell);
+  }
+
+  /** Runs one command. `argv`: without the names of the interpreter and the program. Resolves to the exit status; never rejects. */
+  async run(argv: readonly string[]): Promise<number> {
+    try {
+      if (argv.length === 0) this.program.outputHelp();
+      else await this.program.parseAsync(argv, { from: 'user' });
+      return this.shell.exitCode;
+    } catch (error) {
+      return this.failed(error);
+    }
+  }
+
+  private failed(error: unknown): number {
+    const { host, shell } = this;
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
       // Global options without a verb: the help has been printed, and says it all.
       if (error.code === 'commander.help') return FAILURE;
-      shell.log.error(new StrataError({ code: 'usage', reason: oneLine(complaint === '' ? error.message : complaint) }));
+      shell.log.error(new StrataError({ code: 'usage', reason: oneLine(this.complaint === '' ? error.message : this.complaint) }));
     } else if (error instanceof StrataError) {
       shell.log.error(error);
       if (error.code === 'aborted') return 128 + host.interruption();
@@ -89,11 +105,16 @@ export async function main(host: Host, argv: readonly string[], build: Build = {
   }
 }
 
-/** A verb that is not named anywhere cannot be meant, and costs time to set up; help and mistakes need them all. */
-function verbsFor(argv: readonly string[]): readonly ((program: Command, shell: Shell) => void)[] {
-  const named = Object.entries(VERBS).filter(([name]) => argv.includes(name));
-  const all = named.length === 0 || argv[0] === '--help' || argv[0] === '-h' || argv[0] === 'help';
-  return all ? Object.values(VERBS) : named.map(([, add]) => add);
+/** {@link CommandLine} for a host that starts anew with every command: a verb that is not named costs time to set up for nothing. */
+export function main(host: Host, argv: readonly string[], build: Build = {}): Promise<number> {
+  return new CommandLine(host, build, verbsFor(argv)).run(argv);
+}
+
+/** A verb that is not named anywhere cannot be meant; help and mistakes need them all. */
+function verbsFor(argv: readonly string[]): string[] {
+  const all = Object.keys(VERBS);
+  const named = all.filter((name) => argv.includes(name));
+  return named.length === 0 || argv[0] === '--help' || argv[0] === '-h' || argv[0] === 'help' ? all : named;
 }
 
 /** commander puts the suggestion of a similar name on a line of its own. */

@@ -10,6 +10,8 @@ export interface Build {
   readonly commit?: string;
   /** Version of the libseccomp that is linked in. */
   readonly libseccomp?: string;
+  /** Version of QuickJS, where that is what runs this. */
+  readonly quickjs?: string;
 }
 
 /** The lines that engines parse: `name version X` first, then `key: value`; what is not known is left out. */
@@ -18,5 +20,6 @@ export function versionText(host: Host, build: Build): string {
   if (build.commit) lines.push(`commit: ${build.commit}`);
   lines.push(`spec: ${OCI_VERSION}`, `host: ${host.kind}`);
   if (build.libseccomp) lines.push(`libseccomp: ${build.libseccomp}`);
+  if (build.quickjs) lines.push(`quickjs: ${build.quickjs}`);
   return lines.join('\n');
 }

@@ -1,0 +1,11 @@
+// The engine with only what the bundle uses of it; shared by the program and by the compiler of its bytecode.
+#pragma once
+
+#include <quickjs/quickjs.h>
+
+namespace strata::cli {
+
+// A context with the intrinsics of the language that the TypeScript of the pure floors uses; null if there is no memory.
+JSContext* new_context(JSRuntime* runtime);
+
+}  // namespace strata::cli

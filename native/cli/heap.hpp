@@ -1,0 +1,34 @@
+// The heap of the JavaScript engine, and the image of it that a build leaves in the program.
+//
+// Making a QuickJS context, reading the bytecode and evaluating the modules takes as long as everything that a verb does with them. None of it
+// depends on the command line, so the build does it once: a program that has no image yet evaluates the bundle in the section `.strata.heap` of its
+// own data, writes that section out, and objcopy puts it into the finished program. The section has the same address in both, and so has
+// everything that the heap points to, for the program is linked to fixed addresses. The kernel maps it like any other data: what a verb does not
+// touch is never read.
+#pragma once
+
+#include <cstddef>
+
+#include <quickjs/quickjs.h>
+
+#include "../core/error.hpp"
+
+namespace strata::cli {
+
+// What is in the heap when the bundle has been evaluated.
+struct Program {
+  JSRuntime* runtime;
+  JSContext* context;
+  JSValue native;  // the object whose `main` the bundle has set
+};
+
+// For JS_NewRuntime2. Small blocks are cut from the section, then from memory of the kernel, and kept for their next use; there is one heap.
+const JSMallocFunctions& heap_functions();
+
+// Is there an image? A failure if there is one of another build.
+Result<bool> has_image();
+Program image_program();
+// Writes the section with all that is in it, and how to find it again. Nothing may be allocated after that.
+Status write_image(const char* path, const Program& program);
+
+}  // namespace strata::cli

@@ -1,0 +1,113 @@
+// The command as one static program.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "../core/host/file.hpp"
+#include "../core/sys.hpp"
+#include "bytecode.hpp"
+#include "context.hpp"
+#include "functions.hpp"
+#include "heap.hpp"
+#include "node.hpp"
+
+namespace strata::cli {
+namespace {
+
+// What a hostile configuration can make us use: its size is limited to 16 MiB, but not what it becomes as values.
+constexpr std::size_t most_memory = 256 * 1024 * 1024;
+constexpr std::size_t most_stack = 1024 * 1024;
+
+int complain(std::string_view code, const std::string& text) {
+  (void)host::write_all(STDERR_FILENO, "strata: " + std::string(code) + ": " + text + "\n");
+  return 1;
+}
+
+// Of an exception that JavaScript itself could not tell of any more.
+int internal_error(JSContext* context, JSValue reason) {
+  const char* text = JS_ToCString(context, reason);
+  return complain("internal error", text == nullptr ? "out of memory" : text);
+}
+
+// Engines may start us with standard descriptors closed; what we open must not take their numbers and be written to as output.
+void fill_standard_descriptors() {
+  for (int descriptor = 0; descriptor < 3; descriptor++) {
+    if (sys::fcntl(descriptor, F_GETFD) < 0) (void)sys::openat(AT_FDCWD, "/dev/null", O_RDWR);
+  }
+}
+
+// Reads the bytecode and evaluates it: what the image saves. A failure is told.
+bool evaluate(Program& ret_program) {
+  JSRuntime* runtime = JS_NewRuntime2(&heap_functions(), nullptr);
+  JSContext* context = runtime == nullptr ? nullptr : new_context(runtime);
+  if (context == nullptr) return complain("internal error", "out of memory") == 0;
+  // Reference counting frees nearly all; a command ends before cycles matter.
+  JS_SetGCThreshold(runtime, static_cast<std::size_t>(-1));
+  const JSValue native = native_object(context);
+  const JSValue global = JS_GetGlobalObject(context);
+  JS_SetPropertyStr(context, global, "native", JS_DupValue(context, native));
+  JS_FreeValue(context, global);
+  const JSValue bundle = JS_ReadObject(context, bytecode(), bytecode_size(), JS_READ_OBJ_BYTECODE);
+  const JSValue result = JS_IsException(bundle) ? JS_EXCEPTION : JS_EvalFunction(context, bundle);
+  if (JS_IsException(result)) return internal_error(context, JS_GetException(context)) == 0;
+  JS_FreeValue(context, result);
+  ret_program = {runtime, context, native};
+  return true;
+}
+
+JSValue argument_list(JSContext* context, char** arguments) {
+  const JSValue list = JS_NewArray(context);
+  for (std::uint32_t i = 0; arguments[i] != nullptr; i++) JS_SetPropertyUint32(context, list, i, JS_NewString(context, arguments[i]));
+  return list;
+}
+
+// Calls `main`, which ends the process itself; whoever comes back here has failed.
+int run(const Program& program, char** arguments) {
+  const auto [runtime, context, native] = program;
+  JS_UpdateStackTop(runtime);
+  sys::ResourceLimit stack{};
+  const bool known = sys::prlimit(0, RLIMIT_STACK, nullptr, &stack) == 0;
+  JS_SetMaxStackSize(runtime, known ? std::min<std::size_t>(most_stack, stack.soft / 2) : most_stack);
+  JS_SetMemoryLimit(runtime, most_memory);
+
+  const JSValue main = JS_GetPropertyStr(context, native, "main");
+  JSValue list = argument_list(context, arguments);
+  const JSValue promise = JS_Call(context, main, JS_UNDEFINED, 1, &list);
+  if (JS_IsException(promise)) return internal_error(context, JS_GetException(context));
+  JSContext* job_context = nullptr;
+  while (JS_ExecutePendingJob(runtime, &job_context) > 0) {
+  }
+  if (JS_PromiseState(context, promise) == JS_PROMISE_REJECTED) return internal_error(context, JS_PromiseResult(context, promise));
+  return complain("internal error", "the command ended without a result");
+}
+
+int start(char** arguments) {
+  const char* wanted = std::getenv("STRATA_HOST");
+  const std::string_view host = wanted == nullptr ? "" : wanted;
+  if (host == "node") return become_node(arguments);
+  if (!host.empty() && host != "static") return complain("STRATA_HOST", "it must be static or node");
+  fill_standard_descriptors();
+  // A reader that has gone away is an error of write(2), not an end without a word.
+  std::signal(SIGPIPE, SIG_IGN);
+
+  Result<bool> image = has_image();
+  if (image.failed()) return complain("internal error", image.status().detail());
+  if (image.value()) return run(image_program(), arguments + 1);
+  Program program{};
+  if (!evaluate(program)) return 1;
+  // Only the build asks for this, of a program that has no image yet.
+  const char* path = std::getenv("STRATA_WRITE_IMAGE");
+  if (path == nullptr) return run(program, arguments + 1);
+  const Status written = write_image(path, program);
+  return written.failed() ? complain(written.path(), written.detail()) : 0;
+}
+
+}  // namespace
+}  // namespace strata::cli
+
+int main(int /*count*/, char** arguments) { return strata::cli::start(arguments); }

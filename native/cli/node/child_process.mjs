@@ -1,0 +1,2 @@
+// Stands in for node:child_process in the static command: commander wants it for subcommands that are programs of their own, which strata has not.
+export default {};
