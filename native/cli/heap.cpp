@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sys/mman.h>
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "../core/fd.hpp"
 #include "../core/host/file.hpp"
@@ -25,113 +27,139 @@ extern const ElfW(Ehdr) __ehdr_start;
 namespace strata::cli {
 namespace {
 
-// Blocks have sizes of 16, 32, … 512 bytes, and beyond that four sizes to each power of two. A word in front of each tells its size; the pointer
-// behind it is a multiple of 16.
-constexpr std::size_t header = 8;
+// Blocks have sizes of 16, 32, … 512 bytes, and beyond that four sizes to each power of two. What is in front of each tells which; the pointer
+// behind it is a multiple of 16. Large blocks are libc's, which grows them without copying.
+struct Header {
+  std::uint32_t size;  // of the block with this
+  std::uint32_t kind;
+};
+constexpr std::size_t header = sizeof(Header);
 constexpr std::size_t step = 16;
 constexpr std::size_t small_limit = 512;
-constexpr std::size_t large_limit = 64 * 1024;
-constexpr std::size_t small_classes = small_limit / step;
-constexpr std::size_t classes = small_classes + 4 * (std::bit_width(large_limit / small_limit) - 1);
-constexpr std::size_t chunk_size = 256 * 1024;
+constexpr std::size_t large_limit = 32 * 1024;
+constexpr std::size_t small_kinds = small_limit / step;
+constexpr std::size_t kinds = small_kinds + 4 * (std::bit_width(large_limit / small_limit) - 1);
+constexpr std::uint32_t large = kinds;
+
+// Taken from the kernel at a time; and, while the image is made, for blocks of one kind.
+constexpr std::size_t chunk_size = 64 * 1024;
+constexpr std::size_t run_size = 4096;
+
+// What the linker calls this build: SHA-1 of all that is linked, of which the section is still empty.
+using BuildId = std::array<unsigned char, 20>;
 
 struct Free {
   Free* next;
 };
 
-// What the linker calls this build: SHA-1 of all that is linked, of which the section is still empty.
-using BuildId = std::array<unsigned char, 20>;
+// Memory that blocks are cut from, front to back.
+struct Room {
+  unsigned char* at;
+  unsigned char* end;
 
+  [[nodiscard]] std::size_t left() const { return static_cast<std::size_t>(end - at); }
+  unsigned char* cut(std::size_t size) { return std::exchange(at, at + size); }
+};
+
+// At the start of the section.
 struct Head {
   BuildId build;  // of the program that wrote the image; all 0 if there is none
   Program program;
-  unsigned char* at;  // free from here
-  unsigned char* end;
-  std::array<Free*, classes> free;
+  Room room;
+  std::array<Free*, kinds> free;
+  // While the image is made, blocks of one kind are kept together. What a verb writes to, reference counts above all, is a small part of each kind
+  // of block, and each page that is written to has to be copied: 2 µs.
+  bool in_runs;
+  std::array<Room, kinds> runs;
 };
 
 Head& head() { return *reinterpret_cast<Head*>(strata_heap_start); }
+Header& header_of(const void* block) { return *reinterpret_cast<Header*>(reinterpret_cast<std::uintptr_t>(block) - header); }
 
-struct Class {
-  std::size_t index;
-  std::size_t size;  // of the block with its header
-};
-
-Class class_of(std::size_t wanted) {
+Header kind_of(std::size_t wanted) {
   const std::size_t size = wanted + header;
   if (size <= small_limit) {
-    const std::size_t index = (size - 1) / step;
-    return {index, (index + 1) * step};
+    const std::size_t kind = (size - 1) / step;
+    return {static_cast<std::uint32_t>((kind + 1) * step), static_cast<std::uint32_t>(kind)};
   }
   const std::size_t quarter = std::bit_ceil(size) / 8;
   const std::size_t quarters = (size + quarter - 1) / quarter;  // 5 to 8
   const std::size_t doublings = static_cast<std::size_t>(std::bit_width(quarter)) - static_cast<std::size_t>(std::bit_width(small_limit / 4));
-  return {small_classes + 4 * doublings + quarters - 5, quarter * quarters};
+  return {static_cast<std::uint32_t>(quarter * quarters), static_cast<std::uint32_t>(small_kinds + 4 * doublings + quarters - 5)};
 }
 
-std::uint64_t& size_of(void* block) { return *reinterpret_cast<std::uint64_t*>(static_cast<unsigned char*>(block) - header); }
+// Begins so that what is behind a block's header is aligned.
+Room room_in(unsigned char* memory, std::size_t size) { return {memory + header, memory + size}; }
 
-bool refill(std::size_t size) {
-  const std::size_t length = size > chunk_size ? size : chunk_size;
+bool refill(Room& room) {
   // Populated at once: one call in place of a page fault for each page, and nearly all of them are used.
-  void* chunk = sys::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (chunk == MAP_FAILED) return false;
-  head().at = static_cast<unsigned char*>(chunk) + header;
-  head().end = static_cast<unsigned char*>(chunk) + length;
+  void* memory = sys::mmap(nullptr, chunk_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  room = room_in(static_cast<unsigned char*>(memory), chunk_size);
   return true;
+}
+
+// Memory that has not been used yet; null if there is none.
+unsigned char* cut(Header kind) {
+  Head& heap = head();
+  if (heap.in_runs && kind.size < run_size) {
+    Room& run = heap.runs[kind.kind];
+    if (run.left() < kind.size) {
+      if (heap.room.left() < run_size) return nullptr;
+      run.at = heap.room.cut(run_size);
+      run.end = run.at + run_size;
+    }
+    return run.cut(kind.size);
+  }
+  if (heap.room.left() < kind.size && (heap.in_runs || !refill(heap.room))) return nullptr;
+  return heap.room.cut(kind.size);
 }
 
 void* take(std::size_t wanted) {
   if (wanted + header > large_limit) {
-    auto* block = static_cast<unsigned char*>(std::malloc(wanted + step));
-    if (block == nullptr) return nullptr;
-    size_of(block + step) = wanted + step;
-    return block + step;
+    // An image has no place for it.
+    auto* memory = head().in_runs || wanted > INT32_MAX ? nullptr : static_cast<unsigned char*>(std::malloc(wanted + step));
+    if (memory == nullptr) return nullptr;
+    header_of(memory + step) = {static_cast<std::uint32_t>(wanted + step), large};
+    return memory + step;
   }
-  const auto [index, size] = class_of(wanted);
-  Head& heap = head();
-  if (Free* block = heap.free[index]; block != nullptr) {
-    heap.free[index] = block->next;
-    return block;
-  }
-  if (static_cast<std::size_t>(heap.end - heap.at) < size && !refill(size + step)) return nullptr;
-  unsigned char* block = heap.at + header;
-  heap.at += size;
-  size_of(block) = size;
-  return block;
+  const Header kind = kind_of(wanted);
+  Free*& free = head().free[kind.kind];
+  if (free != nullptr) return std::exchange(free, free->next);
+  unsigned char* memory = cut(kind);
+  if (memory == nullptr) return nullptr;
+  header_of(memory + header) = kind;
+  return memory + header;
 }
 
 void give_back(void* block) {
-  const std::uint64_t size = size_of(block);
-  if (size > large_limit) {
-    std::free(static_cast<unsigned char*>(block) - step);
-    return;
-  }
-  const std::size_t index = class_of(size - header).index;
+  const std::uint32_t kind = header_of(block).kind;
+  if (kind == large) return std::free(static_cast<unsigned char*>(block) - step);
   auto* free = static_cast<Free*>(block);
-  free->next = head().free[index];
-  head().free[index] = free;
+  free->next = std::exchange(head().free[kind], free);
 }
+
+std::size_t usable(const void* block) {
+  const Header& block_header = header_of(block);
+  return block_header.size - (block_header.kind == large ? step : header);
+}
+
+// --- JSMallocFunctions: what malloc(3) and its kin do, and the counts from which QuickJS sees its limit
 
 void* allocate(JSMallocState* state, std::size_t size) {
   if (size == 0 || state->malloc_size + size > state->malloc_limit) return nullptr;
   void* block = take(size);
   if (block == nullptr) return nullptr;
   state->malloc_count++;
-  state->malloc_size += size_of(block);
+  state->malloc_size += header_of(block).size;
   return block;
 }
 
 void release(JSMallocState* state, void* block) {
   if (block == nullptr) return;
   state->malloc_count--;
-  state->malloc_size -= size_of(block);
+  state->malloc_size -= header_of(block).size;
   give_back(block);
-}
-
-std::size_t usable(const void* block) {
-  const std::uint64_t size = size_of(const_cast<void*>(block));
-  return size - (size > large_limit ? step : header);
 }
 
 void* resize(JSMallocState* state, void* block, std::size_t size) {
@@ -140,20 +168,20 @@ void* resize(JSMallocState* state, void* block, std::size_t size) {
     release(state, block);
     return nullptr;
   }
-  const std::uint64_t old_size = size_of(block);
   const std::size_t room = usable(block);
-  if (old_size <= large_limit && size <= room) return block;
-  if (state->malloc_size - old_size + size > state->malloc_limit) return nullptr;
-  if (old_size > large_limit && size + header > large_limit) {
+  const Header old = header_of(block);
+  if (old.kind != large && size <= room) return block;
+  if (old.kind == large && size + header > large_limit) {
+    if (size > INT32_MAX || state->malloc_size - old.size + size > state->malloc_limit) return nullptr;
     auto* moved = static_cast<unsigned char*>(std::realloc(static_cast<unsigned char*>(block) - step, size + step));
     if (moved == nullptr) return nullptr;
-    size_of(moved + step) = size + step;
-    state->malloc_size += size + step - old_size;
+    header_of(moved + step).size = static_cast<std::uint32_t>(size + step);
+    state->malloc_size += size + step - old.size;
     return moved + step;
   }
   void* copy = allocate(state, size);
   if (copy == nullptr) return nullptr;
-  std::memcpy(copy, block, room < size ? room : size);
+  std::memcpy(copy, block, std::min(room, size));
   release(state, block);
   return copy;
 }
@@ -185,11 +213,14 @@ BuildId build_id() {
 
 const JSMallocFunctions& heap_functions() {
   static const JSMallocFunctions functions{allocate, release, resize, usable};
-  if (head().at == nullptr) {
-    head().at = strata_heap_start + (sizeof(Head) + step - 1) / step * step + header;
-    head().end = strata_heap_end;
-  }
   return functions;
+}
+
+void begin_image() {
+  Head& heap = head();
+  heap.room = room_in(strata_heap_start, static_cast<std::size_t>(strata_heap_end - strata_heap_start));
+  heap.room.cut((sizeof(Head) + run_size - 1) / run_size * run_size);
+  heap.in_runs = true;
 }
 
 Result<bool> has_image() {
@@ -201,14 +232,18 @@ Result<bool> has_image() {
 Program image_program() { return head().program; }
 
 Status write_image(const char* path, const Program& program) {
-  // A heap that has outgrown the section lies elsewhere, too.
-  if (head().end != strata_heap_end) return Status::with_detail("strata", path, "the heap is larger than its section", ENOSPC);
   const BuildId id = build_id();
   if (id == BuildId{}) return Status::with_detail("strata", path, "the program has no build id");
   Result<Fd> file = host::open_file(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
   if (file.failed()) return file.status();
-  head().program = program;
-  head().build = id;
+  Head& heap = head();
+  heap.build = id;
+  heap.program = program;
+  // New blocks will come from new memory: the holes in the image are on pages that need not be touched.
+  heap.room = {};
+  heap.free = {};
+  heap.in_runs = false;
+  heap.runs = {};
   const std::string_view image(reinterpret_cast<const char*>(strata_heap_start), static_cast<std::size_t>(strata_heap_end - strata_heap_start));
   return host::write_all(file.value().get(), image);
 }

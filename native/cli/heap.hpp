@@ -22,9 +22,11 @@ struct Program {
   JSValue native;  // the object whose `main` the bundle has set
 };
 
-// For JS_NewRuntime2. Small blocks are cut from the section, then from memory of the kernel, and kept for their next use; there is one heap.
+// For JS_NewRuntime2; a process has one heap. Small blocks are cut from large ones and kept for their next use.
 const JSMallocFunctions& heap_functions();
 
+// From here on until write_image, blocks are cut from the section.
+void begin_image();
 // Is there an image? A failure if there is one of another build.
 Result<bool> has_image();
 Program image_program();

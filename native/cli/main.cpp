@@ -98,10 +98,11 @@ int start(char** arguments) {
   Result<bool> image = has_image();
   if (image.failed()) return complain("internal error", image.status().detail());
   if (image.value()) return run(image_program(), arguments + 1);
-  Program program{};
-  if (!evaluate(program)) return 1;
   // Only the build asks for this, of a program that has no image yet.
   const char* path = std::getenv("STRATA_WRITE_IMAGE");
+  if (path != nullptr) begin_image();
+  Program program{};
+  if (!evaluate(program)) return 1;
   if (path == nullptr) return run(program, arguments + 1);
   const Status written = write_image(path, program);
   return written.failed() ? complain(written.path(), written.detail()) : 0;
