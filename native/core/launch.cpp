@@ -377,31 +377,40 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   if (const Status status = clone_child(child, fields, two_stage, pidfd, pid); status.failed()) return fail(ret_failure, operation, status);
   theirs.reset();
 
-  Message message{};
-  bool heard = receive_message(ours.get(), message);
-  if (heard && message == Message::process) {
-    // The first stage has made the container's process, which is our child too.
+  if (two_stage) {
+    // The first stage makes the container's process, which is our child too.
+    Message message{};
     std::int32_t second = 0;
-    heard = receive_all(ours.get(), &second, sizeof second);
-    Fd first = std::exchange(pidfd, Fd(heard ? above_stdio(sys::pidfd_open(second, 0)) : -1));
+    bool heard = receive_message(ours.get(), message);
+    const bool told = heard && message == Message::failed;
+    heard = heard && message == Message::process && receive_all(ours.get(), &second, sizeof second);
+    if (!heard) {
+      if (told) {
+        receive_failure(ours.get(), ret_failure);
+      } else {
+        fail(ret_failure, operation, silent_death(pidfd.get()));
+      }
+      abandon(pidfd.get());
+      return false;
+    }
+    Fd first = std::exchange(pidfd, Fd(above_stdio(sys::pidfd_open(second, 0))));
     pid = second;
-    heard = heard && receive_message(ours.get(), message);
     // It ends by itself: with its work done, or after it told of a failure.
     reap(first.get());
   }
-  if (heard && (message == Message::hooks || message == Message::ready)) {
-    Result<std::optional<host::ProcessStat>> stat = host::process_stat(pid);
-    const std::uint64_t start_time = !stat.failed() && stat.value().has_value() ? stat.value()->start_time : 0;
-    ret_launched = {pid, start_time, pidfd.release(), ours.release(), message == Message::hooks};
-    return true;
-  }
-  const bool told = heard && message == Message::failed;
-  if (told)
-    receive_failure(ours.get(), ret_failure);
-  else
-    fail(ret_failure, operation, silent_death(pidfd.get()));
-  abandon(pidfd.get());
-  return false;
+  Result<std::optional<host::ProcessStat>> stat = host::process_stat(pid);
+  const std::uint64_t start_time = !stat.failed() && stat.value().has_value() ? stat.value()->start_time : 0;
+  ret_launched = {pid, start_time, pidfd.release(), ours.release()};
+  return true;
+}
+
+bool settle(int sync, int pidfd, bool& ret_at_hooks, LaunchFailure& ret_failure) {
+  Message message{};
+  const bool heard = receive_message(sync, message);
+  ret_at_hooks = heard && message == Message::hooks;
+  if (ret_at_hooks || (heard && message == Message::ready)) return true;
+  if (heard && message == Message::failed) return receive_failure(sync, ret_failure);
+  return fail(ret_failure, -1, silent_death(pidfd));
 }
 
 bool proceed(int sync, bool waits_for_start, bool& ret_ready, LaunchFailure& ret_failure) {

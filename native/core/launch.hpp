@@ -31,12 +31,15 @@ struct Launched {
   std::uint64_t start_time;  // clock ticks since boot, field 22 of /proc/PID/stat
   int pidfd;
   int sync;
-  bool at_hooks;  // waits for the runtime's hooks; else it is ready
 };
 
-// Carries out a plan up to the first point where the container's process waits. Blocks for milliseconds. On failure nothing of the process is
-// left; cgroups that were made are the caller's to remove.
+// Carries out a plan up to the birth of the container's process, which goes on by itself to the first point where it waits. On failure nothing of
+// the process is left; cgroups that were made are the caller's to remove.
 bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure& ret_failure);
+
+// Blocks until the process waits: for the runtime's hooks (`ret_at_hooks`), or ready. On failure it has ended or is ending, and is to be reaped
+// with `abandon`.
+bool settle(int sync, int pidfd, bool& ret_at_hooks, LaunchFailure& ret_failure);
 
 // Lets a waiting process go on. From hooks it comes to `ready` (`ret_ready`); from ready it executes the program, or, if it was launched with a
 // start socket, waits there. On failure the process has ended or is ending, and is to be reaped with `abandon`.

@@ -24,6 +24,15 @@ Outcome<Launched> launch_plan(const Bytes& plan, const std::vector<int>& stdio, 
   return launch(request, launched, failure) ? Outcome(launched) : Outcome<Launched>(Failure(failure));
 }
 
+Outcome<bool> settle_launched(int pidfd, int sync) {
+  bool at_hooks = false;
+  LaunchFailure failure{};
+  if (settle(sync, pidfd, at_hooks, failure)) return Outcome(at_hooks);
+  abandon(pidfd);
+  sys::close(sync);
+  return Outcome<bool>(Failure(failure));
+}
+
 Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start) {
   bool ready = false;
   LaunchFailure failure{};

@@ -19,8 +19,9 @@ Status close_descriptor(int descriptor);
 Outcome<Fd> receive_descriptor(const Duplicate& socket);
 
 Outcome<Launched> launch_plan(const Bytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
-// Was it at the hooks and is ready now? If not, `sync` has done its service and is closed. After a failure the process has been killed and
-// reaped, and `sync` is closed; the pidfd stays for `abandon`.
+// Is it at the hooks, and not ready? After a failure the process has been killed and reaped, and `sync` is closed; the pidfd stays for `abandon`.
+Outcome<bool> settle_launched(int pidfd, int sync);
+// Was it at the hooks and is ready now? If not, `sync` has done its service and is closed. After a failure as above.
 Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start);
 // Kills and reaps the process, which may be gone already, and closes both; `sync` may be -1.
 void abandon_launched(int pidfd, int sync);
@@ -65,6 +66,7 @@ void describe(Face& face) {
   face.template later<receive_descriptor>("receiveDescriptor");
 
   face.template later<launch_plan>("launch");
+  face.template later<settle_launched>("settle");
   face.template later<proceed_launched>("proceed");
   face.template later<abandon_launched>("abandon");
   face.template later<start_container>("start");

@@ -187,7 +187,6 @@ class Conversion {
     js_.set(object, "startTime", js_.bigint(launched.start_time));
     js_.set(object, "pidfd", js_.number(launched.pidfd));
     js_.set(object, "sync", js_.number(launched.sync));
-    js_.set(object, "at", js_.text(launched.at_hooks ? "hooks" : "ready"));
     return object;
   }
 

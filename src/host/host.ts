@@ -28,7 +28,7 @@ export interface LaunchDescriptors {
   readonly start: Descriptor;
 }
 
-/** A container process that waits, at one of the plan's points, for {@link Host.proceed} or {@link Host.abandon}. */
+/** A container process that has not been let go: {@link Host.settle}, {@link Host.proceed} and {@link Host.abandon} are about it. */
 export interface Launched {
   readonly pid: number;
   /** Field 22 of /proc/PID/stat: ticks since boot; with the pid it names the process for good. */
@@ -36,11 +36,12 @@ export interface Launched {
   readonly pidfd: Descriptor;
   /** The socket to strata-init. */
   readonly sync: Descriptor;
-  /** Where it waits: for the runtime's hooks, or set up and ready for the program. */
-  readonly at: 'hooks' | 'ready';
 }
 
-/** Thrown by launch, proceed and start: which operation of the plan failed, and how. */
+/** Where a container process waits: for the runtime's hooks, or set up and ready for the program. */
+export type WaitingPoint = 'hooks' | 'ready';
+
+/** Thrown by launch, settle, proceed and start: which operation of the plan failed, and how. */
 export interface LaunchFailure {
   /** Index into the plan's operations, -1 if none. */
   readonly operation: number;
@@ -139,13 +140,18 @@ export interface Host {
   pipe(): [Descriptor, Descriptor];
   /** Receive one descriptor that was sent with SCM_RIGHTS. */
   receiveDescriptor(socket: Descriptor): Promise<Descriptor>;
-  /** Carry out a plan up to its first waiting point. Rejects with a {@link LaunchError}; then nothing of the process is left. */
+  /**
+   * Carry out a plan up to the birth of the container's process, which then goes on by itself to its first waiting point. Rejects with a
+   * {@link LaunchError}; then nothing of the process is left.
+   */
   launch(plan: Uint8Array, descriptors: LaunchDescriptors): Promise<Launched>;
+  /** Resolves when it waits there. Rejects with a {@link LaunchError}; then the process is gone. */
+  settle(launched: Launched): Promise<WaitingPoint>;
   /**
    * From `hooks`: to `ready`, and the promise tells so. From `ready` with a start socket: let it wait there, and close `sync`. From `ready`
    * without: run the program; resolves when execve(2) has succeeded. Rejects with a {@link LaunchError}; then the process is gone.
    */
-  proceed(launched: Launched): Promise<void>;
+  proceed(launched: Launched, from: WaitingPoint): Promise<void>;
   /** SIGKILL a launched process, reap it and close its descriptors. */
   abandon(launched: Launched): Promise<void>;
   /** Is a process waiting for `start` behind this socket? */
@@ -196,7 +202,7 @@ export interface Host {
   appendFile(path: string, text: string): void;
 }
 
-/** The rejection of launch, proceed and start. Lifecycle turns it into a StrataError with the pointer of the operation that failed. */
+/** The rejection of launch, settle, proceed and start. Lifecycle turns it into a StrataError with the pointer of the operation that failed. */
 export class LaunchError extends Error {
   override readonly name = 'LaunchError';
   readonly failure: LaunchFailure;

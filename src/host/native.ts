@@ -3,7 +3,18 @@
  * program that it is linked into.
  */
 import { StrataError } from '../base/error.ts';
-import type { Command, CommandResult, Descriptor, ExitStatus, FileStatus, Host, LaunchDescriptors, Launched, LaunchFailure } from './host.ts';
+import type {
+  Command,
+  CommandResult,
+  Descriptor,
+  ExitStatus,
+  FileStatus,
+  Host,
+  LaunchDescriptors,
+  Launched,
+  LaunchFailure,
+  WaitingPoint,
+} from './host.ts';
 import { LaunchError } from './host.ts';
 
 /** A promise on Node; in the static command, which has nothing else to do meanwhile, the value itself. */
@@ -40,6 +51,8 @@ export interface Native {
   receiveDescriptor(socket: Descriptor): Later<Descriptor>;
 
   launch(plan: Uint8Array, stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Later<Launched>;
+  /** Resolves with whether the process is at the hooks, and not ready; after a failure `sync` is closed. */
+  settle(pidfd: Descriptor, sync: Descriptor): Later<boolean>;
   /** Resolves with whether the process was at the hooks and is ready now; otherwise, and after a failure, `sync` is closed. */
   proceed(pidfd: Descriptor, sync: Descriptor, waitsForStart: boolean): Later<boolean>;
   abandon(pidfd: Descriptor, sync: Descriptor): Later<void>;
@@ -77,6 +90,16 @@ export function createHost(native: Native, platform: Platform): Host {
   /** What `proceed` and `abandon` have to know of a launched process, by its socket; gone when the socket is closed. */
   const launches = new Map<Descriptor, { readonly pidfd: Descriptor; readonly waitsForStart: boolean }>();
 
+  /** Does `call`, which closes `sync` if it fails, and otherwise unless `isOpen` says that it is still open. */
+  async function whileOpen(sync: Descriptor, call: () => Later<boolean>, isOpen = (_: boolean) => true): Promise<boolean> {
+    const known = launches.get(sync);
+    // The number is given up before the socket is closed, for another launch may get it at once.
+    launches.delete(sync);
+    const result = await attemptLaunch(call);
+    if (known !== undefined && isOpen(result)) launches.set(sync, known);
+    return result;
+  }
+
   return {
     ...platform,
 
@@ -108,17 +131,16 @@ export function createHost(native: Native, platform: Platform): Host {
       launches.set(launched.sync, { pidfd: launched.pidfd, waitsForStart: start !== -1 });
       return launched;
     },
-    async proceed({ pidfd, sync, at }: Launched): Promise<void> {
-      const waitsForStart = at === 'ready' && launches.get(sync)?.waitsForStart === true;
-      let open = false;
-      // The number is given up before the socket is closed, for another launch may get it at once.
-      const known = launches.get(sync);
-      launches.delete(sync);
-      try {
-        open = await attemptLaunch(() => native.proceed(pidfd, sync, waitsForStart));
-      } finally {
-        if (open && known !== undefined) launches.set(sync, known);
-      }
+    async settle({ pidfd, sync }: Launched): Promise<WaitingPoint> {
+      return (await whileOpen(sync, () => native.settle(pidfd, sync))) ? 'hooks' : 'ready';
+    },
+    async proceed({ pidfd, sync }: Launched, from: WaitingPoint): Promise<void> {
+      const waitsForStart = from === 'ready' && launches.get(sync)?.waitsForStart === true;
+      await whileOpen(
+        sync,
+        () => native.proceed(pidfd, sync, waitsForStart),
+        (ready) => ready,
+      );
     },
     abandon({ pidfd, sync }: Launched): Promise<void> {
       const open = launches.get(sync)?.pidfd === pidfd;

@@ -86,23 +86,30 @@ class Attempt {
       this.keep({ cgroups: this.record.cgroups.map((cgroup) => withTop(this.host, cgroup)) });
       this.pause('launch');
       const launched = await this.launch();
-      const identity = { process: { pid: launched.pid, startTime: launched.startTime } };
-      if (this.waits || launched.at === 'hooks') this.keep({ ...identity, ...(launched.at === 'hooks' && { hooksBegun: true }) });
-      this.writePidFile(launched.pid);
-      if (launched.at === 'hooks') await this.passHooks(launched);
+      // While the process sets itself up. After this it may run the program before we record that it does, so that poststop hooks are due.
+      const { pid, startTime } = launched;
+      this.keep({ process: { pid, startTime }, ...(this.willRunUnasked() && { hooksBegun: true }) });
+      const at = await this.host.settle(launched);
+      if (at === 'hooks') this.keep({ hooksBegun: true });
+      this.writePidFile(pid);
+      if (at === 'hooks') await this.passHooks(launched);
       this.pause(this.waits ? 'let it wait for start' : 'run the program');
       this.hooksBegun = true;
-      // Recorded before it is true, for once: should we die in between, the process follows us and the container reads stopped.
-      if (!this.waits) this.keep({ ...identity, status: 'running', hooksBegun: true });
-      await this.host.proceed({ ...launched, at: 'ready' });
+      await this.host.proceed(launched, 'ready');
       this.handedOver = true;
-      if (this.waits) this.keep({ status: 'created', hooksBegun: true });
-      else await runPoststartHooks(this.host, this.record, this.options);
+      // While the program runs already: should we die before, its process and its hooks tell `observe` and `delete` as much.
+      this.keep({ status: this.waits ? 'created' : 'running', hooksBegun: true });
+      if (!this.waits) await runPoststartHooks(this.host, this.record, this.options);
       this.options.checkpoint?.();
-      return { record: this.record, pid: launched.pid, pidfd: launched.pidfd };
+      return { record: this.record, pid, pidfd: launched.pidfd };
     } catch (error) {
       throw await this.undo(error);
     }
+  }
+
+  /** Whether no hook of the runtime and no `start` comes between the birth of the process and its program. */
+  private willRunUnasked(): boolean {
+    return !this.waits && !this.plan.operations.some(({ op }) => op === 'runtime-hooks');
   }
 
   /** Between two stages the caller may give up. */
@@ -159,7 +166,7 @@ class Attempt {
     await runHooks(this.host, 'prestart', prestart, state, this.options);
     await runHooks(this.host, 'createRuntime', createRuntime, state, this.options);
     this.pause('finish the root file system');
-    await this.host.proceed(launched);
+    await this.host.proceed(launched, 'hooks');
   }
 
   /** Undoes what was achieved; gives back what to throw. */

@@ -13,6 +13,7 @@ import type {
   LaunchDescriptors,
   Launched,
   LaunchFailure,
+  WaitingPoint,
 } from '../../src/host/host.ts';
 import { LaunchError } from '../../src/host/host.ts';
 import { OPERATIONS } from '../../src/plan/op.ts';
@@ -387,11 +388,20 @@ export class FakeHost implements Host {
     const socket = this.open.get(descriptors.start)?.path ?? '';
     const process = this.machine.spawn({ cgroups, plan: operations, socket, parent: this });
     process.at = clone + 1;
-    this.carryOn(process);
     const pidfd = this.descriptor({ kind: 'pidfd', process });
     const sync = this.descriptor({ kind: 'sync', process });
     const { pid, startTime } = process;
-    return { pid, startTime, pidfd, sync, at: process.phase === 'hooks' ? 'hooks' : 'ready' };
+    return { pid, startTime, pidfd, sync };
+  }
+
+  async settle(launched: Launched): Promise<WaitingPoint> {
+    await Promise.resolve();
+    this.step();
+    const process = this.open.get(launched.sync)?.process;
+    if (process === undefined || process.phase === 'dead')
+      throw new LaunchError({ operation: -1, syscall: 'init', errno: 0, path: '', detail: 'killed by signal 9' });
+    this.carryOn(process);
+    return process.phase === 'hooks' ? 'hooks' : 'ready';
   }
 
   private makeCgroup(operation: Decoded, index: number): string {
@@ -438,13 +448,13 @@ export class FakeHost implements Host {
     this.machine.events.push(`program ${process.pid}`);
   }
 
-  async proceed(launched: Launched): Promise<void> {
+  async proceed(launched: Launched, from: WaitingPoint): Promise<void> {
     await Promise.resolve();
     this.step();
     const process = this.open.get(launched.sync)?.process;
     if (process === undefined || process.phase === 'dead')
       throw new LaunchError({ operation: -1, syscall: 'init', errno: 0, path: '', detail: 'killed by signal 9' });
-    if (process.phase !== launched.at) throw new Error(`proceed from ${launched.at}, but the process is at ${process.phase}`);
+    if (process.phase !== from) throw new Error(`proceed from ${from}, but the process is at ${process.phase}`);
     if (process.phase === 'hooks') return this.carryOn(process);
     if (process.socket === '') this.carryOn(process);
     else process.phase = 'waiting';
