@@ -1,0 +1,65 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+
+const PLAIN = join(import.meta.dirname, '../../../build/strata-plain');
+const COMMAND = join(import.meta.dirname, '../../../build/strata');
+/** Where the program itself is: addresses of functions and constants. */
+const PROGRAM = { from: 0x40_0000n, to: 0x1000_0000n };
+
+const ifBuilt = existsSync(PLAIN) && existsSync(COMMAND) ? test : test.skip;
+
+ifBuilt('the image of the heap holds nothing of the machine that made it', (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'strata-image-'));
+  t.teardown(() => rmSync(place, { recursive: true }));
+  const make = (name: string, env: Record<string, string>): BigUint64Array => {
+    const file = join(place, name);
+    const { status, stderr } = spawnSync(PLAIN, [], { cwd: place, env: { ...env, STRATA_WRITE_IMAGE: file }, encoding: 'utf8' });
+    t.is(status, 0, stderr);
+    const bytes = readFileSync(file);
+    return new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  };
+  const one = make('one', {});
+  // A processor with fewer features makes libc choose other functions for itself.
+  const features = ['AVX512F', 'AVX2', 'AVX', 'FMA', 'BMI2', 'SSE4_2', 'SSE4_1', 'SSSE3', 'ERMS'];
+  const other = make('other', {
+    HOME: '/nowhere',
+    XDG_RUNTIME_DIR: '/nowhere',
+    LISTEN_FDS: '3',
+    STRATA_HOST: 'static',
+    GLIBC_TUNABLES: `glibc.cpu.hwcaps=${features.map((name) => `-${name}`).join(',')}`,
+  });
+  t.is(one.length, other.length);
+  // The bounds of the stack, which are set anew in every process, and the seed of Math.random are not the same. Addresses of functions are.
+  const different = [...one.keys()].filter((index) => one[index] !== other[index]);
+  t.true(different.length < 10, `${different.length} words differ`);
+  for (const index of different) {
+    for (const word of [one[index] ?? 0n, other[index] ?? 0n]) t.false(word >= PROGRAM.from && word < PROGRAM.to, `${word.toString(16)} at ${index}`);
+  }
+});
+
+ifBuilt('a program refuses the image of another build', (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'strata-image-'));
+  t.teardown(() => rmSync(place, { recursive: true }));
+  const file = join(place, 'image');
+  t.is(spawnSync(PLAIN, [], { env: { STRATA_WRITE_IMAGE: file } }).status, 0);
+  const image = readFileSync(file);
+  image[0] = ~(image[0] ?? 0) & 0xff;
+  const forged = join(place, 'strata');
+  spawnSync('sh', ['-c', 'cat >"$0"', file], { input: image });
+  t.is(spawnSync('objcopy', ['--update-section', `.strata.heap=${file}`, PLAIN, forged]).status, 0);
+  const { status, stderr } = spawnSync(forged, ['--version'], { encoding: 'utf8', env: {} });
+  t.is(status, 1);
+  t.regex(stderr, /^strata: internal error: .*the image of the heap is that of another build.*\n$/);
+});
+
+ifBuilt('the program without an image says the same, only later', (t) => {
+  for (const args of [['--version'], ['--help'], ['run', '--help'], ['state', 'nobody'], ['nonsense']]) {
+    const [plain, finished] = [PLAIN, COMMAND].map((program) => spawnSync(program, args, { encoding: 'utf8', env: {} }));
+    t.is(plain?.stdout, finished?.stdout);
+    t.is(plain?.stderr, finished?.stderr);
+    t.is(plain?.status, finished?.status);
+  }
+});
