@@ -90,68 +90,88 @@ function parseRelease(text: string): Kernel {
   return { major: Number(match[1]), minor: Number(match[2]), release };
 }
 
+/** A set of capabilities in /proc/PID/status. */
 function statusSet(status: string, key: string): bigint {
-  const match = new RegExp(`^${key}:\\s*([0-9a-f]+)$`, 'm').exec(status);
-  if (match === null) throw new StrataError({ code: 'internal', stage: 'check', reason: `/proc/self/status has no ${key}` });
-  return BigInt(`0x${match[1]}`);
+  const before = `\n${key}:\t`;
+  const at = status.indexOf(before);
+  const start = at + before.length;
+  const digits = status.slice(start, status.indexOf('\n', start));
+  if (at === -1 || !/^[0-9a-f]+$/.test(digits)) {
+    throw new StrataError({ code: 'internal', stage: 'check', reason: `/proc/self/status has no ${key}` });
+  }
+  return BigInt(`0x${digits}`);
 }
 
 function readCgroups(host: Host): CgroupFacts {
-  const owns = parseMembership(host.readText('/proc/self/cgroup'));
-  const mounts = parseMounts(host.readText('/proc/self/mountinfo', LIMIT));
+  const memberships = host.readText('/proc/self/cgroup').split('\n');
+  const { named, unified: mounted } = parseMounts(host.readText('/proc/self/mountinfo', LIMIT));
   const hierarchies: Hierarchy[] = [];
   let unified: Unified | undefined;
-  for (const { controllers, path } of owns) {
-    const isUnified = controllers.length === 0;
-    const found = best(
-      mounts.filter((mount) => (isUnified ? mount.type === 'cgroup2' : mount.type === 'cgroup' && mount.options.includes(controllers[0] ?? ''))),
-    );
-    if (found === undefined) continue;
-    const place = { mount: found.point, own: below(found.root, path) };
-    if (isUnified) unified = { ...place, ...readUnified(host, place.mount, place.own) };
-    else hierarchies.push({ ...place, controllers });
+  // Indexed loops, here and below: in QuickJS an iterator costs more than the work on a line.
+  for (let index = 0; index < memberships.length; index++) {
+    // cgroups(7): `4:memory:/path`, `0::/path` for v2.
+    const line = memberships[index] as string;
+    const first = line.indexOf(':');
+    const second = line.indexOf(':', first + 1);
+    if (second === -1) continue;
+    const controllers = line.slice(first + 1, second);
+    const path = line.slice(second + 1);
+    if (controllers === '') {
+      if (mounted !== undefined) unified = readUnified(host, mounted.point, below(mounted.root, path));
+      continue;
+    }
+    const list = controllers.split(',');
+    const mount = named.get(list[0] as string);
+    if (mount !== undefined) hierarchies.push({ mount: mount.point, own: below(mount.root, path), controllers: list });
   }
-  const base = { hierarchies, ...(unified === undefined ? {} : { unified }) };
-  if (hierarchies.length === 0) return { mode: unified === undefined ? 'none' : 'v2', ...base };
-  return { mode: unified === undefined ? 'v1' : 'hybrid', ...base };
-}
-
-/** Lines of /proc/PID/cgroup, cgroups(7): `4:memory:/path`, `0::/path` for v2. */
-function parseMembership(text: string): { controllers: string[]; path: string }[] {
-  const out: { controllers: string[]; path: string }[] = [];
-  for (const line of text.split('\n')) {
-    const match = /^\d+:([^:]*):(.*)$/.exec(line);
-    if (match === null) continue;
-    const [, names = '', path = '/'] = match;
-    out.push({ controllers: names === '' ? [] : names.split(','), path });
-  }
-  return out;
+  if (unified === undefined) return { mode: hierarchies.length === 0 ? 'none' : 'v1', hierarchies };
+  return { mode: hierarchies.length === 0 ? 'v2' : 'hybrid', hierarchies, unified };
 }
 
 interface CgroupMount {
-  readonly type: 'cgroup' | 'cgroup2';
   readonly root: string;
   readonly point: string;
-  readonly options: readonly string[];
+}
+
+interface CgroupMounts {
+  /** The v1 hierarchies, each under all of its mount's options: `cpu`, `cpuacct`, `name=systemd`, and `rw`, which nobody asks for. */
+  readonly named: ReadonlyMap<string, CgroupMount>;
+  /** The v2 hierarchy. */
+  readonly unified: CgroupMount | undefined;
 }
 
 /** The cgroup mounts of /proc/PID/mountinfo, proc_pid_mountinfo(5). A host may have thousands of other lines: look only at these. */
-function parseMounts(text: string): CgroupMount[] {
-  const out: CgroupMount[] = [];
+function parseMounts(text: string): CgroupMounts {
+  const named = new Map<string, CgroupMount>();
+  let unified: CgroupMount | undefined;
   for (let at = text.indexOf(' - cgroup'); at !== -1; at = text.indexOf(' - cgroup', at + 1)) {
-    const start = text.lastIndexOf('\n', at) + 1;
     const newline = text.indexOf('\n', at);
-    const [type, , options = ''] = text.slice(at + 3, newline === -1 ? text.length : newline).split(' ');
-    const [, , , root = '/', point = ''] = text.slice(start, at).split(' ');
-    if (type === 'cgroup' || type === 'cgroup2')
-      out.push({ type, root: unescapeOctal(root), point: unescapeOctal(point), options: options.split(',') });
+    // Behind the separator: type, source, options of the file system. Before it: two numbers, the device, root and mount point.
+    const system = text.slice(at + 3, newline === -1 ? text.length : newline).split(' ');
+    const type = system[0];
+    if (type !== 'cgroup' && type !== 'cgroup2') continue;
+    const fields = text.slice(text.lastIndexOf('\n', at) + 1, at).split(' ');
+    const mount = { root: unescapeOctal(fields[3] ?? '/'), point: unescapeOctal(fields[4] ?? '') };
+    if (type === 'cgroup2') {
+      unified = better(unified, mount);
+      continue;
+    }
+    const options = (system[2] ?? '').split(',');
+    for (let index = 0; index < options.length; index++) {
+      const option = options[index] as string;
+      named.set(option, better(named.get(option), mount));
+    }
   }
-  return out;
+  return { named, unified };
 }
 
-/** A hierarchy may be mounted at several places: the one in /sys/fs/cgroup is everybody's. */
-function best(mounts: readonly CgroupMount[]): CgroupMount | undefined {
-  return mounts.find((mount) => mount.point === '/sys/fs/cgroup' || mount.point.startsWith('/sys/fs/cgroup/')) ?? mounts[0];
+/** A hierarchy may be mounted at several places: the first in /sys/fs/cgroup is everybody's, or else the first. */
+function better(known: CgroupMount | undefined, mount: CgroupMount): CgroupMount {
+  return known === undefined || (isUsual(mount.point) && !isUsual(known.point)) ? mount : known;
+}
+
+function isUsual(point: string): boolean {
+  return point === '/sys/fs/cgroup' || point.startsWith('/sys/fs/cgroup/');
 }
 
 /** The cgroup `path` as seen through a mount whose root is the cgroup `root`. */
@@ -165,13 +185,11 @@ function unescapeOctal(text: string): string {
   return text.includes('\\') ? text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))) : text;
 }
 
-function readUnified(host: Host, mount: string, own: string): { controllers: readonly string[]; weightFile: Unified['weightFile'] } {
-  const controllers = host
-    .readText(`${mount}/cgroup.controllers`)
-    .split(/\s+/)
-    .filter((name) => name !== '');
+function readUnified(host: Host, mount: string, own: string): Unified {
+  const text = host.readText(`${mount}/cgroup.controllers`).trim();
+  const controllers = text === '' ? [] : text.split(' ');
   // The root cgroup has no weight; any other cgroup shows which file the kernel has.
   const probe = own === '/' ? '/init.scope' : own;
   const bfq = controllers.includes('io') && host.stat(`${mount}${probe}/io.bfq.weight`) !== undefined;
-  return { controllers, weightFile: bfq ? 'io.bfq.weight' : 'io.weight' };
+  return { mount, own, controllers, weightFile: bfq ? 'io.bfq.weight' : 'io.weight' };
 }
