@@ -1,7 +1,9 @@
 /**
  * JSON with exact integers: one outside ±(2^53 - 1) is a `bigint`, every other number is what `JSON.parse` makes of it.
- * The reviver's `context.source` would do, but QuickJS does not have it; so `JSON.parse` reads the document, and only when a number was too
- * large for it, or when it found a fault whose place we want to name, does the parser below read the document again.
+ *
+ * The reviver's `context.source` would do, but QuickJS does not have it. So `JSON.parse` reads the document, as it does everything fastest; if a
+ * number was too large for it, it reads the document once more with such integers marked as strings; and the parser below, which takes thirty
+ * times as long, reads what remains: documents with a fault whose place we want to name.
  */
 import { StrataError } from './error.ts';
 import { bounded, pointer } from './pointer.ts';
@@ -16,36 +18,185 @@ type Container = unknown[] | Record<string, unknown>;
 /**
  * Parses a JSON document. Duplicate keys: the last wins; `__proto__` is a key like any other.
  *
- * @throws StrataError `config-syntax` with the pointer of the enclosing value and the line and column, also for nesting over 512 levels.
+ * @throws StrataError `config-syntax` with the pointer of the enclosing value and the line and column, also for nesting over 512 levels; with the
+ * pointer of the string for half a surrogate pair, which is no text and which UTF-8 does not have.
  */
 export function parseExact(text: string): unknown {
+  const value = parseNumbers(text);
+  // Only an escape can make one: text that was UTF-8 has none.
+  if (text.includes('\\u') && /\\u[Dd][89A-Fa-f]/.test(text)) refuseHalves(value);
+  return value;
+}
+
+function parseNumbers(text: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch {
-    return parseSlowly(text);
+  } catch (error) {
+    if (isReadable(error)) return parseSlowly(text);
+    throw error;
   }
-  return isExact(value) ? value : parseSlowly(text);
+  const rounded = roundedNumbers(value);
+  if (rounded === undefined) return parseSlowly(text);
+  return rounded.length === 0 ? value : (parseMarked(text, rounded) ?? parseSlowly(text));
 }
 
-/** Level by level: whether no number lost precision, and the nesting is within the limit. */
-function isExact(root: unknown): boolean {
+/** Whether an error of `JSON.parse` is one that the slow parser can name; with memory exhausted, it would exhaust it again. */
+function isReadable(error: unknown): boolean {
+  // QuickJS's own parser is recursive; how deep it comes is beyond DEEPEST in any case.
+  return error instanceof SyntaxError || (error instanceof Error && error.message === 'stack overflow');
+}
+
+function isRounded(value: number): boolean {
+  return value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER;
+}
+
+/** Numbers that may have lost precision, each once, but not many more than MOST_ROUNDED of them; undefined if the nesting is over the limit. */
+function roundedNumbers(root: unknown): number[] | undefined {
+  const rounded: number[] = [];
   let level: unknown[] = [[root]];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > DEEPEST) return false;
+    if (depth > DEEPEST) return undefined;
     const next: unknown[] = [];
-    for (const container of level) {
-      for (const child of Array.isArray(container) ? container : Object.values(container as object)) {
+    for (let at = 0; at < level.length; at++) {
+      const container = level[at] as object;
+      const children: unknown[] = Array.isArray(container) ? container : Object.values(container);
+      // By index, and strings first: this sees every value, and QuickJS's iterators cost more than what is done here.
+      for (let index = 0, { length } = children; index < length; index++) {
+        const child = children[index];
+        if (typeof child === 'string') continue;
         if (typeof child === 'object') {
           if (child !== null) next.push(child);
-        } else if (typeof child === 'number' && (child > Number.MAX_SAFE_INTEGER || child < Number.MIN_SAFE_INTEGER)) {
-          return false;
+        } else if (typeof child === 'number' && isRounded(child) && rounded.length <= MOST_ROUNDED && !rounded.includes(child)) {
+          rounded.push(child);
         }
       }
     }
     level = next;
   }
+  return rounded;
+}
+
+/** So many different large integers are searched for one by one: configurations have one or two, for 'no limit'. */
+const MOST_ROUNDED = 8;
+/** U+0091, 'private use one': no text has a use for it, and with it the document still has one byte for a character in JavaScript's memory. */
+const MARK = '\u0091';
+const MARK_CODE = 0x91;
+
+/**
+ * Parses a document that is valid JSON, with its large integers marked: as strings that begin with {@link MARK}. undefined: this cannot tell.
+ *
+ * What looks like a large integer may also stand within a string. The first that does so gets a quotation mark in front of it that ends the
+ * string (no backslash can stand before it), and behind that MARK, which begins no token: the text is no JSON then, and never other JSON.
+ */
+function parseMarked(text: string, rounded: readonly number[]): unknown {
+  if (rounded.length > MOST_ROUNDED || text.includes(MARK) || text.includes('\\u0091')) return undefined;
+  let marked = text;
+  for (const number of rounded) {
+    const digits = Number.isFinite(number) ? commonDigits(number) : '';
+    if (digits === '') return undefined;
+    marked = mark(marked, digits);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(marked);
+  } catch (error) {
+    if (isReadable(error)) return undefined;
+    throw error;
+  }
+  return typeof value === 'object' && value !== null && unmark(value as Container) ? value : undefined;
+}
+
+/** The digits with which every integer begins that is rounded to `number`; '' if there are none. */
+function commonDigits(number: number): string {
+  const exact = BigInt(Math.abs(number));
+  // A double has 53 bits, so this is at least twice as far as rounding goes.
+  const distance = exact >> 52n;
+  const low = String(exact - distance);
+  const high = String(exact + distance);
+  if (low.length !== high.length) return '';
+  let length = 0;
+  while (length < low.length && low[length] === high[length]) length++;
+  return low.slice(0, length);
+}
+
+/** The text with quotation marks and MARK around each integer that begins with `digits` and stands where a value of a container can. */
+function mark(text: string, digits: string): string {
+  const parts: string[] = [];
+  let done = 0;
+  let end = 0;
+  for (let at = text.indexOf(digits); at !== -1; at = text.indexOf(digits, end)) {
+    end = at + digits.length;
+    const start = text[at - 1] === '-' ? at - 1 : at;
+    let before = start - 1;
+    while (isSpace(text.charCodeAt(before))) before--;
+    if (!':[,'.includes(text[before] ?? ' ')) continue;
+    while (isDigit(text[end])) end++;
+    let after = end;
+    while (isSpace(text.charCodeAt(after))) after++;
+    if (!',]}'.includes(text[after] ?? ' ')) continue;
+    parts.push(text.slice(done, start), `"${MARK}`, text.slice(start, end), '"');
+    done = end;
+  }
+  parts.push(text.slice(done));
+  return parts.join('');
+}
+
+/** Puts numbers in the place of the marked strings below `root`; false if a number is left that may be rounded. */
+function unmark(root: Container): boolean {
+  const open = [root];
+  for (let container = open.pop(); container !== undefined; container = open.pop()) {
+    // Each key is there, so that assigning to it can do nothing else: not even to one that is `__proto__`.
+    const object = container as Record<string, unknown>;
+    const keys = Object.keys(object);
+    for (let index = 0, { length } = keys; index < length; index++) {
+      const key = keys[index] as string;
+      const child = object[key];
+      if (typeof child === 'string') {
+        if (child.charCodeAt(0) === MARK_CODE) object[key] = integer(child.slice(1));
+      } else if (typeof child === 'object') {
+        if (child !== null) open.push(child as Container);
+      } else if (typeof child === 'number' && isRounded(child)) {
+        return false;
+      }
+    }
+  }
   return true;
+}
+
+function integer(literal: string): number | bigint {
+  const value = Number(literal);
+  return Number.isSafeInteger(value) ? value : BigInt(literal);
+}
+
+/** Half of a surrogate pair, U+D800 to U+DFFF. */
+const HALF = /\p{Surrogate}/u;
+
+/** A value and the way to it; the pointer is made of it only when there is something to tell, for keys may be long and many. */
+interface Step {
+  readonly value: unknown;
+  readonly key: string;
+  readonly parent: Step | undefined;
+}
+
+function refuseHalves(root: unknown): void {
+  const open: Step[] = [{ value: root, key: '', parent: undefined }];
+  for (let step = open.pop(); step !== undefined; step = open.pop()) {
+    const { value } = step;
+    if (typeof value === 'string' && HALF.test(value)) refuseHalf(step, 'a string');
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [key, child] of Object.entries(value)) {
+      if (HALF.test(key)) refuseHalf(step, 'a key');
+      open.push({ value: child, key, parent: step });
+    }
+  }
+}
+
+function refuseHalf(place: Step, what: string): never {
+  const keys: string[] = [];
+  for (let step = place; step.parent !== undefined; step = step.parent) keys.unshift(step.key);
+  const reason = `not valid text: ${what} holds half of a surrogate pair`;
+  throw new StrataError({ code: 'config-syntax', stage: 'load', pointer: bounded(pointer('', ...keys)), reason });
 }
 
 /** Iterative, so that no nesting overflows the stack. */
@@ -182,10 +333,9 @@ class Parser {
       this.digits();
     }
     const literal = this.text.slice(start, this.at);
-    const value = Number(literal);
-    if (!isInteger || Number.isSafeInteger(value)) return value;
+    if (!isInteger) return Number(literal);
     if (literal.length > MOST_DIGITS) this.fail(`an integer of more than ${MOST_DIGITS} digits`, start);
-    return BigInt(literal);
+    return integer(literal);
   }
 
   /** One digit or more. */
@@ -204,8 +354,7 @@ class Parser {
   private skipSpace(): string {
     for (;;) {
       // By number: QuickJS makes a new string for every character that is looked at as one.
-      const code = this.text.charCodeAt(this.at);
-      if (code !== 0x20 && code !== 0x0a && code !== 0x09 && code !== 0x0d) return this.text[this.at] ?? '';
+      if (!isSpace(this.text.charCodeAt(this.at))) return this.text[this.at] ?? '';
       this.at++;
     }
   }
@@ -234,6 +383,10 @@ class Parser {
       reason: `not valid JSON: ${reason} (${place})`,
     });
   }
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x0a || code === 0x09 || code === 0x0d;
 }
 
 function isDigit(char: string | undefined): boolean {

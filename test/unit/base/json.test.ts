@@ -8,8 +8,10 @@ function fault(t: ExecutionContext, text: string): StrataError {
   t.is(error.code, 'config-syntax');
   return error;
 }
-/** Adding an integer that needs the exact parser keeps the fast path from answering. */
-const slowly = (text: string): unknown => (parseExact(`[${text},18446744073709551615]`) as unknown[])[0];
+/** Adding an integer that JSON.parse rounds has large integers marked. */
+const marked = (text: string): unknown => (parseExact(`[${text},18446744073709551615]`) as unknown[])[0];
+/** Adding the very character that marks them leaves the document to the slow parser. */
+const slowly = (text: string): unknown => (parseExact(`[${text},18446744073709551615,"\u0091"]`) as unknown[])[0];
 /** What JSON.parse would have made of the bigints. */
 const rounded = (value: unknown): unknown => JSON.parse(stringifyExact(value));
 
@@ -27,15 +29,105 @@ test('integers beyond 2^53 are exact bigints, all others numbers', (t) => {
   t.is(parseExact(`1${'0'.repeat(999)}`), 10n ** 999n);
 });
 
-test('agrees with JSON.parse on any JSON, fast and slow', (t) => {
+test('agrees with JSON.parse on any JSON, fast, marked and slow', (t) => {
   fc.assert(
     fc.property(fc.json({ maxDepth: 6 }), (text) => {
       const expected: unknown = JSON.parse(text);
       t.deepEqual(rounded(parseExact(text)), expected);
+      t.deepEqual(rounded(marked(text)), expected);
       t.deepEqual(rounded(slowly(text)), expected);
     }),
     { numRuns: 300 },
   );
+});
+
+/** JSON whose numbers and texts are mostly digits, and whose texts look like JSON. */
+const digits = fc
+  .tuple(fc.constantFrom('', '-'), fc.constantFrom('1', '9', '18446744073709551615', '9007199254740991'), fc.nat(20))
+  .map(([sign, start, more]) => sign + start + '0123456789'.repeat(2).slice(0, more));
+const space = fc.constantFrom('', ' ', '\n\t', '\r');
+const numberlike = fc.tuple(
+  fc.constantFrom('', ':', '[', ',', ', ', '\\"', '\\\\', ':\\u0020', '\\u0091', '\u0091'),
+  digits,
+  fc.constantFrom('', ',', ' }', ']', '.5', 'e3'),
+);
+const tricky = fc.letrec<{ any: string }>((tie) => ({
+  any: fc
+    .tuple(
+      space,
+      fc.oneof(
+        { maxDepth: 4 },
+        fc.tuple(digits, fc.constantFrom('', '.0', 'e1', 'E+400')).map(([number, rest]) => number + rest),
+        numberlike.map((parts) => `"${parts.join('')}"`),
+        fc.array(tie('any'), { maxLength: 4 }).map((items) => `[${items.join(',')}]`),
+        fc
+          .array(fc.tuple(numberlike, tie('any')), { maxLength: 4 })
+          .map((items) => `{${items.map(([key, value]) => `"${key.join('')}" :${value}`).join(',')}}`),
+      ),
+      space,
+    )
+    .map((parts) => parts.join('')),
+})).any;
+
+test('the marks of large integers are never taken for anything else', (t) => {
+  fc.assert(
+    fc.property(tricky, (text) => {
+      const expected = slowly(text);
+      t.deepEqual(marked(text), expected);
+      t.deepEqual(parseExact(text), expected);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('texts that look like marks, and large integers in texts', (t) => {
+  const big = 18446744073709551615n;
+  for (const text of [
+    '"\u0091123"',
+    '"\\u0091123"',
+    '"\\\\u0091123"',
+    '"a:18446744073709551615,b"',
+    '"[18446744073709551615]"',
+    '{"x:18446744073709551615,":1}',
+  ]) {
+    t.deepEqual(parseExact(`[${text},18446744073709551615]`), [JSON.parse(text), big], text);
+  }
+  t.deepEqual(parseExact('{"__proto__":18446744073709551615}'), Object.fromEntries([['__proto__', big]]));
+  t.deepEqual(parseExact('{"__proto__":{"a":18446744073709551615},"b":[[18446744073709551615]]}'), {
+    ...Object.fromEntries([['__proto__', { a: big }]]),
+    b: [[big]],
+  });
+  t.deepEqual(parseExact('[1e999,-1e999,18446744073709551615]'), [Infinity, -Infinity, big]);
+  t.is((parseExact(`[-${'9'.repeat(999)}]`) as unknown[])[0], BigInt(`-${'9'.repeat(999)}`));
+  for (const sign of ['', '-']) t.regex(fault(t, `[18446744073709551615,${sign}${'9'.repeat(1001)}]`).reason, /more than 1000 digits/);
+});
+
+test('a document of many large integers, or of what looks like them, takes no more than a moment', (t) => {
+  const start = Date.now();
+  const many = `[${'18446744073709551615,'.repeat(200_000)}1]`;
+  t.is((parseExact(many) as unknown[])[199_999], 2n ** 64n - 1n);
+  for (const filler of ['184467440737095', ',184467440737095', ', 18446744073709551615 ', '  ,   18446744073709551615'].map((part) =>
+    part.repeat(100_000),
+  )) {
+    t.deepEqual(parseExact(`["${filler}",18446744073709551615]`), [filler, 2n ** 64n - 1n]);
+  }
+  t.true(Date.now() - start < 5000);
+});
+
+test('half of a surrogate pair is no text, wherever it stands', (t) => {
+  const places = [
+    ['"\\ud800"', ''],
+    ['{"a":["x","\\uDFFFx"]}', '/a/1'],
+    ['{"a/b":{"c\\udc00\\ud83d":1}}', '/a~1b'],
+    ['[18446744073709551615,"\\ud83d\\ud83d\\ude00"]', '/1'],
+    ['["\u0091",18446744073709551615,"\\ude00"]', '/2'],
+  ] as const;
+  for (const [text, place] of places) {
+    const error = fault(t, text);
+    t.is(error.pointer, place, text);
+    t.regex(error.reason, /half of a surrogate pair/);
+  }
+  for (const text of ['"\\ud83d\\ude00"', '"\\\\ud800"', '{"\\uD83D\\uDE00":1}']) t.deepEqual(parseExact(text), JSON.parse(text));
 });
 
 test('agrees with JSON.parse on whether a damaged text is JSON', (t) => {
@@ -64,18 +156,8 @@ test('agrees with JSON.parse on whether a damaged text is JSON', (t) => {
   );
 });
 
-test('strings: escapes, lone surrogates and ends after backslashes are as JSON.parse has them', (t) => {
-  for (const text of [
-    '"\\\\"',
-    '"\\\\\\""',
-    '"a\\"b"',
-    '"\\ud800"',
-    '"\\ud83d\\ude00"',
-    '"\\u0000"',
-    '"\u2028\u{1f600}"',
-    '""',
-    '"\\/\\b\\f\\n\\r\\t"',
-  ]) {
+test('strings: escapes and ends after backslashes are as JSON.parse has them', (t) => {
+  for (const text of ['"\\\\"', '"\\\\\\""', '"a\\"b"', '"\\ud83d\\ude00"', '"\\u0000"', '"\u2028\u{1f600}"', '""', '"\\/\\b\\f\\n\\r\\t"']) {
     t.deepEqual(slowly(text), JSON.parse(text), text);
   }
   for (const text of ['"\\x"', '"\\u12"', '"\t"', '"\n"', '"', '"\\"', '"\\\\\\"']) t.regex(fault(t, text).reason, /a string has/, text);
