@@ -106,6 +106,16 @@ export function withFields(error: StrataError, fields: Partial<ErrorFields>): St
   return new StrataError(merged as unknown as ErrorFields);
 }
 
+/** Whether JavaScript had no memory left. QuickJS throws null when not even the error finds room. */
+export function isOutOfMemory(error: unknown): boolean {
+  return error === null || (error instanceof Error && error.message === 'out of memory');
+}
+
+/** Whether calls were nested too deeply, in the words of QuickJS or of V8. */
+export function isStackOverflow(error: unknown): boolean {
+  return error instanceof Error && (error.message === 'stack overflow' || error.message === 'Maximum call stack size exceeded');
+}
+
 /** One printable line: control characters, which could forge a second line or colour a terminal, are escaped. */
 export function printable(text: string): string {
   let out = '';

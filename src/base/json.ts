@@ -5,7 +5,7 @@
  * number was too large for it, it reads the document once more with such integers marked as strings; and the parser below, which takes thirty
  * times as long, reads what remains: documents with a fault whose place we want to name.
  */
-import { StrataError } from './error.ts';
+import { isStackOverflow, StrataError } from './error.ts';
 import { bounded, pointer } from './pointer.ts';
 
 /** Deeper nesting than any configuration has; a bound keeps recursive readers of the value safe. */
@@ -44,7 +44,7 @@ function parseNumbers(text: string): unknown {
 /** Whether an error of `JSON.parse` is one that the slow parser can name; with memory exhausted, it would exhaust it again. */
 function isReadable(error: unknown): boolean {
   // QuickJS's own parser is recursive; how deep it comes is beyond DEEPEST in any case.
-  return error instanceof SyntaxError || (error instanceof Error && error.message === 'stack overflow');
+  return error instanceof SyntaxError || isStackOverflow(error);
 }
 
 function isRounded(value: number): boolean {

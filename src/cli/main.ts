@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
-import { messageOf } from '../lifecycle/fault.ts';
+import { internalError } from '../lifecycle/fault.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
 import { addKill } from './kill.ts';
@@ -98,7 +98,8 @@ export class CommandLine {
       shell.log.error(error);
       if (error.code === 'aborted') return 128 + host.interruption();
     } else {
-      shell.log.error(new StrataError({ code: 'internal', reason: `internal error: ${messageOf(error)}` }));
+      // The code, as text has no other place for it: it tells a fault of ours from all that is the user's to mend.
+      shell.log.error(internalError(error, shell.debug ? 'code internal' : 'code internal; --debug shows where'));
       if (shell.debug && error instanceof Error) host.printError(`${error.stack}\n`);
     }
     return FAILURE;

@@ -184,8 +184,10 @@ export function parseRecord(text: string, id: string): ContainerRecord {
   try {
     value = parseExact(text);
   } catch (error) {
+    // A want of memory says nothing about the state.
+    if (!(error instanceof StrataError)) throw error;
     // Its reason, not its message: that speaks of config.json.
-    throw damaged(id, error instanceof StrataError ? error.reason : messageOf(error));
+    throw damaged(id, error.reason);
   }
   const read = new Reader(value, id);
   if (read.field('version') !== VERSION) throw damaged(id, `version is not ${VERSION}`);

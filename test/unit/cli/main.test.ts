@@ -167,10 +167,26 @@ test('a fault of ours is one line, with the stack only for --debug', async (t) =
     };
     return host;
   };
-  t.is((await on(broken(), 'create', 'c1')).err, 'strata: internal error: oops\n');
+  t.is((await on(broken(), 'create', 'c1')).err, 'strata: internal error: oops (code internal; --debug shows where)\n');
   const { status, err } = await on(broken(), '--debug', 'create', 'c1');
   t.is(status, 1);
   t.regex(err, /TypeError: oops\n\s+at /);
+});
+
+test('a want of memory or stack is told in words, and with its code', async (t) => {
+  for (const [thrown, words] of [
+    // What QuickJS throws when there is no room for an error either.
+    [null, /^strata: internal error: out of memory: .*256 MiB.*config\.json.* \(code internal; --debug shows where\)\n$/],
+    [new Error('out of memory'), /^strata: internal error: out of memory: /],
+    [new Error('stack overflow'), /^strata: internal error: out of stack: .*config\.json/],
+    [new RangeError('Maximum call stack size exceeded'), /^strata: internal error: out of stack: /],
+  ] as const) {
+    const host = new FakeHost(new FakeMachine());
+    host.realPath = () => {
+      throw thrown;
+    };
+    t.regex((await on(host, 'create', 'c1')).err, words);
+  }
 });
 
 test('state prints JSON', async (t) => {
