@@ -16,6 +16,7 @@ shell=(scripts/*.sh .ci/run)
 biome ci --colors=off --error-on-warnings --max-diagnostics=50 . || fail 'biome found faults (npm run format mends the formats)'
 [ ${#native[@]} = 0 ] || clang-format --dry-run --Werror "${native[@]}" || fail 'clang-format would change files (npm run format does)'
 shellcheck --source-path=SCRIPTDIR --external-sources "${shell[@]}" || fail 'shellcheck found faults'
+mandoc -T lint -W warning docs/man/*.8 || fail 'mandoc found faults'
 
 # One door to the kernel: system calls are made in native/core/sys.cpp and nowhere else in the core.
 grep -nE '(^|[^_[:alnum:]])(::)?syscall *\(|\basm\b[^;]*(syscall|svc)|#include <(sys/syscall|asm/unistd)\.h>' "${units[@]}" /dev/null | grep -v '^native/core/sys\.cpp:' &&

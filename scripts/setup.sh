@@ -8,8 +8,8 @@
 packages=(g++ cmake ninja-build libseccomp-dev musl-tools busybox-static)
 for group in "$@"; do
   case $group in
-    test) packages+=(crun runc podman catatonit buildah skopeo umoci strace) ;;
-    lint) packages+=(clang-format clang-tidy shellcheck) ;;
+    test) packages+=(crun runc podman catatonit buildah skopeo umoci strace zsh fish) ;;
+    lint) packages+=(clang-format clang-tidy shellcheck mandoc) ;;
     cross) packages+=(g++-aarch64-linux-gnu) ;;
     bench) packages+=(crun runc) ;;
     *) die "setup: no group '$group'; there are test, lint, cross and bench" ;;
