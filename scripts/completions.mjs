@@ -1,7 +1,7 @@
-// Writes completions for bash, zsh and fish into dist/completions, from what the command's own help says: a verb or flag that is added to the
-// command is completed without a change here. What a value can be is told by its placeholder: <dir>, <file>, <path>, <container-id>, <signal>.
+// completions.mjs DIRECTORY: writes completions for bash, zsh and fish, from what the command's own help says. A verb or flag that is added to the
+// command is completed without a change here; what its value can be is told by its placeholder: <dir>, <file>, <path>, <container-id>, <signal>.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -100,9 +100,7 @@ export function bash(command) {
           .join(' | ')}) ${propose(candidates(one.value, one.choices, command))} ;;`,
     ),
   );
-  const flags = all.map(
-    (one) => `      ${one.name === '' ? "''" : one.name}) _strata_words ${quote(one.flags.flatMap(spellings).join(' '))} ;;`,
-  );
+  const flags = all.map((one) => `      ${one.name === '' ? "''" : one.name}) _strata_words ${quote(one.flags.flatMap(spellings).join(' '))} ;;`);
   const args = command.verbs.flatMap((verb) => places(verb, command).map((place) => `      ${verb.name}:${place.index}) ${propose(place)} ;;`));
   return `# Completion of strata(8) for bash.
 
@@ -225,7 +223,9 @@ export function fish(command) {
   const text = (words) => `'${words.replace(/[\\']/g, '\\$&')}'`;
   const propose = ({ words, kind }) => {
     if (words !== undefined) return `-x -a ${text(words.join(' '))}`;
-    return kind === undefined ? '-x' : { directories: "-x -a '(__fish_complete_directories)'", files: '-r -F', containers: "-x -a '(__strata_containers)'" }[kind];
+    return kind === undefined
+      ? '-x'
+      : { directories: "-x -a '(__fish_complete_directories)'", files: '-r -F', containers: "-x -a '(__strata_containers)'" }[kind];
   };
   const all = [{ name: '', flags: command.flags }, ...command.verbs];
   const valued = all.flatMap(({ name, flags }) => withValue(flags).flatMap((one) => spellings(one).map((spelling) => text(`${name} ${spelling}`))));
@@ -284,10 +284,9 @@ ${[...verbs, ...flags, ...args].join('\n')}
 }
 
 if (import.meta.filename === process.argv[1]) {
-  const top = resolve(import.meta.dirname, '..');
-  const command = await readCommand((args) => execFileSync(join(top, 'bin/strata'), args, { encoding: 'utf8' }));
-  const directory = join(top, 'dist/completions');
-  mkdirSync(directory, { recursive: true });
+  const strata = resolve(import.meta.dirname, '../bin/strata');
+  const command = await readCommand((args) => execFileSync(strata, args, { encoding: 'utf8' }));
+  const [, , directory] = process.argv;
   for (const [name, write] of Object.entries({ 'strata.bash': bash, _strata: zsh, 'strata.fish': fish }))
     writeFileSync(join(directory, name), write(command));
 }

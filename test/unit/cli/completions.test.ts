@@ -19,7 +19,8 @@ const verbs = command.verbs.map(({ name }) => name);
 /** A directory with the completions, a place to complete paths in, and a strata that knows some containers. */
 const directory = mkdtempSync(join(tmpdir(), 'strata-completions-'));
 test.after.always(() => rmSync(directory, { recursive: true }));
-for (const [name, text] of Object.entries({ bash: bash(command), fish: fish(command), zsh: zsh(command) })) writeFileSync(join(directory, name), text);
+for (const [name, text] of Object.entries({ bash: bash(command), fish: fish(command), zsh: zsh(command) }))
+  writeFileSync(join(directory, name), text);
 writeFileSync(
   join(directory, 'strata'),
   `#!/bin/sh

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Write dist/third-party.txt: whose code is in what the build has made, and under which terms. The texts are those that came with that code.
+# shellcheck source=scripts/env.sh
+. "$(dirname "$0")/env.sh"
+
+# part NAME WHERE TERMS FILE...: the first of the files that is there is quoted whole.
+part() {
+  printf '\n\n%s\n%s\n\nIn %s. %s.\n' "$1" "${1//?/=}" "$2" "$3"
+  local file
+  for file in "${@:4}"; do
+    [ -r "$file" ] || continue
+    printf '\n'
+    cat "$file"
+    return
+  done
+}
+
+docs=/usr/share/doc
+{
+  cat <<'EOT'
+strata itself is under the Apache License 2.0, see LICENSE. The files that are installed also hold code of the projects below. Where that is under the GNU
+Lesser General Public License: everything that is needed to link strata with another version of the library is in strata's source repository.
+EOT
+  part commander 'dist/bin/strata.cjs and bin/strata' 'MIT' node_modules/commander/LICENSE
+  if [ "$(head -c 2 bin/strata)" != '#!' ]; then
+    part QuickJS bin/strata 'MIT; bellard.org/quickjs' $docs/libquickjs/copyright build/quickjs$docs/libquickjs/copyright
+    part 'GNU C Library' bin/strata 'LGPL 2.1 or later, and parts under other terms; gnu.org/software/libc' $docs/libc6-dev/copyright
+    part 'libstdc++ and libgcc' bin/strata \
+      'GPL 3 with the GCC Runtime Library Exception, which permits what is done here; gcc.gnu.org/onlinedocs/libstdc++/manual/license.html'
+  fi
+  part libseccomp 'bin/strata and build/Release/strata.node' 'LGPL 2.1; github.com/seccomp/libseccomp' $docs/libseccomp-dev/copyright
+  part musl 'bin/strata and build/Release/strata.node, in the program that becomes the container' 'MIT; musl.libc.org' $docs/musl-dev/copyright
+  part 'GNU Lesser General Public License 2.1' 'what is named above' 'Its text' /usr/share/common-licenses/LGPL-2.1
+} >dist/third-party.txt
