@@ -168,7 +168,7 @@ Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::uint32_t default_
     std::uint32_t action = 0;
     if (!action_of(action_name.view(), error, action)) return bad("is not an action", action_name.view());
     TextList names{cursor.u32(), cursor};
-    for (std::uint32_t i = 0; i < names.count; i++) highest.add_call(cursor.text().c_str());
+    for (std::uint32_t i = 0; i < names.count && !cursor.failed(); i++) highest.add_call(cursor.text().c_str());
     const std::uint32_t count = cursor.u32();
     if (count > 6) return bad("has more argument comparisons than a call has arguments", action_name.view());
     const Cursor args = cursor;

@@ -172,6 +172,22 @@ int main() {
     kill(std::atoi(result.value().output.c_str()), SIGKILL);
   });
 
+  test("run_command ends a program that writes without end, and does not wait for one left behind", [] {
+    // Larger pieces than are read at once, so that there is always something to read.
+    const std::string writers = "cat /dev/zero & cat /dev/zero >&2 & ";
+    Command command = shell(writers + "wait");
+    command.timeout = 100;
+    Result<CommandResult> result = run_command(command);
+    if (!CHECK(!result.failed())) return;
+    CHECK(result.value().timed_out);
+    CHECK(result.value().output.size() == 64 * 1024);
+
+    result = run_command(shell(writers));
+    if (!CHECK(!result.failed())) return;
+    CHECK(!result.value().timed_out);
+    CHECK(result.value().status.known && result.value().status.code == 0);
+  });
+
   test("run_command works without stdio of its own", [] {
     const int pid = fork();
     if (pid == 0) {

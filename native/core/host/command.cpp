@@ -87,7 +87,8 @@ Result<Child> spawn(const Command& command, const Fd& input, const Fd& output, c
   if (pid < 0) return Status(static_cast<int>(-pid), "clone3", command.path);
   Child child{static_cast<int>(pid), Fd(pidfd)};
   if (orders.error != 0) {
-    sys::waitid(P_PIDFD, pidfd, nullptr, WEXITED | __WALL);
+    while (sys::waitid(P_PIDFD, pidfd, nullptr, WEXITED | __WALL) == -EINTR) {
+    }
     return Status(orders.error, orders.call, command.path);
   }
   return child;
@@ -150,7 +151,8 @@ class Supervision {
       const int ready = sys::poll(polled, std::size(polled), time_left());
       if (ready < 0 && ready != -EINTR) return Status(-ready, "poll");
       if (ready <= 0 && interruption() != interrupted_before_ && !exited_ && !result_.timed_out) deadline_ = sys::monotonic_ms();
-      if (ready == 0 && !expire()) break;
+      // Asked each time: a program that writes without end leaves no moment in which nothing is ready.
+      if (!expire()) break;
       if (ready <= 0) continue;
       if (polled[1].revents != 0) feed(input_, unread_);
       if (polled[2].revents != 0) drain(output_, result_.output);

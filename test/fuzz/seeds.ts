@@ -1,0 +1,187 @@
+/**
+ * What the fuzz targets begin with: plans of real configurations, as strata itself encodes them, and the other inputs in their forms.
+ *
+ *     node test/fuzz/seeds.ts DIRECTORY     writes DIRECTORY/TARGET/NAME
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HostFacts } from '../../src/host/facts.ts';
+import type { PlanOptions } from '../../src/plan/context.ts';
+import { planCreate } from '../../src/plan/create.ts';
+import { encode } from '../../src/plan/encode.ts';
+import { encodeSeccomp } from '../../src/plan/seccomp.ts';
+import { contextOf, HYBRID, RUNC_SPEC, SMALL, specOf, V1, V2 } from '../unit/plan/_support.ts';
+
+const [directory = 'build/fuzz/seeds'] = process.argv.slice(2);
+
+function write(target: string, name: string, ...parts: Uint8Array[]): void {
+  mkdirSync(join(directory, target), { recursive: true });
+  writeFileSync(join(directory, target, name), Buffer.concat(parts));
+}
+
+// --- plans -------------------------------------------------------------------------------------------------------------------------------------
+
+const IDS = [{ containerID: 0, hostID: 100000, size: 65536 }];
+const SECCOMP = {
+  defaultAction: 'SCMP_ACT_ERRNO',
+  architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86'],
+  flags: ['SECCOMP_FILTER_FLAG_LOG'],
+  syscalls: [
+    { names: ['read', 'write', 'execve', 'exit_group', 'no_such_call'], action: 'SCMP_ACT_ALLOW' },
+    { names: ['personality'], action: 'SCMP_ACT_ALLOW', args: [{ index: 0, value: 8, op: 'SCMP_CMP_EQ' }] },
+    { names: ['clone'], action: 'SCMP_ACT_ERRNO', errnoRet: 38, args: [{ index: 0, value: 1, valueTwo: 1, op: 'SCMP_CMP_MASKED_EQ' }] },
+  ],
+};
+const hook = (name: string) => [{ path: `/hooks/${name}`, args: [name, 'x'], env: ['A=1'], timeout: 2 }];
+const user = [{ type: 'user' }, { type: 'mount' }, { type: 'pid' }];
+
+const CONFIGURATIONS: Readonly<Record<string, readonly [Record<string, unknown>, HostFacts, Partial<PlanOptions>?]>> = {
+  small: [{}, SMALL],
+  runc: [RUNC_SPEC, V1],
+  'runc-v2': [RUNC_SPEC, V2],
+  limits: [
+    {
+      linux: {
+        cgroupsPath: '/a/b',
+        resources: {
+          memory: { limit: 1 << 26, swap: 1 << 27 },
+          cpu: { shares: 100, quota: 1000, period: 10000, cpus: '0' },
+          pids: { limit: 9 },
+          devices: [{ allow: false, access: 'rwm' }],
+        },
+      },
+    },
+    HYBRID,
+  ],
+  devices: [
+    {
+      linux: {
+        devices: [
+          { path: '/dev/fuse', type: 'c', major: 10, minor: 229, fileMode: 0o666, uid: 5, gid: 6 },
+          { path: '/dev/p', type: 'p' },
+        ],
+      },
+    },
+    V2,
+  ],
+  user: [
+    {
+      process: { user: { uid: 7, gid: 8, umask: 0o27, additionalGids: [3, 4] }, rlimits: [{ type: 'RLIMIT_NOFILE', soft: 64, hard: 1 << 20 }], oomScoreAdj: 5 },
+      linux: { namespaces: user, uidMappings: IDS, gidMappings: IDS, devices: [{ path: '/dev/fuse', type: 'c', major: 10, minor: 229 }] },
+      mounts: [
+        { destination: '/proc', type: 'proc', source: 'proc' },
+        { destination: '/m', type: 'none', source: '/src', options: ['rbind', 'idmap'], uidMappings: IDS, gidMappings: IDS },
+      ],
+    },
+    SMALL,
+  ],
+  joins: [
+    {
+      linux: {
+        namespaces: [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }, { type: 'pid', path: '/proc/9/ns/pid' }, { type: 'time' }, { type: 'cgroup' }],
+        timeOffsets: { monotonic: { secs: 9, nanosecs: 1 } },
+      },
+    },
+    SMALL,
+  ],
+  'no-mount-namespace': [{ linux: { namespaces: [{ type: 'pid' }] } }, SMALL],
+  layers: [
+    { annotations: { 'dev.strata.overlay': JSON.stringify({ lower: ['/l/1', `/l/${'x'.repeat(300)}`, '/l/a\\b'], upper: 'u', work: 'w', options: ['volatile'] }) } },
+    SMALL,
+  ],
+  layer: [{ annotations: { 'dev.strata.overlay': JSON.stringify({ lower: ['/l/1'] }) } }, SMALL],
+  hooks: [
+    {
+      hooks: {
+        prestart: hook('prestart'),
+        createRuntime: hook('createRuntime'),
+        createContainer: hook('createContainer'),
+        startContainer: hook('startContainer'),
+      },
+    },
+    SMALL,
+  ],
+  process: [
+    {
+      process: {
+        args: ['sh', '-c', 'true'],
+        env: ['PATH=/bin::/usr/bin', 'A=é'],
+        cwd: '/work',
+        noNewPrivileges: true,
+        capabilities: { bounding: ['CAP_KILL'], permitted: ['CAP_KILL'], effective: ['CAP_KILL'], inheritable: ['CAP_KILL'], ambient: ['CAP_KILL'] },
+      },
+      hostname: 'h',
+      domainname: 'd',
+      linux: {
+        namespaces: [{ type: 'mount' }, { type: 'uts' }, { type: 'network' }, { type: 'ipc' }],
+        seccomp: SECCOMP,
+        sysctl: { 'net.ipv4.ip_forward': '1' },
+        personality: { domain: 'LINUX32' },
+        rootfsPropagation: 'shared',
+      },
+    },
+    SMALL,
+    { seccompCache: '' },
+  ],
+  'early-seccomp': [{ linux: { seccomp: SECCOMP } }, SMALL],
+  mounts: [
+    {
+      mounts: [
+        { destination: '/t', type: 'tmpfs', source: 'tmpfs', options: ['tmpcopyup', 'size=1m', 'ro'] },
+        { destination: '/b', type: 'bind', source: '/src', options: ['bind', 'ro', 'rprivate'] },
+        { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['ro'] },
+      ],
+      root: { path: 'rootfs', readonly: true },
+      linux: { maskedPaths: ['/proc/kcore', '/proc/acpi', '/proc/keys'], readonlyPaths: ['/proc/sys'] },
+    },
+    V1,
+    { noPivot: true },
+  ],
+};
+
+// InitHeader of native/core/message.hpp, the plan, the filter.
+function orders(plan: Uint8Array, twoStage: boolean): Buffer {
+  const filter = Buffer.from('06000000000ff7f', 'hex');
+  const size = 44;
+  const start = Math.ceil((size + plan.length) / 8) * 8;
+  const whole = Buffer.alloc(start + 8);
+  [0x54494e49, size, plan.length, start, 8, 0, 7, 8, 9, 0, twoStage ? 1 : 0].forEach((value, index) => {
+    whole.writeUInt32LE(value, index * 4);
+  });
+  whole.set(plan, size);
+  whole.set(filter, start);
+  return whole;
+}
+
+for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) {
+  const plan = encode(planCreate(specOf(changes), contextOf(facts, options)));
+  write('plan', name, plan);
+  write('launch', name, plan);
+  const twoStage = name === 'user' || name === 'joins';
+  write('init', name, orders(plan, twoStage));
+  // The kinds of kernel that the first answer chooses: the child's side of a clone, no openat2.
+  write('init', `${name}-child`, orders(plan, twoStage), Uint8Array.of(1));
+  write('init', `${name}-walk`, orders(plan, twoStage), Uint8Array.of(2));
+}
+
+// --- seccomp profiles --------------------------------------------------------------------------------------------------------------------------
+
+const { seccomp } = specOf({ linux: { seccomp: SECCOMP } }).linux;
+if (seccomp === undefined) throw new Error('the configuration has a profile');
+write('seccomp', 'errno', encodeSeccomp(seccomp));
+write('seccomp', 'allow', encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_ALLOW', architectures: [], flags: [] }));
+write('seccomp', 'kill', encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_KILL_PROCESS', syscalls: [] }));
+
+// --- what the runtime reads --------------------------------------------------------------------------------------------------------------------
+
+const STAT =
+  '77 (a) b) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 9\n';
+const answered = (choice: number, answers: readonly number[], text: string) => [Uint8Array.of(choice, answers.length, ...answers), Buffer.from(text)];
+write('host', 'text', ...answered(0, [], 'aé\u{10ffff}\u0800zzzzzzzzzzzz'));
+write('host', 'line', ...answered(1, [], '\x01\x02\x03\x04\x05\x06\x07\x08\x09\x01\x00\x02) name (x'));
+write('host', 'stat', ...answered(2, [], STAT));
+write('host', 'pidfd', ...answered(2, [], 'pos:\t0\nPid:\t77\nNSpid:\t77\n'));
+write('host', 'cgroup', ...answered(3, [], '1\n22\n333\n'));
+write('host', 'files', ...answered(4, [0, 0, 2, 3, 0, 97, 98, 99], '/run/strata/c1'));
+write('host', 'descriptors', ...answered(5, [0, 0, 0, 0, 1, 0, 120, 2, 3, 0, 1], ''));
+write('host', 'command', ...answered(6, [0], '/bin/hook'));
