@@ -38,6 +38,7 @@ fi
 # QuickJS, the engine of the static command. Debian has it since trixie; an older system gets trixie's, unpacked beside the build and found through
 # lists of packages that are our own, so that the machine's sources stay as they are.
 fetch_quickjs() (
+  # shellcheck disable=SC2016 # the format is apt's
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | sort -u | head -n 1)
   keys=/usr/share/keyrings/debian-archive-keyring.gpg
   [ -n "$mirror" ] && [ -e "$keys" ] || return 1

@@ -1,20 +1,14 @@
-// The bundle of src/static.ts as bytecode. The name ends with the digest of the QuickJS library that made it: bytecode and library that do not
-// belong together do not link.
+// The bundle of src/static.ts as bytecode, in a section of the program's file that is not loaded: only a program without an image needs it
+// (heap.hpp), and the finished program has it no more.
 #pragma once
 
-#include <cstddef>
+#include <string>
 
-#define STRATA_JOIN(a, b) a##b
-#define STRATA_NAME(prefix, suffix) STRATA_JOIN(prefix, suffix)
-
-extern "C" {
-extern const unsigned char STRATA_NAME(strata_bytecode_start_, STRATA_QUICKJS_DIGEST)[];
-extern const unsigned char STRATA_NAME(strata_bytecode_end_, STRATA_QUICKJS_DIGEST)[];
-}
+#include "../core/error.hpp"
 
 namespace strata::cli {
 
-inline const unsigned char* bytecode() { return STRATA_NAME(strata_bytecode_start_, STRATA_QUICKJS_DIGEST); }
-inline std::size_t bytecode_size() { return static_cast<std::size_t>(STRATA_NAME(strata_bytecode_end_, STRATA_QUICKJS_DIGEST) - bytecode()); }
+// A failure if the file has none, or only one that another QuickJS library has made: the section's name ends with the library's digest.
+Result<std::string> read_bytecode();
 
 }  // namespace strata::cli

@@ -52,7 +52,10 @@ bool evaluate(Program& ret_program) {
   const JSValue global = JS_GetGlobalObject(context);
   JS_SetPropertyStr(context, global, "native", JS_DupValue(context, native));
   JS_FreeValue(context, global);
-  const JSValue bundle = JS_ReadObject(context, bytecode(), bytecode_size(), JS_READ_OBJ_BYTECODE);
+  Result<std::string> bytecode = read_bytecode();
+  if (bytecode.failed()) return complain("internal error", bytecode.status().detail()) == 0;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(bytecode.value().data());
+  const JSValue bundle = JS_ReadObject(context, bytes, bytecode.value().size(), JS_READ_OBJ_BYTECODE);
   const JSValue result = JS_IsException(bundle) ? JS_EXCEPTION : JS_EvalFunction(context, bundle);
   if (JS_IsException(result)) return internal_error(context, JS_GetException(context)) == 0;
   JS_FreeValue(context, result);

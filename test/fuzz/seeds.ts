@@ -66,7 +66,11 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [Record<string, unknown>,
   ],
   user: [
     {
-      process: { user: { uid: 7, gid: 8, umask: 0o27, additionalGids: [3, 4] }, rlimits: [{ type: 'RLIMIT_NOFILE', soft: 64, hard: 1 << 20 }], oomScoreAdj: 5 },
+      process: {
+        user: { uid: 7, gid: 8, umask: 0o27, additionalGids: [3, 4] },
+        rlimits: [{ type: 'RLIMIT_NOFILE', soft: 64, hard: 1 << 20 }],
+        oomScoreAdj: 5,
+      },
       linux: { namespaces: user, uidMappings: IDS, gidMappings: IDS, devices: [{ path: '/dev/fuse', type: 'c', major: 10, minor: 229 }] },
       mounts: [
         { destination: '/proc', type: 'proc', source: 'proc' },
@@ -78,7 +82,13 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [Record<string, unknown>,
   joins: [
     {
       linux: {
-        namespaces: [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }, { type: 'pid', path: '/proc/9/ns/pid' }, { type: 'time' }, { type: 'cgroup' }],
+        namespaces: [
+          { type: 'mount' },
+          { type: 'network', path: '/run/netns/x' },
+          { type: 'pid', path: '/proc/9/ns/pid' },
+          { type: 'time' },
+          { type: 'cgroup' },
+        ],
         timeOffsets: { monotonic: { secs: 9, nanosecs: 1 } },
       },
     },
@@ -86,7 +96,11 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [Record<string, unknown>,
   ],
   'no-mount-namespace': [{ linux: { namespaces: [{ type: 'pid' }] } }, SMALL],
   layers: [
-    { annotations: { 'dev.strata.overlay': JSON.stringify({ lower: ['/l/1', `/l/${'x'.repeat(300)}`, '/l/a\\b'], upper: 'u', work: 'w', options: ['volatile'] }) } },
+    {
+      annotations: {
+        'dev.strata.overlay': JSON.stringify({ lower: ['/l/1', `/l/${'x'.repeat(300)}`, '/l/a\\b'], upper: 'u', work: 'w', options: ['volatile'] }),
+      },
+    },
     SMALL,
   ],
   layer: [{ annotations: { 'dev.strata.overlay': JSON.stringify({ lower: ['/l/1'] }) } }, SMALL],
