@@ -24,6 +24,9 @@ export interface GrantedCapabilities {
   readonly warnings: readonly string[];
 }
 
+/** The bit of each capability. */
+const BITS = new Map(Object.entries(CAPABILITIES).map(([name, number]) => [name, 1n << BigInt(number)]));
+
 /**
  * The masks for the five sets, without what cannot be granted: what the kernel or the runtime does not have, effective outside permitted and
  * inheritable outside bounding (capset(2)), ambient outside permitted or inheritable (prctl(2), `PR_CAP_AMBIENT_RAISE`).
@@ -34,27 +37,46 @@ export interface GrantedCapabilities {
 export function grantedCapabilities(capabilities: Capabilities, facts: CapabilityFacts, pointer = '/process/capabilities'): GrantedCapabilities {
   const masks: Record<CapabilitySet, bigint> = { bounding: 0n, effective: 0n, inheritable: 0n, permitted: 0n, ambient: 0n };
   const warnings: string[] = [];
-  // Each capability is named once, though it is usually asked for in several sets.
-  const ungranted = new Map<string, string>();
+  const known = (2n << BigInt(facts.lastCapability)) - 1n;
+  let ungranted = 0n;
   for (const set of CAPABILITY_SETS) {
-    const own = set === 'bounding' ? facts.bounding : facts.permitted;
-    for (const [index, name] of capabilities[set].entries()) {
-      const number = Object.hasOwn(CAPABILITIES, name) ? CAPABILITIES[name] : undefined;
-      if (number === undefined) invalid(`${pointer}/${set}/${index}`, `unknown capability ${quoted(name)}`);
-      const bit = 1n << BigInt(number);
-      if (number > facts.lastCapability) ungranted.set(name, 'this kernel does not have it');
-      else if ((own & bit) === 0n) ungranted.set(name, 'the runtime does not have it');
-      else masks[set] |= bit;
+    const names = capabilities[set];
+    let mask = 0n;
+    for (let index = 0; index < names.length; index++) {
+      const bit = BITS.get(names[index] as string);
+      if (bit === undefined) invalid(`${pointer}/${set}/${index}`, `unknown capability ${quoted(names[index] as string)}`);
+      mask |= bit;
     }
+    masks[set] = mask & known & (set === 'bounding' ? facts.bounding : facts.permitted);
+    ungranted |= mask & ~masks[set];
   }
-  for (const [name, why] of ungranted) warnings.push(`capability ${name} cannot be granted: ${why}`);
+  if (ungranted !== 0n) warnings.push(...refusals(capabilities, ungranted, known));
   const drop = (set: CapabilitySet, allowed: bigint, rule: string): void => {
-    const names = capabilities[set].filter((name) => ((masks[set] & ~allowed) >> BigInt(CAPABILITIES[name] as number)) & 1n);
-    for (const name of new Set(names)) warnings.push(`${set} capability ${name} cannot be granted: it is not ${rule}`);
+    const dropped = masks[set] & ~allowed;
     masks[set] &= allowed;
+    for (const name of dropped === 0n ? [] : named(capabilities[set], dropped)) {
+      warnings.push(`${set} capability ${name} cannot be granted: it is not ${rule}`);
+    }
   };
   drop('effective', masks.permitted, 'permitted');
   drop('inheritable', masks.bounding, 'in the bounding set');
   drop('ambient', masks.permitted & masks.inheritable, 'both permitted and inheritable');
   return { masks, warnings };
+}
+
+/** Each capability is named once, though it is usually asked for in several sets. */
+function refusals(capabilities: Capabilities, ungranted: bigint, known: bigint): string[] {
+  const names = named(
+    CAPABILITY_SETS.flatMap((set) => capabilities[set]),
+    ungranted,
+  );
+  return names.map((name) => {
+    const why = named([name], known).length > 0 ? 'the runtime does not have it' : 'this kernel does not have it';
+    return `capability ${name} cannot be granted: ${why}`;
+  });
+}
+
+/** Those of the names that have their bit in the mask, each once. */
+function named(names: readonly string[], mask: bigint): string[] {
+  return [...new Set(names.filter((name) => ((BITS.get(name) ?? 0n) & mask) !== 0n))];
 }

@@ -1,7 +1,7 @@
 /** Checks of `mounts`, of the paths that are hidden or made read-only, and of device nodes. */
 import { checkMappings } from './check-namespaces.ts';
 import { checkId } from './check-process.ts';
-import { cleanPath, findNamespace, invalid, mustBeAbsolute, quoted } from './refuse.ts';
+import { cleanPath, findNamespace, invalid, mustAllBeAbsolute, mustBeAbsolute, quoted } from './refuse.ts';
 import type { Device, Mount, Spec } from './types.ts';
 
 /**
@@ -20,37 +20,46 @@ export function isBind(mount: Mount): boolean {
 }
 
 export function checkMounts(spec: Spec): void {
-  for (const [index, mount] of spec.mounts.entries()) {
-    const place = `/mounts/${index}`;
-    if (mount.destination === '') invalid(`${place}/destination`, 'must not be empty');
-    if (isBind(mount)) {
-      if (mount.source === undefined) invalid(`${place}/source`, 'a bind mount needs a source');
-    } else if (mount.type === undefined && !mount.options.includes('remount')) {
-      invalid(`${place}/type`, 'a mount that is not a bind mount needs a type');
-    }
-    const copyUp = mount.options.indexOf('tmpcopyup');
-    if (copyUp >= 0 && mount.type !== 'tmpfs') invalid(`${place}/options/${copyUp}`, 'tmpcopyup is for mounts of type tmpfs');
-    checkProc(mount, place);
-    checkIdmap(spec, mount, place);
-  }
+  const { mounts } = spec;
+  for (let index = 0; index < mounts.length; index++) checkMount(spec, mounts[index] as Mount, index);
 }
 
-function checkProc(mount: Mount, place: string): void {
+function checkMount(spec: Spec, mount: Mount, index: number): void {
+  const { destination, type, options } = mount;
+  const bind = isBind(mount);
+  if (destination === '') invalid(`/mounts/${index}/destination`, 'must not be empty');
+  if (bind) {
+    if (mount.source === undefined) invalid(`/mounts/${index}/source`, 'a bind mount needs a source');
+  } else if (type === undefined && !options.includes('remount')) {
+    invalid(`/mounts/${index}/type`, 'a mount that is not a bind mount needs a type');
+  }
+  if (type !== 'tmpfs') {
+    const copyUp = options.indexOf('tmpcopyup');
+    if (copyUp >= 0) invalid(`/mounts/${index}/options/${copyUp}`, 'tmpcopyup is for mounts of type tmpfs');
+  }
+  checkProc(mount, bind, index);
+  checkIdmap(spec, mount, bind, index);
+}
+
+function checkProc(mount: Mount, bind: boolean, index: number): void {
   const destination = cleanPath(mount.destination);
+  if (!destination.startsWith('/proc')) return;
   if (destination === '/proc') {
-    if (mount.type !== 'proc' && !isBind(mount)) invalid(`${place}/destination`, 'only procfs may be mounted at /proc');
-  } else if (destination.startsWith('/proc/') && !(isBind(mount) && REPLACEABLE.has(destination))) {
-    invalid(`${place}/destination`, `${quoted(mount.destination)} is inside /proc, where mounts are not allowed`, 'use maskedPaths or readonlyPaths');
+    if (mount.type !== 'proc' && !bind) invalid(`/mounts/${index}/destination`, 'only procfs may be mounted at /proc');
+  } else if (destination.startsWith('/proc/') && !(bind && REPLACEABLE.has(destination))) {
+    const reason = `${quoted(mount.destination)} is inside /proc, where mounts are not allowed`;
+    invalid(`/mounts/${index}/destination`, reason, 'use maskedPaths or readonlyPaths');
   }
 }
 
-function checkIdmap(spec: Spec, mount: Mount, place: string): void {
-  const { uidMappings, gidMappings } = mount;
-  const option = mount.options.findIndex((name) => name === 'idmap' || name === 'ridmap');
+function checkIdmap(spec: Spec, mount: Mount, bind: boolean, index: number): void {
+  const { uidMappings, gidMappings, options } = mount;
+  const option = Math.max(options.indexOf('idmap'), options.indexOf('ridmap'));
+  if (option < 0 && uidMappings === undefined && gidMappings === undefined) return;
+  const place = `/mounts/${index}`;
   if (uidMappings === undefined && gidMappings === undefined) {
-    if (option < 0) return;
     if (findNamespace(spec, 'user') === undefined) {
-      invalid(`${place}/options/${option}`, `${mount.options[option]} needs uidMappings and gidMappings, or a user namespace`);
+      invalid(`${place}/options/${option}`, `${options[option]} needs uidMappings and gidMappings, or a user namespace`);
     }
   } else {
     if (uidMappings === undefined) invalid(`${place}/uidMappings`, 'required where there are gidMappings');
@@ -58,13 +67,12 @@ function checkIdmap(spec: Spec, mount: Mount, place: string): void {
     checkMappings(uidMappings, `${place}/uidMappings`);
     checkMappings(gidMappings, `${place}/gidMappings`);
   }
-  if (!isBind(mount)) invalid(option < 0 ? `${place}/uidMappings` : `${place}/options/${option}`, 'only bind mounts can be id-mapped');
+  if (!bind) invalid(option < 0 ? `${place}/uidMappings` : `${place}/options/${option}`, 'only bind mounts can be id-mapped');
 }
 
 export function checkPaths(spec: Spec): void {
-  for (const key of ['maskedPaths', 'readonlyPaths'] as const) {
-    for (const [index, path] of spec.linux[key].entries()) mustBeAbsolute(path, `/linux/${key}/${index}`);
-  }
+  mustAllBeAbsolute(spec.linux.maskedPaths, '/linux/maskedPaths');
+  mustAllBeAbsolute(spec.linux.readonlyPaths, '/linux/readonlyPaths');
 }
 
 export function checkDevices(spec: Spec): void {

@@ -1,6 +1,6 @@
 /** Checks of `linux.namespaces` and of what depends on them: id mappings, time offsets, host and domain name. */
 import { findNamespace, invalid, mustBeAbsolute, quoted } from './refuse.ts';
-import type { IdMapping, Spec } from './types.ts';
+import type { IdMapping, Namespace, Spec } from './types.ts';
 
 /** user_namespaces(7): lines that a map may have since Linux 4.15. */
 const MOST_MAPPINGS = 340;
@@ -9,12 +9,13 @@ const ID_END = 0xffff_ffff;
 const SECOND = 1_000_000_000;
 
 export function checkNamespaces(spec: Spec): void {
+  const { namespaces } = spec.linux;
   const seen = new Set<string>();
-  for (const [index, { type, path }] of spec.linux.namespaces.entries()) {
-    const place = `/linux/namespaces/${index}`;
-    if (seen.has(type)) invalid(`${place}/type`, `duplicate namespace of type ${type}`);
+  for (let index = 0; index < namespaces.length; index++) {
+    const { type, path } = namespaces[index] as Namespace;
+    if (seen.has(type)) invalid(`/linux/namespaces/${index}/type`, `duplicate namespace of type ${type}`);
     seen.add(type);
-    if (path !== undefined) mustBeAbsolute(path, `${place}/path`);
+    if (path !== undefined) mustBeAbsolute(path, `/linux/namespaces/${index}/path`);
   }
   // In a namespace that others use, or in the runtime's own, the propagation of the root is not the container's to set.
   const mount = findNamespace(spec, 'mount');

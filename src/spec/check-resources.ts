@@ -5,7 +5,7 @@ import type { Resources, Spec } from './types.ts';
 
 export function checkCgroupsPath(spec: Spec): readonly string[] {
   const path = spec.linux.cgroupsPath ?? '';
-  if (path.split('/').includes('..')) invalid('/linux/cgroupsPath', "must not contain '..'");
+  if (path.includes('..') && path.split('/').includes('..')) invalid('/linux/cgroupsPath', "must not contain '..'");
   return /^[^/:]*:[^/:]*:[^/:]+$/.test(path) ? ['/linux/cgroupsPath has the form that systemd cgroups use, but names a directory here'] : [];
 }
 

@@ -31,6 +31,7 @@ import {
   someText,
   text,
   textLike,
+  texts,
   verbatim,
 } from './reader.ts';
 import type * as spec from './types.ts';
@@ -51,7 +52,6 @@ const MAJOR_MAX = 0xfff;
 const MINOR_MAX = 0xf_ffff;
 const major = integer(0, MAJOR_MAX);
 const minor = integer(0, MINOR_MAX);
-const texts = list(text);
 const strings = map(text);
 
 /** -1, which stands for every number, is the same as an absent one. */

@@ -1,6 +1,8 @@
 /**
  * Readers turn a value of unknown shape into a typed one, or throw {@link Mismatch}. They are made once, when the module loads.
  * A reader does not know where its value stands: the containers add the tokens of the pointer while a mismatch travels up, so good input pays nothing.
+ *
+ * This sees every value of a configuration. Its loops go by index, since in QuickJS an iterator costs more than reading a value does.
  */
 import type { ErrorCode } from '../base/error.ts';
 import { StrataError } from '../base/error.ts';
@@ -113,12 +115,22 @@ export function list<T>(read: Reader<T>): Reader<readonly T[]> {
     if (!Array.isArray(value)) mismatch('an array', value);
     const out: T[] = [];
     try {
-      for (const item of value) out.push(read(item));
+      for (let index = 0; index < value.length; index++) out.push(read(value[index]));
     } catch (error) {
       throw inside(error, out.length);
     }
     return out;
   };
+}
+const readTexts = list(text);
+/** A list of texts, which is where most values of a configuration stand: without a call for each, unless one has a fault. */
+export function texts(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) mismatch('an array', value);
+  for (let index = 0; index < value.length; index++) {
+    const item: unknown = value[index];
+    if (typeof item !== 'string' || item.includes('\0')) return readTexts(value);
+  }
+  return value.slice();
 }
 /** An empty list is the same as an absent one. */
 export function someOf<T>(read: Reader<T>): Reader<readonly T[] | undefined> {
@@ -136,24 +148,26 @@ function properties(value: unknown): Readonly<Record<string, unknown>> {
 
 /** An object of named properties. `unused` are checked and dropped; properties of other names are ignored, as config.md, Extensibility, says. */
 export function object<T extends object>(fields: Fields<T>, unused: Readonly<Record<string, Reader<unknown>>> = {}): Reader<T> {
-  const used = Object.entries(fields) as unknown as readonly (readonly [string, Field<unknown>])[];
-  const dropped = Object.entries(unused);
+  const names = Object.keys(fields);
+  const all: readonly Field<unknown>[] = Object.values(fields);
+  const droppedNames = Object.keys(unused);
   return (value) => {
     const from = properties(value);
     const out: Record<string, unknown> = {};
     let key = '';
     try {
-      for (const [name, field] of used) {
-        key = name;
-        const item = from[name];
+      for (let index = 0; index < names.length; index++) {
+        key = names[index] as string;
+        const field = all[index] as Field<unknown>;
+        const item = from[key];
         const read = item === undefined || item === null ? field.fallback : field.read(item);
-        if (read !== undefined) out[name] = read;
+        if (read !== undefined) out[key] = read;
         else if (field.required) throw new Mismatch('required, but absent');
       }
-      for (const [name, read] of dropped) {
-        key = name;
-        const item = from[name];
-        if (item !== undefined && item !== null) read(item);
+      for (let index = 0; index < droppedNames.length; index++) {
+        key = droppedNames[index] as string;
+        const item = from[key];
+        if (item !== undefined && item !== null) unused[key]?.(item);
       }
     } catch (error) {
       throw inside(error, key);
@@ -165,14 +179,16 @@ export function object<T extends object>(fields: Fields<T>, unused: Readonly<Rec
 /** An object with any names but the empty one. */
 export function map<T>(read: Reader<T>): Reader<Readonly<Record<string, T>>> {
   return (value) => {
-    const from = Object.entries(properties(value));
+    const from = properties(value);
+    const names = Object.keys(from);
     const out: [string, T][] = [];
     let key = '';
     try {
-      for (const [name, item] of from) {
-        key = name;
-        if (text(name) === '') throw new Mismatch('the empty string is not a key');
-        if (item !== null) out.push([name, read(item)]);
+      for (let index = 0; index < names.length; index++) {
+        key = names[index] as string;
+        if (text(key) === '') throw new Mismatch('the empty string is not a key');
+        const item = from[key];
+        if (item !== null) out.push([key, read(item)]);
       }
     } catch (error) {
       throw inside(error, key);
