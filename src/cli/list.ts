@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { Option } from 'commander';
 import { list } from '../lifecycle/list.ts';
 import type { ContainerState } from '../lifecycle/state.ts';
+import { Flag } from './command.ts';
 import type { Shell } from './shell.ts';
 
 interface ListFlags {
@@ -12,7 +12,7 @@ interface ListFlags {
 export function addList(program: Command, shell: Shell): void {
   program
     .command('list')
-    .addOption(new Option('-f, --format <format>', 'how to print').choices(['table', 'json']).default('table'))
+    .addOption(new Flag('-f, --format <format>', 'how to print').choices(['table', 'json']).default('table'))
     .option('-q, --quiet', 'print only the ids')
     .description('list containers')
     .action(async (flags: ListFlags) => {

@@ -1,8 +1,10 @@
 /** The command line: runc's verbs and flags, because these are what engines pass. */
-import { Command, CommanderError, Option } from 'commander';
+import type { Command } from 'commander';
+import { CommanderError } from 'commander';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { internalError } from '../lifecycle/fault.ts';
+import { Flag, Verb } from './command.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
 import { addKill } from './kill.ts';
@@ -40,7 +42,7 @@ const FAILURE = 1;
 /** The whole command line, ready for the one command that it will run. */
 export class CommandLine {
   private readonly host: Host;
-  private readonly program = new Command('strata');
+  private readonly program: Command = new Verb('strata');
   private readonly shell: Shell;
   private complaint = '';
 
@@ -67,11 +69,11 @@ export class CommandLine {
       .version(versionText(host, build), '-v, --version', 'print the version')
       .option('--root <dir>', 'where the state of containers is kept; /run/strata, or $XDG_RUNTIME_DIR/strata if not root')
       .option('--log <file>', 'append errors and warnings to this file too')
-      .addOption(new Option('--log-format <format>', 'form of the log').choices([...LOG_FORMATS]).default('text'))
-      .addOption(new Option('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))
+      .addOption(new Flag('--log-format <format>', 'form of the log').choices([...LOG_FORMATS]).default('text'))
+      .addOption(new Flag('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))
       .option('--debug', 'tell every stage of the work')
       .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
-      .addOption(new Option('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
+      .addOption(new Flag('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
     program.hook('preAction', () => this.shell.log.open());
     for (const verb of verbs) VERBS[verb]?.(program, this.shell);
   }

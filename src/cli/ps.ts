@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { Option } from 'commander';
 import { pids, processTable } from '../lifecycle/ps.ts';
+import { Flag } from './command.ts';
 import type { Shell } from './shell.ts';
 
 export function addPs(program: Command, shell: Shell): void {
@@ -8,7 +8,7 @@ export function addPs(program: Command, shell: Shell): void {
     .command('ps')
     .argument('<container-id>')
     .argument('[ps-options...]', 'options for ps(1), -ef if none')
-    .addOption(new Option('-f, --format <format>', 'how to print').choices(['table', 'json']).default('table'))
+    .addOption(new Flag('-f, --format <format>', 'how to print').choices(['table', 'json']).default('table'))
     .passThroughOptions()
     .description('show the processes of a container')
     .action(async (id: string, args: readonly string[], flags: { readonly format: 'table' | 'json' }) => {

@@ -1,0 +1,22 @@
+/** commander's classes, with names that are made once: it asks for the names of all options, also of those not given, with every command line. */
+import { Command, Option } from 'commander';
+
+export class Flag extends Option {
+  private attribute: string | undefined;
+
+  override attributeName(): string {
+    this.attribute ??= super.attributeName();
+    return this.attribute;
+  }
+}
+
+/** The program, and each of its verbs. */
+export class Verb extends Command {
+  override createCommand(name?: string): Command {
+    return new Verb(name);
+  }
+
+  override createOption(flags: string, description?: string): Option {
+    return new Flag(flags, description);
+  }
+}
