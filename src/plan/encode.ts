@@ -9,58 +9,57 @@
  * The NUL lets the core hand a string to a system call where it lies.
  */
 import { StrataError } from '../base/error.ts';
-import { type FieldType, OPERATIONS, type OperationName, type Plan } from './op.ts';
-import { Writer } from './writer.ts';
+import { type FieldTypes, OPERATIONS, type Operation, type OperationName, type Plan } from './op.ts';
+import { appendList, pack, type WireValue } from './wire.ts';
 
 /** `STRA` in memory. */
 export const MAGIC = 0x41525453;
 export const VERSION = 1;
 
-type Emit = (writer: Writer, value: unknown) => void;
+type Fields = Readonly<Record<string, FieldTypes[keyof FieldTypes]>>;
 
-/** Fields by operation, once: encoding then walks arrays. */
+/** What encoding has to know of an operation. */
 interface Layout {
   readonly code: number;
-  readonly fields: readonly (readonly [name: string, type: FieldType])[];
+  readonly fields: readonly string[];
 }
 
 const LAYOUTS: ReadonlyMap<string, Layout> = new Map(
-  Object.entries(OPERATIONS).map(([name, [code, fields]]) => [name, { code, fields: Object.entries(fields) as [string, FieldType][] }]),
+  Object.entries(OPERATIONS).map(([name, [code, fields]]) => [name, { code, fields: Object.keys(fields) }]),
 );
 
-const EMIT: Readonly<Record<FieldType, Emit>> = {
-  bool: (writer, value) => writer.u32(value === true ? 1 : 0),
-  u32: (writer, value) => writer.u32(value as number),
-  u32s: (writer, value) => writer.list(value as readonly number[], (item) => writer.u32(item)),
-  u64: (writer, value) => writer.u64(value as bigint),
-  string: (writer, value) => writer.string(value as string),
-  strings: (writer, value) => writer.strings(value as readonly string[]),
-  bytes: (writer, value) => writer.bytes(value as Uint8Array),
-};
+/** Where the header has the length of the whole. */
+const TOTAL = 8;
 
 /**
  * The bytes that the core carries out.
  *
  * @throws StrataError `internal` for a string with a NUL in it or a number out of its field's range, which `parse` should have refused.
  */
-export function encode(plan: Plan): Uint8Array {
-  const writer = new Writer();
-  writer.u32(MAGIC);
-  writer.u32(VERSION);
-  const total = writer.reserve();
-  writer.u32(plan.operations.length);
-  for (const operation of plan.operations) {
+export function encode({ operations }: Plan): Uint8Array {
+  const values: WireValue[] = [MAGIC, VERSION, 0, operations.length];
+  // By index and by prefix operators, for an interpreter: `for ... of` and `x++` are calls to it.
+  for (let index = 0; index < operations.length; ++index) {
+    const operation = operations[index] as Operation;
     const layout = LAYOUTS.get(operation.op);
     if (layout === undefined) throw new StrataError({ code: 'internal', stage: 'plan', reason: `no operation is called ${operation.op}` });
-    writer.u32(layout.code);
-    const length = writer.reserve();
-    const start = writer.length;
-    const values = operation as unknown as Readonly<Record<string, unknown>>;
-    for (const [name, type] of layout.fields) EMIT[type](writer, values[name]);
-    writer.fill(length, writer.length - start);
+    const { code, fields } = layout;
+    const payload: WireValue[] = [];
+    let end = 0;
+    for (let at = 0; at < fields.length; ++at) {
+      const value = (operation as unknown as Fields)[fields[at] as string] as Fields[string];
+      if (typeof value !== 'object' || value instanceof Uint8Array) {
+        payload[end] = value;
+        ++end;
+      } else {
+        end = appendList(payload, value);
+      }
+    }
+    values.push(code, payload);
   }
-  writer.fill(total, writer.length);
-  return writer.finish();
+  const bytes = pack(values);
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(TOTAL, bytes.length, true);
+  return bytes;
 }
 
 /** The operations table as text, one line each by code: `code name field:type,field:type`. The core prints its own for comparison. */

@@ -10,7 +10,7 @@
 import type { Seccomp, Spec } from '../spec/types.ts';
 import type { PlanContext } from './context.ts';
 import type { Operation } from './op.ts';
-import { Writer } from './writer.ts';
+import { appendList, pack, type WireValue } from './wire.ts';
 
 const VERSION = 1;
 const NO_ERRNO = 0xffffffff;
@@ -28,22 +28,15 @@ export function seccompLoadOperations(spec: Spec): Operation[] {
 }
 
 export function encodeSeccomp(seccomp: Seccomp): Uint8Array {
-  const writer = new Writer();
-  writer.u32(VERSION);
-  writer.string(seccomp.defaultAction);
-  writer.u32(seccomp.defaultErrnoRet ?? NO_ERRNO);
-  writer.strings(seccomp.architectures);
-  writer.strings(seccomp.flags);
-  writer.list(seccomp.syscalls, ({ action, errnoRet, names, args }) => {
-    writer.string(action);
-    writer.u32(errnoRet ?? NO_ERRNO);
-    writer.strings(names);
-    writer.list(args, ({ index, value, valueTwo, op }) => {
-      writer.u32(index);
-      writer.u64(value);
-      writer.u64(valueTwo);
-      writer.string(op);
-    });
-  });
-  return writer.finish();
+  const values: WireValue[] = [VERSION, seccomp.defaultAction, seccomp.defaultErrnoRet ?? NO_ERRNO];
+  appendList(values, seccomp.architectures);
+  appendList(values, seccomp.flags);
+  values.push(seccomp.syscalls.length);
+  for (const { action, errnoRet, names, args } of seccomp.syscalls) {
+    values.push(action, errnoRet ?? NO_ERRNO);
+    appendList(values, names);
+    values.push(args.length);
+    for (const { index, value, valueTwo, op } of args) values.push(index, value, valueTwo, op);
+  }
+  return pack(values);
 }

@@ -1,5 +1,6 @@
 /** Bytes of the wire form in one growing buffer. See `encode.ts` for the form. */
 import { StrataError } from '../base/error.ts';
+import type { WireValue } from './wire.ts';
 
 const U32_MAX = 0xffffffff;
 const U64_MAX = 0xffffffffffffffffn;
@@ -9,11 +10,6 @@ export class Writer {
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
 
-  /** Bytes written so far. */
-  get length(): number {
-    return this.#length;
-  }
-
   u32(value: number): void {
     if (!Number.isInteger(value) || value < 0 || value > U32_MAX) throw fault(`${value} is not an unsigned 32-bit integer`);
     this.#room(4);
@@ -22,7 +18,7 @@ export class Writer {
   }
 
   u64(value: bigint): void {
-    if (typeof value !== 'bigint' || value < 0n || value > U64_MAX) throw fault(`${value} is not an unsigned 64-bit integer`);
+    if (value < 0n || value > U64_MAX) throw fault(`${value} is not an unsigned 64-bit integer`);
     this.#room(8);
     this.#view.setBigUint64(this.#length, value, true);
     this.#length += 8;
@@ -77,24 +73,34 @@ export class Writer {
     this.#length = to;
   }
 
-  strings(items: readonly string[]): void {
-    this.u32(items.length);
-    for (const item of items) this.string(item);
+  values(values: readonly WireValue[]): this {
+    for (const value of values) {
+      if (typeof value === 'string') this.string(value);
+      else if (typeof value === 'number') this.u32(value);
+      else if (typeof value === 'bigint') this.u64(value);
+      else if (typeof value === 'boolean') this.u32(value ? 1 : 0);
+      else if (value instanceof Uint8Array) this.bytes(value);
+      else this.block(value);
+    }
+    return this;
   }
 
-  list<Item>(items: readonly Item[], emit: (item: Item) => void): void {
-    this.u32(items.length);
-    for (const item of items) emit(item);
+  /** Values, with their length in bytes before them. */
+  block(values: readonly WireValue[]): void {
+    const length = this.reserve();
+    const start = this.#length;
+    this.values(values);
+    this.fill(length, this.#length - start);
   }
 
   /** Leave room for a u32 that is known later, and say where it is. */
-  reserve(): number {
+  private reserve(): number {
     const at = this.#length;
     this.u32(0);
     return at;
   }
 
-  fill(at: number, value: number): void {
+  private fill(at: number, value: number): void {
     this.#view.setUint32(at, value, true);
   }
 
