@@ -1,0 +1,38 @@
+// What is to be reached, as ratios of medians within one run.
+
+/** The peers that the limits were set against. */
+export const meantFor = { crun: '1.28', runc: '1.3.6' };
+
+const ratio = (what, of, to, limit) => ({ what, limit, unit: '×', value: (results) => results[of].median / results[to].median, needs: [of, to] });
+const memory = (what, of, limit) => ({ what, limit, unit: 'MB', value: (results) => results[of].peakRssKiB / 1024, needs: [of] });
+const added = (what, of, to, limit) => ({ what, limit, unit: 'ms', value: (results) => results[of].median - results[to].median, needs: [of, to] });
+
+const targets = [
+  ratio('run / floor', 'run.strata', 'run.floor', 1.6),
+  ratio('run / crun warm', 'run.strata', 'run.crun.warm', 0.75),
+  ratio('run / crun cold', 'run.strata', 'run.crun.cold', 0.3),
+  ratio('run / runc', 'run.strata', 'run.runc', 0.22),
+  memory('run, peak RSS', 'run.strata', 3),
+  ratio('state / crun', 'state.strata', 'state.crun', 0.6),
+  ratio('state / runc', 'state.strata', 'state.runc', 0.4),
+  memory('state, peak RSS', 'state.strata', 3),
+  ratio('run with seccomp / crun, caches warm', 'seccomp.strata', 'seccomp.crun.warm', 0.6),
+  added('seccomp, added to run', 'seccomp.strata', 'seccomp.none', 0.5),
+  ratio('create, start, delete / crun warm', 'steps.strata', 'steps.crun.warm', 0.8),
+  ratio('50 by 8 processes / crun', 'many.strata', 'many.crun', 0.8),
+  ratio('library warm / floor', 'library.warm', 'run.floor', 1.15),
+  ratio('library warm / crun warm', 'library.warm', 'run.crun.warm', 0.55),
+  ratio('library warm / crun cold', 'library.warm', 'run.crun.cold', 0.25),
+  ratio('library warm / runc', 'library.warm', 'run.runc', 0.17),
+  ratio('library, 8 at once / crun, 8 at once', 'library.eight', 'eight.crun', 0.6),
+  ratio('library, 8 at once / runc, 8 at once', 'library.eight', 'eight.runc', 0.17),
+];
+
+/** The targets of which both sides were measured, with what came out. */
+export const judge = (results) =>
+  targets
+    .filter(({ needs }) => needs.every((key) => results[key]))
+    .map(({ what, limit, unit, value }) => {
+      const measured = value(results);
+      return { what, measured, limit, unit, reached: measured <= limit };
+    });
