@@ -2,7 +2,7 @@
 import { groups } from './contenders.mjs';
 
 const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
-const median = (values) =>
+export const median = (values) =>
   quantile(
     [...values].sort((a, b) => a - b),
     0.5,
@@ -23,7 +23,7 @@ export const summary = (samples) => {
   };
 };
 
-const print = (rows) => {
+export const print = (rows) => {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   for (const row of rows) {
     console.log(

@@ -10,6 +10,8 @@ const errors = inMemory('stderr');
 const timer = spawn(join(import.meta.dirname, '../build/bench/timer'), { stdio: ['pipe', 'pipe', openSync(errors, 'a')], detached: true });
 const answers = createInterface({ input: timer.stdout })[Symbol.asyncIterator]();
 
+export const timerPid = timer.pid;
+
 /** Run `copies` of the commands, never more than `atOnce` together, one step after another; see timer.c. */
 export const time = async (steps, { copies = 1, atOnce = copies } = {}) => {
   timer.stdin.write(`${[copies, atOnce, ...steps.flatMap((words, i) => (i === 0 ? words : [';', ...words]))].join('\t')}\n`);
