@@ -6,14 +6,14 @@
 // Prints tables and writes bench/results/DATE.json.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
+import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { groups, programs, unitsOf } from './contenders.mjs';
 import { printTable, printTargets, summary } from './report.mjs';
 import { judge, meantFor } from './targets.mjs';
 import { endTimer } from './timer.mjs';
-import { cleanUp } from './workplace.mjs';
+import { cleanUp, endIfInterrupted, interruption } from './workplace.mjs';
 
 delete process.env.NODE_EXTRA_CA_CERTS;
 delete process.env.NODE_OPTIONS;
@@ -29,14 +29,6 @@ const { values: options } = parseArgs({
 const rounds = Number(options.rounds);
 const warmUp = Number(options['warm-up']);
 const chosen = options.only?.split(',') ?? Object.keys(groups).filter((name) => !groups[name].onDemand || options[name]);
-
-// A signal ends the measurement between two samples, so that nothing is left half made.
-let interrupted;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    interrupted ??= signal;
-  });
-}
 
 /** The same things in an order of chance. */
 const shuffled = (things) => {
@@ -56,7 +48,7 @@ const measure = async (units) => {
     for (const { rows, every = 1, anyOrder = false } of shuffled(units)) {
       if (round % every !== 0) continue;
       for (const { key, run } of anyOrder ? shuffled(rows) : rows) {
-        if (interrupted) return undefined;
+        if (interruption()) return undefined;
         const sample = await run();
         if (round >= 0) samples.get(key).push(sample);
       }
@@ -64,6 +56,9 @@ const measure = async (units) => {
   }
   return samples;
 };
+
+// What else runs on the machine makes everything slower, and not everything alike.
+const loadBefore = loadavg()[0];
 
 const firstLine = (program) => program && execFileSync(program, ['--version'], { encoding: 'utf8' }).split('\n')[0].split(' ').at(-1);
 const lineOf = (program, name) => execFileSync(program, ['--version'], { encoding: 'utf8' }).match(new RegExp(`^${name}: *(.*)$`, 'm'))?.[1];
@@ -74,6 +69,7 @@ const report = (units, samples) => {
     rounds,
     kernel: release(),
     cpus: cpus().length,
+    load: loadBefore.toFixed(1),
     strata: firstLine(programs.strata),
     commit: lineOf(programs.strata, 'commit'),
     host: lineOf(programs.strata, 'host'),
@@ -90,6 +86,7 @@ const report = (units, samples) => {
       .map(([key, value]) => `${key} ${value}`)
       .join(', ')}`,
   );
+  if (loadBefore > conditions.cpus / 4) console.log(`Others used this machine when it began: a load of ${conditions.load}.`);
   for (const [name, version] of Object.entries(meantFor)) {
     const present = conditions[name];
     if (!present?.startsWith(version)) console.log(`The limits are meant for ${name} ${version}; here is ${present ?? 'none'}.`);
@@ -119,7 +116,4 @@ try {
   endTimer();
   cleanUp();
 }
-if (interrupted) {
-  process.removeAllListeners(interrupted);
-  process.kill(process.pid, interrupted);
-}
+endIfInterrupted();

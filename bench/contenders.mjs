@@ -143,7 +143,7 @@ const nodeGroup = () => {
   ];
 };
 
-/** The groups in the order of the table. `reference`: the row that '× crun' and '× floor' compare with, where the group has one of its own. */
+/** The groups in the order of the table. `against`: the rows that '× floor', '× crun' and '× runc' compare with. */
 export const groups = {
   run: { title: 'create, /bin/true, delete', make: runGroup, against: { floor: 'run.floor', crun: 'run.crun.warm', runc: 'run.runc' } },
   library: { title: 'the library', make: libraryGroup, against: { floor: 'run.floor', crun: 'run.crun.warm', runc: 'run.runc' } },

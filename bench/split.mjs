@@ -4,7 +4,8 @@
 //   split.mjs [ROW] [--runs N] [--calls]
 //
 // ROW is a row of the measurement by its key, GROUP.WHO: run.strata (if none is given), run.floor, state.crun, seccomp.strata, layers.500, …
-// Prints the median of each phase over all runs, and the calls of the run in the middle; with --calls each of them, in order.
+// Prints the median of each phase over all runs, and the calls of the run in the middle; with --calls each of them, in order. A phase is a process
+// from its start ("copy" of its parent) to its execve, or from there to the next one or to its end; strata-init is a "program in memory".
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { groups, unitsOf } from './contenders.mjs';
 import { median, print } from './report.mjs';
 import { endTimer, timerPid } from './timer.mjs';
-import { cleanUp, id } from './workplace.mjs';
+import { cleanUp, endIfInterrupted, id, interruption } from './workplace.mjs';
 
 delete process.env.NODE_EXTRA_CA_CERTS;
 delete process.env.NODE_OPTIONS;
@@ -53,7 +54,11 @@ const tracer = () => {
   const { path, leave } = tracefs();
   const instance = join(path, 'instances', id);
   const set = (file, value) => writeFileSync(join(instance, file), value);
-  const events = ['events/syscalls/enable', ...['fork', 'exec'].map((event) => `events/sched/sched_process_${event}/enable`), 'events/sched/sched_switch/enable'];
+  const events = [
+    'events/syscalls/enable',
+    ...['fork', 'exec'].map((event) => `events/sched/sched_process_${event}/enable`),
+    'events/sched/sched_switch/enable',
+  ];
   const end = () => {
     if (existsSync(instance)) rmdirSync(instance);
     leave();
@@ -221,7 +226,13 @@ const printSums = (phases) => {
   for (const { name, calls } of phases) {
     const kinds = Map.groupBy(calls, (call) => call.name);
     const rows = [...kinds]
-      .map(([kind, list]) => ({ kind, times: list.length, busy: sum(list.map(busy)), off: sum(list.map((call) => call.off)), longest: Math.max(...list.map(busy)) }))
+      .map(([kind, list]) => ({
+        kind,
+        times: list.length,
+        busy: sum(list.map(busy)),
+        off: sum(list.map((call) => call.off)),
+        longest: Math.max(...list.map(busy)),
+      }))
       .sort((a, b) => b.busy - a.busy);
     const rest = rows.slice(most);
     if (rest.length > 0)
@@ -233,7 +244,10 @@ const printSums = (phases) => {
         longest: Math.max(...rest.map((row) => row.longest)),
       });
     console.log('');
-    print([[`${name}, µs`, 'times', 'works', 'waits', 'longest'], ...rows.map((row) => [`  ${row.kind}`, ...[row.times, row.busy, row.off, row.longest].map((n) => n.toFixed(0))])]);
+    print([
+      [`${name}, µs`, 'times', 'works', 'waits', 'longest'],
+      ...rows.map((row) => [`  ${row.kind}`, ...[row.times, row.busy, row.off, row.longest].map((n) => n.toFixed(0))]),
+    ]);
   }
 };
 
@@ -246,6 +260,16 @@ const printCalls = (phases) => {
   ]);
 };
 
+const report = (row, untraced, all) => {
+  const middle = [...all].sort((a, b) => total(a) - total(b))[Math.floor(all.length / 2)];
+  console.log(
+    `${row.name}: ${ms(total(middle))} ms traced, ${median(untraced.map((sample) => sample.ms)).toFixed(2)} ms untraced, ${median(untraced.map((sample) => sample.faults))} page faults, medians of ${runs} runs\n`,
+  );
+  printPhases(all);
+  printSums(middle);
+  if (options.calls) printCalls(middle);
+};
+
 // --- the run ---------------------------------------------------------------------------------------------------------------------------------------
 
 let trace;
@@ -253,22 +277,22 @@ try {
   const group = wanted.split('.')[0];
   const units = groups[group] ? await unitsOf([group]) : [];
   const row = units.flatMap((unit) => unit.rows).find(({ key }) => key === wanted);
-  if (!row) throw new Error(`no row ${wanted}; there are ${units.length > 0 ? units.flatMap((unit) => unit.rows.map(({ key }) => key)).join(', ') : `the groups ${Object.keys(groups).join(', ')}`}`);
-  for (let i = 0; i < 3; i++) await row.run();
+  if (!row)
+    throw new Error(
+      `no row ${wanted}; there are ${units.length > 0 ? units.flatMap((unit) => unit.rows.map(({ key }) => key)).join(', ') : `the groups ${Object.keys(groups).join(', ')}`}`,
+    );
   const untraced = [];
-  const faults = [];
-  for (let i = 0; i < runs; i++) untraced.push(await row.run());
-  trace = tracer();
   const all = [];
-  for (let i = 0; i < runs; i++) {
-    const text = await trace.record(async () => faults.push((await row.run()).faults));
-    all.push(named(phasesOf(text)));
+  trace = tracer();
+  // By turns, as the machine's speed drifts; the first few find cold caches.
+  for (let i = -3; i < runs && !interruption(); i++) {
+    const sample = await row.run();
+    const phases = named(phasesOf(await trace.record(row.run)));
+    if (i < 0) continue;
+    untraced.push(sample);
+    all.push(phases);
   }
-  const middle = [...all].sort((a, b) => total(a) - total(b))[Math.floor(all.length / 2)];
-  console.log(`${row.name}: ${ms(total(middle))} ms traced, ${median(untraced.map((sample) => sample.ms)).toFixed(2)} ms untraced, ${median(faults)} page faults, medians of ${runs} runs\n`);
-  printPhases(all);
-  printSums(middle);
-  if (options.calls) printCalls(middle);
+  if (!interruption()) report(row, untraced, all);
 } catch (error) {
   console.error(`split: ${error.message}`);
   process.exitCode = 1;
@@ -277,3 +301,4 @@ try {
   endTimer();
   cleanUp();
 }
+endIfInterrupted();

@@ -112,6 +112,23 @@ const directoriesIn = (path) =>
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name);
 
+// A signal ends the measurement between two samples, so that nothing is left half made.
+let interrupted;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    interrupted ??= signal;
+  });
+}
+
+export const interruption = () => interrupted;
+
+/** End as the signal that came would have ended this process. */
+export const endIfInterrupted = () => {
+  if (!interrupted) return;
+  process.removeAllListeners(interrupted);
+  process.kill(process.pid, interrupted);
+};
+
 /** Containers, cgroups, state, bundles: whatever an ended or interrupted measurement has left. */
 export const cleanUp = () => {
   for (const { program, root } of runtimes) {
