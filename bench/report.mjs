@@ -59,11 +59,12 @@ export const printTable = (rows, results) => {
 
 export const printTargets = (targets) =>
   print([
-    ['target', 'measured', 'limit', ''],
-    ...targets.map(({ what, measured, limit, unit, reached }) => [
+    ['target', 'measured', 'limit', '', 'of minima'],
+    ...targets.map(({ what, measured, ofMinima, limit, unit, reached }) => [
       what,
       `${measured.toFixed(2)} ${unit}`,
       `≤ ${limit.toFixed(2)} ${unit}`,
       reached ? 'ok' : 'MISSED',
+      ofMinima.toFixed(2),
     ]),
   ]);
