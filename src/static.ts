@@ -5,20 +5,16 @@
 import { CommandLine } from './cli/main.ts';
 import type { StaticNative } from './host/quickjs.ts';
 import { createStaticHost } from './host/quickjs.ts';
-import type { Pack } from './plan/wire.ts';
-import { packWith } from './plan/wire.ts';
 
 /** Put in by the build. */
 declare const STRATA_COMMIT: string;
 
 /** What the program gives us, and takes from us: `main` is called with the command line, without the program's name. */
-declare const native: StaticNative & { readonly pack: Pack; main: (argv: readonly string[]) => Promise<void> };
+declare const native: StaticNative & { main: (argv: readonly string[]) => Promise<void> };
 
 // QuickJS has not got this function of V8's, which commander calls for its errors; they carry a stack as they are.
 const errors = Error as { captureStackTrace?: (error: Error) => void };
 errors.captureStackTrace = () => {};
-
-packWith(native.pack);
 
 const build = { commit: STRATA_COMMIT, libseccomp: native.libseccompVersion(), quickjs: native.quickjsVersion() };
 const commandLine = new CommandLine(createStaticHost(native), build);

@@ -16,8 +16,12 @@ std::optional<double> Engine::number_of(const Value& value) {
   return number;
 }
 
-// Through its digits: JS_ToBigInt64 would keep 64 bits of a larger one without a word.
+// Through its digits if it is not a small one: JS_ToBigInt64 would keep 64 bits of a larger one without a word.
 std::optional<std::uint64_t> Engine::bigint_of(const Value& value) {
+  if (JS_VALUE_GET_TAG(value.get()) == JS_TAG_SHORT_BIG_INT) {
+    const std::int64_t number = JS_VALUE_GET_SHORT_BIG_INT(value.get());
+    return number >= 0 ? std::optional(static_cast<std::uint64_t>(number)) : std::nullopt;
+  }
   if (!JS_IsBigInt(context_, value.get())) return std::nullopt;
   std::size_t length = 0;
   const char* digits = JS_ToCStringLen(context_, &length, value.get());

@@ -9,7 +9,6 @@
 
 #include "../face/functions.hpp"
 #include "engine.hpp"
-#include "pack.hpp"
 
 namespace strata::cli {
 namespace {
@@ -85,14 +84,13 @@ class Registration {
 
   template <auto Function>
   void now(const char* name) {
-    value(name, call<Function>);
+    JS_SetPropertyStr(context_, object_, name, JS_NewCFunction(context_, call<Function>, name, 0));
   }
   // There is nothing else to do meanwhile.
   template <auto Function>
   void later(const char* name) {
     now<Function>(name);
   }
-  void value(const char* name, JSCFunction* function) { JS_SetPropertyStr(context_, object_, name, JS_NewCFunction(context_, function, name, 0)); }
   [[nodiscard]] JSValue object() const { return object_; }
 
  private:
@@ -111,7 +109,6 @@ JSValue native_object(JSContext* context) {
   registration.now<cli::sleep>("sleep");
   registration.now<is_inherited>("isInherited");
   registration.now<quickjs_version>("quickjsVersion");
-  registration.value("pack", pack);
   return registration.object();
 }
 

@@ -31,6 +31,11 @@ struct Duplicate {
 
 using Bytes = std::vector<std::uint8_t>;
 
+// A plan in the form of core/plan.hpp. TypeScript has it as values, code and payload in turn (src/plan/encode.ts).
+struct PlanBytes {
+  Bytes bytes;
+};
+
 // What is kept of an argument while the function runs.
 template <class Parameter>
 struct Argument {

@@ -16,9 +16,9 @@ Status close_descriptor(int descriptor) {
 
 Outcome<Fd> receive_descriptor(const Duplicate& socket) { return Outcome<Fd>(host::receive_descriptor(socket.get())); }
 
-Outcome<Launched> launch_plan(const Bytes& plan, const std::vector<int>& stdio, int preserve, int console, int start) {
+Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start) {
   if (stdio.size() != 3) return Outcome<Launched>(Failure(Status(EINVAL, "strata", "stdio")));
-  const LaunchRequest request{plan.data(), plan.size(), {stdio[0], stdio[1], stdio[2]}, preserve, console, start};
+  const LaunchRequest request{plan.bytes.data(), plan.bytes.size(), {stdio[0], stdio[1], stdio[2]}, preserve, console, start};
   Launched launched{};
   LaunchFailure failure{};
   return launch(request, launched, failure) ? Outcome(launched) : Outcome<Launched>(Failure(failure));
@@ -71,6 +71,16 @@ std::string wire_table_text() {
   std::string text(wire_table(nullptr, 0) + 1, '\0');
   wire_table(text.data(), text.size());
   text.pop_back();  // the NUL
+  return text;
+}
+
+std::string plan_bytes(const PlanBytes& plan) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : plan.bytes) {
+    text += digits[byte / 16];
+    text += digits[byte % 16];
+  }
   return text;
 }
 

@@ -18,7 +18,7 @@ namespace strata::face {
 Status close_descriptor(int descriptor);
 Outcome<Fd> receive_descriptor(const Duplicate& socket);
 
-Outcome<Launched> launch_plan(const Bytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
+Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
 // Is it at the hooks, and not ready? After a failure the process has been killed and reaped, and `sync` is closed; the pidfd stays for `abandon`.
 Outcome<bool> settle_launched(int pidfd, int sync);
 // Was it at the hooks and is ready now? If not, `sync` has done its service and is closed. After a failure as above.
@@ -34,6 +34,8 @@ std::optional<host::WindowSize> window_size();
 
 // The core's table of operations, which a test compares with the one of TypeScript.
 std::string wire_table_text();
+// Hexadecimal digits, for tests.
+std::string plan_bytes(const PlanBytes& plan);
 // Version of the libseccomp that is linked in.
 std::string libseccomp_version();
 
@@ -84,6 +86,7 @@ void describe(Face& face) {
   face.template now<sys::exit_group>("exitNow");
 
   face.template now<wire_table_text>("wireTable");
+  face.template now<plan_bytes>("planBytes");
   face.template now<libseccomp_version>("libseccompVersion");
 }
 

@@ -12,6 +12,7 @@
 #include <climits>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@
 #include "../core/host/file.hpp"
 #include "../core/host/process.hpp"
 #include "../core/host/terminal.hpp"
+#include "../core/plan.hpp"
 #include "call.hpp"
 
 namespace strata::face {
@@ -78,6 +80,20 @@ class Conversion {
     std::optional<Bytes> bytes = js_.bytes_of(value);
     if (bytes) ret_bytes = std::move(*bytes);
     return bytes.has_value();
+  }
+
+  bool read(const Value& value, PlanBytes& ret_plan) {
+    if (!js_.is_array(value)) return false;
+    Bytes& bytes = ret_plan.bytes;
+    bytes.reserve(16 * 1024);
+    put(bytes, plan_magic);
+    put(bytes, plan_version);
+    put(bytes, std::uint32_t{0});
+    put(bytes, js_.length(value) / 2);
+    if (!pack_items(value, 0, bytes)) return false;
+    const auto total = static_cast<std::uint32_t>(bytes.size());
+    std::memcpy(bytes.data() + 2 * sizeof total, &total, sizeof total);
+    return true;
   }
 
   bool read(const Value& value, Duplicate& ret_duplicate) {
@@ -201,6 +217,51 @@ class Conversion {
   }
 
  private:
+  // A payload, and a profile in it.
+  static constexpr int deepest_list = 4;
+
+  // Little-endian, as all our machines are.
+  template <class Number>
+  static bool put(Bytes& bytes, Number number) {
+    const auto* from = reinterpret_cast<const std::uint8_t*>(&number);
+    bytes.insert(bytes.end(), from, from + sizeof number);
+    return true;
+  }
+
+  bool pack_items(const Value& values, int depth, Bytes& ret_bytes) {
+    const std::uint32_t length = js_.length(values);
+    for (std::uint32_t i = 0; i < length; i++) {
+      if (!pack(js_.element(values, i), depth, ret_bytes)) return false;
+    }
+    return true;
+  }
+
+  bool pack(const Value& value, int depth, Bytes& ret_bytes) {
+    if (const std::optional<std::string> text = js_.text_of(value)) {
+      put(ret_bytes, static_cast<std::uint32_t>(text->size()));
+      ret_bytes.insert(ret_bytes.end(), text->c_str(), text->c_str() + text->size() + 1);
+      return text->find('\0') == std::string::npos;
+    }
+    if (const std::optional<double> number = js_.number_of(value)) {
+      if (!(*number >= 0 && *number <= std::numeric_limits<std::uint32_t>::max()) || std::trunc(*number) != *number) return false;
+      return put(ret_bytes, static_cast<std::uint32_t>(*number));
+    }
+    if (const std::optional<bool> flag = js_.boolean_of(value)) return put(ret_bytes, std::uint32_t{*flag ? 1U : 0U});
+    if (const std::optional<std::uint64_t> number = js_.bigint_of(value)) return put(ret_bytes, *number);
+    const std::size_t start = ret_bytes.size();
+    put(ret_bytes, std::uint32_t{0});
+    if (js_.is_array(value)) {
+      if (depth == deepest_list || !pack_items(value, depth + 1, ret_bytes)) return false;
+    } else if (const std::optional<Bytes> bytes = js_.bytes_of(value)) {
+      ret_bytes.insert(ret_bytes.end(), bytes->begin(), bytes->end());
+    } else {
+      return false;
+    }
+    const auto size = static_cast<std::uint32_t>(ret_bytes.size() - start - sizeof(std::uint32_t));
+    std::memcpy(ret_bytes.data() + start, &size, sizeof size);
+    return true;
+  }
+
   Engine& js_;
 };
 

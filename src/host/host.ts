@@ -9,6 +9,12 @@
 /** An open descriptor that its holder must close with {@link Host.close}. */
 export type Descriptor = number;
 
+/**
+ * What a plan is on its way to the core, which makes bytes of it: a number is a u32, and so is a boolean; a bigint is a u64; a text is UTF-8 without
+ * NUL, its length before it; so are bytes; a list is its length in bytes, then its values.
+ */
+export type WireValue = number | boolean | bigint | string | Uint8Array | readonly WireValue[];
+
 export interface FileStatus {
   readonly type: 'file' | 'directory' | 'symlink' | 'socket' | 'character' | 'block' | 'fifo';
   /** Permission bits with setuid, setgid and sticky. */
@@ -141,10 +147,10 @@ export interface Host {
   /** Receive one descriptor that was sent with SCM_RIGHTS. */
   receiveDescriptor(socket: Descriptor): Promise<Descriptor>;
   /**
-   * Carry out a plan up to the birth of the container's process, which then goes on by itself to its first waiting point. Rejects with a
+   * Carry out a plan, in the form of `src/plan/encode.ts`, up to the birth of the container's process, which then goes on by itself to its first waiting point. Rejects with a
    * {@link LaunchError}; then nothing of the process is left.
    */
-  launch(plan: Uint8Array, descriptors: LaunchDescriptors): Promise<Launched>;
+  launch(plan: readonly WireValue[], descriptors: LaunchDescriptors): Promise<Launched>;
   /** Resolves when it waits there. Rejects with a {@link LaunchError}; then the process is gone. */
   settle(launched: Launched): Promise<WaitingPoint>;
   /**

@@ -14,6 +14,7 @@ import type {
   Launched,
   LaunchFailure,
   WaitingPoint,
+  WireValue,
 } from './host.ts';
 import { LaunchError } from './host.ts';
 
@@ -24,6 +25,8 @@ type Later<Value> = Value | Promise<Value>;
 export interface Native {
   /** The core's own table of operations, to be compared with the one of `src/plan`. */
   wireTable(): string;
+  /** The bytes that the core would make of a plan, in hexadecimal digits, for tests. */
+  planBytes(plan: readonly WireValue[]): string;
   libseccompVersion(): string;
 
   readText(path: string, limit: number): string;
@@ -50,7 +53,7 @@ export interface Native {
   pipe(): [Descriptor, Descriptor];
   receiveDescriptor(socket: Descriptor): Later<Descriptor>;
 
-  launch(plan: Uint8Array, stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Later<Launched>;
+  launch(plan: readonly WireValue[], stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Later<Launched>;
   /** Resolves with whether the process is at the hooks, and not ready; after a failure `sync` is closed. */
   settle(pidfd: Descriptor, sync: Descriptor): Later<boolean>;
   /** Resolves with whether the process was at the hooks and is ready now; otherwise, and after a failure, `sync` is closed. */
@@ -126,7 +129,7 @@ export function createHost(native: Native, platform: Platform): Host {
     pipe: () => attempt(() => native.pipe()),
     receiveDescriptor: (socket) => attemptLater(() => native.receiveDescriptor(socket)),
 
-    async launch(plan: Uint8Array, { stdio, preserve, console, start }: LaunchDescriptors): Promise<Launched> {
+    async launch(plan: readonly WireValue[], { stdio, preserve, console, start }: LaunchDescriptors): Promise<Launched> {
       const launched = await attemptLaunch(() => native.launch(plan, stdio, preserve, console, start));
       launches.set(launched.sync, { pidfd: launched.pidfd, waitsForStart: start !== -1 });
       return launched;

@@ -1,6 +1,6 @@
 /** The {@link Host} for Node: the core's functions behind `strata.node`. Only the entry points know this file. */
 import { join } from 'node:path';
-import type { Host } from './host.ts';
+import type { Host, WireValue } from './host.ts';
 import type { Native } from './native.ts';
 import { createHost } from './native.ts';
 
@@ -29,6 +29,11 @@ export function exitNow(status: number): void {
 /** {@link Native.wireTable} */
 export function nativeWireTable(): string {
   return load().wireTable();
+}
+
+/** {@link Native.planBytes} */
+export function nativePlanBytes(plan: readonly WireValue[]): string {
+  return load().planBytes(plan);
 }
 
 /** The host this process runs on. @throws Error if the addon has not been built. */

@@ -6,8 +6,9 @@
  * `strata-init`, the child that becomes the container. Paths of the first kind, and those said to be the host's, are paths of the runtime's
  * mount namespace; all others name a place inside the container's root and are resolved there at the moment of use (design rule 1).
  */
+import type { WireValue } from '../host/host.ts';
 
-/** How a field travels: see `encode.ts`. `strings` is a list; `u32s` a list of unsigned 32-bit integers. */
+/** How a field travels: see `encode.ts`. `strings` is a list; `u32s` one of unsigned 32-bit integers; `bytes` may be the values that they are made of. */
 export interface FieldTypes {
   string: string;
   strings: readonly string[];
@@ -15,7 +16,7 @@ export interface FieldTypes {
   u32s: readonly number[];
   u64: bigint;
   bool: boolean;
-  bytes: Uint8Array;
+  bytes: Uint8Array | readonly WireValue[];
 }
 export type FieldType = keyof FieldTypes;
 

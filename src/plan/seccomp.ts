@@ -7,10 +7,12 @@
  *
  * An errno of 0xffffffff is none: the action's own default, EPERM.
  */
+
+import type { WireValue } from '../host/host.ts';
 import type { Seccomp, Spec } from '../spec/types.ts';
 import type { PlanContext } from './context.ts';
+import { appendList } from './encode.ts';
 import type { Operation } from './op.ts';
-import { appendList, pack, type WireValue } from './wire.ts';
 
 const VERSION = 1;
 const NO_ERRNO = 0xffffffff;
@@ -27,7 +29,7 @@ export function seccompLoadOperations(spec: Spec): Operation[] {
   return spec.linux.seccomp === undefined ? [] : [{ op: 'seccomp-load', pointer: '/linux/seccomp' }];
 }
 
-export function encodeSeccomp(seccomp: Seccomp): Uint8Array {
+export function encodeSeccomp(seccomp: Seccomp): readonly WireValue[] {
   const values: WireValue[] = [VERSION, seccomp.defaultAction, seccomp.defaultErrnoRet ?? NO_ERRNO];
   appendList(values, seccomp.architectures);
   appendList(values, seccomp.flags);
@@ -38,5 +40,5 @@ export function encodeSeccomp(seccomp: Seccomp): Uint8Array {
     values.push(args.length);
     for (const { index, value, valueTwo, op } of args) values.push(index, value, valueTwo, op);
   }
-  return pack(values);
+  return values;
 }

@@ -6,6 +6,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
+import type { WireValue } from '../../src/host/host.ts';
+import { nativePlanBytes } from '../../src/host/node.ts';
 import type { PlanOptions } from '../../src/plan/context.ts';
 import { planCreate } from '../../src/plan/create.ts';
 import { encode } from '../../src/plan/encode.ts';
@@ -18,6 +20,11 @@ function write(target: string, name: string, ...parts: Uint8Array[]): void {
   mkdirSync(join(directory, target), { recursive: true });
   writeFileSync(join(directory, target, name), Buffer.concat(parts));
 }
+
+const bytesOf = (plan: readonly WireValue[]): Buffer => Buffer.from(nativePlanBytes(plan), 'hex');
+
+/** Without the headers of a plan and of its only operation. */
+const payloadOf = (values: readonly WireValue[]): Buffer => bytesOf([1, values]).subarray(24);
 
 // --- plans -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -168,7 +175,7 @@ function orders(plan: Uint8Array, twoStage: boolean): Buffer {
 }
 
 for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) {
-  const plan = encode(planCreate(specOf(changes), contextOf(facts, options)));
+  const plan = bytesOf(encode(planCreate(specOf(changes), contextOf(facts, options))));
   write('plan', name, plan);
   write('launch', name, plan);
   const twoStage = name === 'user' || name === 'joins';
@@ -182,9 +189,9 @@ for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) 
 
 const { seccomp } = specOf({ linux: { seccomp: SECCOMP } }).linux;
 if (seccomp === undefined) throw new Error('the configuration has a profile');
-write('seccomp', 'errno', encodeSeccomp(seccomp));
-write('seccomp', 'allow', encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_ALLOW', architectures: [], flags: [] }));
-write('seccomp', 'kill', encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_KILL_PROCESS', syscalls: [] }));
+write('seccomp', 'errno', payloadOf(encodeSeccomp(seccomp)));
+write('seccomp', 'allow', payloadOf(encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_ALLOW', architectures: [], flags: [] })));
+write('seccomp', 'kill', payloadOf(encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_KILL_PROCESS', syscalls: [] })));
 
 // --- what the runtime reads --------------------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 /**
  * A machine in memory, and hosts that are processes on it: the lifecycle is tested without root, and can be killed at any call it makes.
- * The machine knows files, locks, cgroups and container processes; a plan is carried out by decoding its wire form.
+ * The machine knows files, locks, cgroups and container processes; a plan is carried out by decoding its values.
  */
 import { StrataError } from '../../src/base/error.ts';
 import type {
@@ -14,9 +14,10 @@ import type {
   Launched,
   LaunchFailure,
   WaitingPoint,
+  WireValue,
 } from '../../src/host/host.ts';
 import { LaunchError } from '../../src/host/host.ts';
-import { OPERATIONS } from '../../src/plan/op.ts';
+import { decode } from '../unit/plan/_decode.ts';
 
 /** Thrown by the call at which a host is killed, and by all later ones. */
 export class Killed extends Error {
@@ -47,7 +48,7 @@ interface Process {
   immortal?: boolean;
 }
 
-/** An operation as read back from the wire. */
+/** An operation as read back. */
 export type Decoded = { readonly op: string } & Readonly<Record<string, unknown>>;
 
 interface OpenFile {
@@ -372,10 +373,10 @@ export class FakeHost implements Host {
     return this.descriptor({ kind: 'master' });
   }
 
-  async launch(plan: Uint8Array, descriptors: LaunchDescriptors): Promise<Launched> {
+  async launch(plan: readonly WireValue[], descriptors: LaunchDescriptors): Promise<Launched> {
     await Promise.resolve();
     this.step();
-    const operations = decode(plan);
+    const operations: readonly Decoded[] = decode(plan);
     const cgroups = new Set<string>();
     const clone = operations.findIndex(({ op }) => op === 'clone');
     for (const [index, operation] of operations.slice(0, clone).entries()) {
@@ -604,46 +605,4 @@ export class FakeHost implements Host {
 
 function refused(syscall: string, errno: number, path: string): StrataError {
   return new StrataError({ code: 'system', reason: `${syscall} ${path}`, syscall, errno, path });
-}
-
-/** Reads the wire form of a plan back into operations, by the operations table. */
-export function decode(bytes: Uint8Array): Decoded[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 16;
-  const take = (length: number) => {
-    at += length;
-    return bytes.subarray(at - length, at);
-  };
-  const u32 = () => {
-    at += 4;
-    return view.getUint32(at - 4, true);
-  };
-  const u64 = () => {
-    at += 8;
-    return view.getBigUint64(at - 8, true);
-  };
-  const string = () => {
-    const text = new TextDecoder().decode(take(u32()));
-    at++;
-    return text;
-  };
-  const many = <T>(read: () => T): T[] => Array.from({ length: u32() }, read);
-  const read: Readonly<Record<string, () => unknown>> = {
-    bool: () => u32() === 1,
-    u32,
-    u64,
-    string,
-    bytes: () => take(u32()),
-    strings: () => many(string),
-    u32s: () => many(u32),
-  };
-  const names = new Map(Object.entries(OPERATIONS).map(([name, [code, fields]]) => [code as number, { name, fields: Object.entries(fields) }]));
-  const operations: Decoded[] = [];
-  while (at < bytes.length) {
-    const layout = names.get(u32());
-    u32();
-    if (layout === undefined) throw new Error('no such operation');
-    operations.push({ op: layout.name, ...Object.fromEntries(layout.fields.map(([name, type]) => [name, read[type]?.()])) });
-  }
-  return operations;
 }

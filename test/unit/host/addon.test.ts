@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
+import fc from 'fast-check';
 import { StrataError } from '../../../src/base/error.ts';
 import type { Command } from '../../../src/host/host.ts';
 import { LaunchError } from '../../../src/host/host.ts';
-import { createNodeHost, nativeVersions } from '../../../src/host/node.ts';
+import { createNodeHost, nativePlanBytes, nativeVersions } from '../../../src/host/node.ts';
 
 const host = createNodeHost();
 const MODULE = join(import.meta.dirname, '../../../src/host/node.ts');
@@ -40,6 +41,57 @@ test('a refusal of the kernel is a StrataError with syscall, errno and path', (t
   t.is(error?.message, 'open /nowhere/config.json: no such file or directory');
   t.deepEqual(error?.toJSON(), { code: 'system', syscall: 'open', errno: 'ENOENT', path: '/nowhere/config.json' });
   t.is(t.throws(() => host.close(1_000_000), { instanceOf: StrataError })?.message, 'close: bad file descriptor');
+});
+
+test('a plan as the core gets it: every type of value', (t) => {
+  const bytes = nativePlanBytes([
+    ...[54, []],
+    ...[45, [7, 'Aé', 1n, 0xffffffffffffffffn]],
+    ...[51, [0xffffffff, 2, 2, 3, 4, 5]],
+    ...[55, [2, 'a', '', 0]],
+    ...[3, ['', Uint8Array.of(0, 255)]],
+    ...[46, ['/', true]],
+    ...[4, [[1, 'x', [2n]], '']],
+  ]);
+  const parts = [
+    '53545241 01000000 c5000000 07000000',
+    '36000000 00000000',
+    '2d000000 1c000000 07000000 03000000 41c3a9 00 0100000000000000 ffffffffffffffff',
+    '33000000 18000000 ffffffff 02000000 02000000 03000000 04000000 05000000',
+    '37000000 13000000 02000000 01000000 61 00 00000000 00 00000000',
+    '03000000 0b000000 00000000 00 02000000 00ff',
+    '2e000000 0a000000 01000000 2f 00 01000000',
+    '04000000 1f000000 16000000 01000000 01000000 78 00 08000000 0200000000000000 00000000 00',
+  ];
+  const expected = parts.join('').replaceAll(' ', '');
+  t.is(bytes.slice(32), expected.slice(32));
+  t.is(Buffer.from(bytes, 'hex').readUInt32LE(8), bytes.length / 2);
+  t.is(nativePlanBytes([]), '53545241' + '01000000' + '10000000' + '00000000');
+});
+
+test('any text without NUL arrives in a plan; a lone surrogate as U+FFFD', (t) => {
+  const textOf = (text: string) => Buffer.from(nativePlanBytes([1, [text]]), 'hex').subarray(28);
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 3000 }), (text) => {
+      if (text.includes('\0')) return;
+      const expected = Buffer.from(text.toWellFormed());
+      if (!textOf(text).equals(Buffer.concat([expected, Buffer.of(0)]))) throw new Error('changed on the way');
+    }),
+  );
+  for (const text of ['\ud800', '\udc00\ud800x', '\ud83d\ude00', '\ud800\ud83d\ude00', '\u07ff\u0800\uffff', 'x'.repeat(200_000)]) {
+    t.deepEqual(textOf(text), Buffer.concat([Buffer.from(text.toWellFormed()), Buffer.of(0)]));
+  }
+});
+
+test('what has no form on the wire is refused, not changed', (t) => {
+  const deep = [[[[[[]]]]]];
+  for (const value of ['a\0b', -1, 2 ** 32, 0.5, Number.NaN, -1n, 1n << 64n, null, undefined, {}, deep]) {
+    t.like(
+      t.throws(() => nativePlanBytes([1, [value as never]]), { any: true }),
+      { syscall: 'strata', errno: 22 },
+      String(value),
+    );
+  }
 });
 
 test('a path with a NUL is refused before the kernel would cut it', (t) => {
@@ -156,7 +208,7 @@ test('waitExit of many processes', async (t) => {
 });
 
 test('launch rejects with a LaunchError', async (t) => {
-  const error = await t.throwsAsync(host.launch(new Uint8Array([1, 2, 3]), { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 }), {
+  const error = await t.throwsAsync(host.launch([9999, []], { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 }), {
     instanceOf: LaunchError,
   });
   t.is(error?.failure.operation, -1);

@@ -1,77 +1,45 @@
-/** The reader of the wire form that only tests need: the product's is the core's. */
-import { MAGIC } from '../../../src/plan/encode.ts';
+/** Back from the values of an encoded plan to its operations: the product's own reader is the core's. */
+import type { WireValue } from '../../../src/host/host.ts';
 import { type FieldType, OPERATIONS, type Operation, type OperationName } from '../../../src/plan/op.ts';
 
+/** Reads values in their order. */
 export class Reader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly #values: readonly WireValue[];
   at = 0;
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  constructor(values: readonly WireValue[]) {
+    this.#values = values;
   }
 
-  u32(): number {
-    this.at += 4;
-    return this.#view.getUint32(this.at - 4, true);
-  }
-
-  u64(): bigint {
-    this.at += 8;
-    return this.#view.getBigUint64(this.at - 8, true);
-  }
-
-  bytes(): Uint8Array {
-    const length = this.u32();
-    this.at += length;
-    return this.#bytes.slice(this.at - length, this.at);
-  }
-
-  string(): string {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(this.bytes());
-    if (this.#bytes[this.at++] !== 0) throw new Error('no NUL behind a string');
-    return text;
+  next(): WireValue {
+    const value = this.#values[this.at++];
+    if (value === undefined) throw new Error('no value left');
+    return value;
   }
 
   list<Item>(read: () => Item): Item[] {
-    return Array.from({ length: this.u32() }, read);
+    return Array.from({ length: Number(this.next()) }, read);
   }
 
-  field(type: FieldType): unknown {
-    switch (type) {
-      case 'bool':
-        return this.u32() === 1;
-      case 'u32':
-        return this.u32();
-      case 'u32s':
-        return this.list(() => this.u32());
-      case 'u64':
-        return this.u64();
-      case 'string':
-        return this.string();
-      case 'strings':
-        return this.list(() => this.string());
-      case 'bytes':
-        return this.bytes();
-    }
+  field(type: FieldType): WireValue {
+    return type === 'strings' || type === 'u32s' ? this.list(() => this.next()) : this.next();
   }
 }
 
 /** The operations, with '' for the pointers, which do not travel. */
-export function decode(bytes: Uint8Array): Operation[] {
-  const reader = new Reader(bytes);
-  if (reader.u32() !== MAGIC || reader.u32() !== 1 || reader.u32() !== bytes.length) throw new Error('bad header');
+export function decode(values: readonly WireValue[]): Operation[] {
+  const reader = new Reader(values);
   const names = Object.keys(OPERATIONS) as OperationName[];
-  const operations = reader.list(() => {
-    const code = reader.u32();
+  const operations: Operation[] = [];
+  while (reader.at < values.length) {
+    const code = reader.next();
     const op = names.find((name) => OPERATIONS[name][0] === code);
     if (op === undefined) throw new Error(`operation ${code}`);
-    const end = reader.u32() + reader.at;
-    const fields = Object.entries(OPERATIONS[op][1] as Record<string, FieldType>).map(([name, type]) => [name, reader.field(type)]);
-    if (reader.at !== end) throw new Error(`${op}: payload length`);
-    return { op, pointer: '', ...Object.fromEntries(fields) } as Operation;
-  });
-  if (reader.at !== bytes.length) throw new Error('bytes left');
+    const payload = reader.next() as readonly WireValue[];
+    const fields = new Reader(payload);
+    const read = Object.entries(OPERATIONS[op][1] as Record<string, FieldType>).map(([name, type]) => [name, fields.field(type)]);
+    if (fields.at !== payload.length) throw new Error(`${op}: values left`);
+    operations.push({ op, pointer: '', ...Object.fromEntries(read) } as Operation);
+  }
   return operations;
 }
