@@ -26,46 +26,62 @@ export function cgroupMount(view: CgroupView, type: 'cgroup' | 'cgroup2', destin
   if (hierarchies.length === 0) throw unsupported(at, 'needs cgroups, which are not mounted');
   const out: Operation[] = [tmpfs(destination, options, at)];
   for (const place of hierarchies) {
-    const name = place.controllers.join(',').replace(/^name=/, '');
+    const names = place.controllers.join(',');
+    const name = names.startsWith('name=') ? names.slice('name='.length) : names;
     out.push(bindOf(place, `${destination}/${name}`, options, at));
     if (place.controllers.length > 1) out.push(...place.controllers.map((controller) => link(`${destination}/${controller}`, name, at)));
   }
-  if ((flags(options).set & ATTR.rdonly) !== 0n) out.push(readOnly(destination, at));
+  if ((setOf(options) & ATTR.rdonly) !== 0n) out.push(readOnly(destination, at));
   return out;
 }
 
 /** Ordinary and recursive attributes are the same here: every mount is ours, and each gets them. */
-function flags({ set, recursiveSet, recursiveClear, propagation }: MountOptions): { set: bigint; propagation: number } {
-  return { set: (set & ~recursiveClear) | recursiveSet, propagation };
+function setOf({ set, recursiveSet, recursiveClear }: MountOptions): bigint {
+  return (set & ~recursiveClear) | recursiveSet;
 }
 
 function bindOf(place: CgroupPlace, destination: string, options: MountOptions, at: string): Operation {
-  // Of what can be cleared only the access time matters: mount_setattr(2) wants the field cleared when a value is put in.
-  const clear = (options.clear | options.recursiveClear) & ATTR.atime;
-  const plain = { recursive: false, recursiveSet: 0n, recursiveClear: 0n, overProc: false, realDirectory: false, idmap: 0, uidMap: '', gidMap: '' };
-  return { op: 'bind', pointer: at, destination, source: place.directory, ...flags(options), clear, ...plain };
+  return {
+    op: 'bind',
+    pointer: at,
+    destination,
+    source: place.directory,
+    set: setOf(options),
+    propagation: options.propagation,
+    // Of what can be cleared only the access time matters: mount_setattr(2) wants the field cleared when a value is put in.
+    clear: (options.clear | options.recursiveClear) & ATTR.atime,
+    recursive: false,
+    recursiveSet: 0n,
+    recursiveClear: 0n,
+    overProc: false,
+    realDirectory: false,
+    idmap: 0,
+    uidMap: '',
+    gidMap: '',
+  };
 }
 
 /** What a fresh mount has none of. */
 const PLAIN = { clear: 0n, recursiveSet: 0n, recursiveClear: 0n, copyUp: false, realDirectory: false } as const;
 
 function unifiedMount(destination: string, options: MountOptions, at: string): Operation {
-  return { op: 'mount', pointer: at, destination, type: 'cgroup2', source: 'cgroup', options: options.data, ...flags(options), ...PLAIN };
+  const { data, propagation } = options;
+  return { op: 'mount', pointer: at, destination, type: 'cgroup2', source: 'cgroup', options: data, set: setOf(options), propagation, ...PLAIN };
 }
 
 /** Writable until its directories are made. */
 function tmpfs(destination: string, options: MountOptions, at: string): Operation {
-  const { set: asked, propagation } = flags(options);
-  const set = (asked | ATTR.nosuid | ATTR.nodev | ATTR.noexec) & ~ATTR.rdonly;
+  const set = (setOf(options) | ATTR.nosuid | ATTR.nodev | ATTR.noexec) & ~ATTR.rdonly;
   const data = ['mode=755', 'size=1024k'];
-  return { op: 'mount', pointer: at, destination, type: 'tmpfs', source: 'tmpfs', options: data, set, propagation, ...PLAIN };
+  return { op: 'mount', pointer: at, destination, type: 'tmpfs', source: 'tmpfs', options: data, set, propagation: options.propagation, ...PLAIN };
 }
 
 function link(path: string, target: string, at: string): Operation {
   return { op: 'symlink', pointer: at, path, target, ifExists: false };
 }
 
-function readOnly(destination: string, at: string): Operation {
+/** For what has been made in a mount to be read-only. */
+export function readOnly(destination: string, at: string): Operation {
   return { op: 'remount', pointer: at, destination, set: ATTR.rdonly, clear: 0n, recursiveSet: 0n, recursiveClear: 0n, propagation: 0 };
 }
 

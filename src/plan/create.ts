@@ -5,10 +5,9 @@ import type { Operations, PlanContext } from './context.ts';
 import { deviceOperations } from './devices.ts';
 import { hookOperations, runtimeHookOperations } from './hooks.ts';
 import {
-  lateMountOperations,
   maskOperations,
-  mountOperations,
   pivotOperation,
+  planMounts,
   propagationOperations,
   readonlyOperations,
   rootOperation,
@@ -37,18 +36,18 @@ import { seccompCompileOperations, seccompLoadOperations } from './seccomp.ts';
 export function planCreate(spec: Spec, context: PlanContext): Plan {
   const places = cgroupPaths(spec, context.id, context.facts);
   const { process } = spec;
+  // All that can be done outside is done first: the new process then finds its limits in force and its filter compiled.
+  const outside = [...cgroupOperations(spec, places, context.facts), ...seccompCompileOperations(spec, context), cloneOperation(spec, places)];
+  const root = [...propagationOperations(spec), rootOperation(spec, context)];
+  const mounts = planMounts(spec, context, places);
   return {
     operations: [
-      // All that can be done outside is done first: the new process then finds its limits in force and its filter compiled.
-      ...cgroupOperations(spec, places, context.facts),
-      ...seccompCompileOperations(spec, context),
-      cloneOperation(spec, places),
+      ...outside,
 
-      ...propagationOperations(spec),
-      rootOperation(spec, context),
-      ...mountOperations(spec, context, places),
+      ...root,
+      ...mounts.operations,
       ...(process === undefined ? [] : workingDirectoryOperations(process)),
-      ...deviceOperations(spec),
+      ...deviceOperations(spec, mounts.devBound),
       ...(process === undefined ? [] : consoleOperations(process)),
 
       // The hooks of the runtime see the mounts, and may add to them; the container's own follow, before its root is entered.
@@ -57,7 +56,7 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
 
       // What hooks have written is covered and frozen too. Masks need the old root: its file systems are unreachable after the pivot.
       ...sysctlOperations(spec),
-      ...lateMountOperations(spec),
+      ...mounts.late,
       ...maskOperations(spec),
       ...readonlyOperations(spec),
       ...rootReadonlyOperations(spec),

@@ -70,14 +70,19 @@ function takeBack(exceptions: readonly Exception[], item: Exception): void {
  * do in 8:1, there is one that has what both have.
  */
 function widen(exceptions: Exception[]): void {
-  for (const a of [...exceptions]) {
-    for (const b of exceptions) {
-      if (!overlaps(a, b) || covers(a, b) || covers(b, a)) continue;
-      add(exceptions, { type: a.type, major: a.major ?? b.major, minor: a.minor ?? b.minor, access: (a.access | b.access) & OPEN });
+  // One number of the two is every number: only such an exception can meet another in part, or cover it.
+  const wide = exceptions.filter((item) => item.major === undefined || item.minor === undefined);
+  if (wide.some((item) => item.major === undefined && item.minor !== undefined)) {
+    for (const a of wide) {
+      for (const b of wide) {
+        if (!overlaps(a, b) || covers(a, b) || covers(b, a)) continue;
+        add(exceptions, { type: a.type, major: a.major ?? b.major, minor: a.minor ?? b.minor, access: (a.access | b.access) & OPEN });
+      }
     }
   }
-  for (const narrow of exceptions) {
-    for (const wide of exceptions) if (covers(wide, narrow)) narrow.access |= wide.access & OPEN;
+  for (const a of wide) {
+    if ((a.access & OPEN) === 0) continue;
+    for (const b of exceptions) if (covers(a, b)) b.access |= a.access & OPEN;
   }
 }
 

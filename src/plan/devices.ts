@@ -1,8 +1,6 @@
 /** Device nodes and links in the container's /dev (config-linux.md, Devices and Default Devices; runtime-linux.md, Dev symbolic links). */
-import { pointer } from '../base/pointer.ts';
 import { cleanPath, findNamespace } from '../spec/refuse.ts';
 import type { Device, Spec } from '../spec/types.ts';
-import { isDevBound } from './mounts.ts';
 import type { Operation } from './op.ts';
 
 /** Present in every container. /dev/console comes with a terminal, /dev/ptmx is a link into the container's devpts. */
@@ -27,9 +25,12 @@ const LINKS: readonly (readonly [path: string, target: string, ifExists: boolean
 
 const MODE = 0o666;
 
-/** All devices and links. Nothing is made in a /dev that is a bind mount, because that would be made in the host's own directory. */
-export function deviceOperations(spec: Spec): Operation[] {
-  const bound = isDevBound(spec);
+/**
+ * All devices and links. Nothing is made in a /dev that is a bind mount, because that would be made in the host's own directory.
+ *
+ * @param bound is /dev one?
+ */
+export function deviceOperations(spec: Spec, bound: boolean): Operation[] {
   // The kernel permits mknod(2) of devices only in the initial user namespace.
   const bind = findNamespace(spec, 'user') !== undefined;
   const out: Operation[] = [];
@@ -37,7 +38,7 @@ export function deviceOperations(spec: Spec): Operation[] {
   spec.linux.devices.forEach((device, index) => {
     const path = cleanPath(device.path);
     asked.add(path);
-    if (!(bound && path.startsWith('/dev/'))) out.push(node(device, path, bind, pointer('/linux/devices', index)));
+    if (!(bound && path.startsWith('/dev/'))) out.push(node(device, path, bind, `/linux/devices/${index}`));
   });
   if (bound) return out;
   for (const device of DEFAULTS) if (!asked.has(device.path)) out.push(node(device, device.path, bind, ''));

@@ -30,6 +30,12 @@ const ATTRIBUTES: readonly (readonly [set: string, clear: string, bit: bigint])[
   ['nosymfollow', 'symfollow', ATTR.nosymfollow],
 ];
 
+/** The attributes of the mount itself, and those of it and all below it. */
+const DEPTHS = [
+  ['', 'set', 'clear'],
+  ['r', 'recursiveSet', 'recursiveClear'],
+] as const;
+
 /**
  * The access time is one field of three values, of which relatime is the kernel's default. So an option that undoes another value leads back to
  * relatime, and `norelatime` has nothing to lead to: mount(2) has no such state either.
@@ -70,10 +76,12 @@ export function readOptions(options: readonly string[]): MountOptions {
     idmap: 'none',
     data: [],
   };
-  for (const option of options) {
+  for (let index = 0; index < options.length; ++index) {
+    const option = options[index] as string;
     const apply = OPTIONS.get(option);
     if (apply !== undefined) apply(out);
-    else out.data.push(...splitData(option));
+    else if (option.includes(',') || option.includes('"')) out.data.push(...splitData(option));
+    else if (option !== '') out.data.push(option);
   }
   return out;
 }
@@ -85,17 +93,24 @@ export function mountOptionNames(): string[] {
 
 function* attributes(): Generator<[string, Apply]> {
   for (const [set, clear, bit] of ATTRIBUTES) {
-    yield [set, (out) => setBits(out, bit, bit, false)];
-    yield [clear, (out) => setBits(out, 0n, bit, false)];
-    yield [`r${set}`, (out) => setBits(out, bit, bit, true)];
-    yield [`r${clear}`, (out) => setBits(out, 0n, bit, true)];
+    const others = ~bit;
+    for (const [prefix, setBits, clearBits] of DEPTHS) {
+      const turn = (on: typeof setBits | typeof clearBits, off: typeof setBits | typeof clearBits): Apply => {
+        return (out) => {
+          out[on] |= bit;
+          out[off] &= others;
+        };
+      };
+      yield [prefix + set, turn(setBits, clearBits)];
+      yield [prefix + clear, turn(clearBits, setBits)];
+    }
   }
 }
 
 function* accessTimes(): Generator<[string, Apply]> {
   for (const [set, undo, value] of ACCESS_TIMES) {
-    yield [set, (out) => setBits(out, value, ATTR.atime, false)];
-    yield [`r${set}`, (out) => setBits(out, value, ATTR.atime, true)];
+    yield [set, (out) => setAccessTime(out, value, false)];
+    yield [`r${set}`, (out) => setAccessTime(out, value, true)];
     yield [undo, (out) => undoAccessTime(out, value, false)];
     yield [`r${undo}`, (out) => undoAccessTime(out, value, true)];
   }
@@ -125,26 +140,22 @@ function put(fields: Partial<MountOptions>): Apply {
   };
 }
 
-/** Give the bits of `field` the value `bits`; all of `field` is cleared first, as mount_setattr(2) wants it for the access time. */
-function setBits(out: MountOptions, bits: bigint, field: bigint, recursive: boolean): void {
+/** The whole field is cleared first, as mount_setattr(2) wants it. */
+function setAccessTime(out: MountOptions, value: bigint, recursive: boolean): void {
   if (recursive) {
-    out.recursiveSet = (out.recursiveSet & ~field) | bits;
-    out.recursiveClear = clearing(out.recursiveClear, bits, field);
+    out.recursiveSet = (out.recursiveSet & ~ATTR.atime) | value;
+    out.recursiveClear |= ATTR.atime;
   } else {
-    out.set = (out.set & ~field) | bits;
-    out.clear = clearing(out.clear, bits, field);
+    out.set = (out.set & ~ATTR.atime) | value;
+    out.clear |= ATTR.atime;
   }
-}
-
-function clearing(clear: bigint, bits: bigint, field: bigint): bigint {
-  return field === ATTR.atime || bits === 0n ? clear | field : clear & ~field;
 }
 
 function undoAccessTime(out: MountOptions, value: bigint, recursive: boolean): void {
   if (value === ATTR.relatime) return;
   const [set, clear] = recursive ? [out.recursiveSet, out.recursiveClear] : [out.set, out.clear];
   const isOther = (clear & ATTR.atime) !== 0n && (set & ATTR.atime) !== value;
-  if (!isOther) setBits(out, ATTR.relatime, ATTR.atime, recursive);
+  if (!isOther) setAccessTime(out, ATTR.relatime, recursive);
 }
 
 /** mount(8) joins options with commas, so one string may carry several; a quoted value keeps its commas and loses its quotes. */

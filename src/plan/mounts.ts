@@ -1,14 +1,12 @@
 /** The root file system and what is mounted in it (config.md, Root and Mounts; config-linux.md, Rootfs Mount Propagation). */
-import { pointer } from '../base/pointer.ts';
 import { isAtLeast } from '../host/facts.ts';
 import { classicData } from '../overlay/classic.ts';
 import { fromBundle } from '../overlay/path.ts';
 import { OVERLAY_POINTER, overlayOf } from '../overlay/stack.ts';
-import { isBind } from '../spec/check-mounts.ts';
 import { cleanPath } from '../spec/refuse.ts';
 import type { Mount, Spec } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
-import { type CgroupView, cgroupMount } from './cgroup-mount.ts';
+import { type CgroupView, cgroupMount, readOnly } from './cgroup-mount.ts';
 import type { PlanContext } from './context.ts';
 import { type MountOptions, readOptions } from './mount-options.ts';
 import { isNew, mapText } from './namespaces.ts';
@@ -49,30 +47,45 @@ function cleanEnd(path: string): string {
   return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path;
 }
 
-/** Make the mounts in the order of the configuration. */
-export function mountOperations(spec: Spec, context: PlanContext, places: readonly CgroupPlace[]): Operation[] {
+/** What comes of `mounts`. */
+export interface PlannedMounts {
+  /** Make the mounts, in the order of the configuration. */
+  readonly operations: readonly Operation[];
+  /**
+   * What has to wait until everything lies in its mount: a tmpfs, or /dev, that is to be read-only gets mount points, device nodes and copies
+   * first.
+   */
+  readonly late: readonly Operation[];
+  /** Is /dev a bind mount? Then its devices are somebody else's, and none are made in it. */
+  readonly devBound: boolean;
+}
+
+/** All of it in one walk, for there may be many mounts and their options take the longest to read. */
+export function planMounts(spec: Spec, context: PlanContext, places: readonly CgroupPlace[]): PlannedMounts {
   const view: CgroupView = { places, facts: context.facts, ownNamespace: isNew(spec, 'cgroup') };
-  return spec.mounts.flatMap((mount, index) => mountOne(context, view, mount, pointer('/mounts', index)));
-}
-
-/**
- * What has to wait until everything lies in its mount: a tmpfs, or /dev, that is to be read-only gets mount points, device nodes and copies
- * first.
- */
-export function lateMountOperations(spec: Spec): Operation[] {
-  return spec.mounts.flatMap((mount, index): Operation[] => {
-    const options = readOptions(mount.options);
+  const operations: Operation[] = [];
+  const late: Operation[] = [];
+  let devBound = false;
+  for (let index = 0; index < spec.mounts.length; ++index) {
+    const mount = spec.mounts[index] as Mount;
+    const at = `/mounts/${index}`;
     const destination = cleanPath(mount.destination);
-    const readonly = ((options.set | options.recursiveSet) & ATTR.rdonly) !== 0n;
-    if (!readonly || !isLate(mount, options, destination)) return [];
-    const none = { clear: 0n, recursiveSet: 0n, recursiveClear: 0n, propagation: 0 };
-    return [{ op: 'remount', pointer: pointer('/mounts', index, 'options'), destination, set: ATTR.rdonly, ...none }];
-  });
-}
-
-/** Is /dev a bind mount? Then its devices are somebody else's, and none are made in it. */
-export function isDevBound(spec: Spec): boolean {
-  return spec.mounts.some((mount) => cleanPath(mount.destination) === '/dev' && isBind(mount));
+    const options = readOptions(mount.options);
+    const { type = '' } = mount;
+    const isBind = options.bind || type === 'bind';
+    if (isBind && destination === '/dev') devBound = true;
+    if (options.remount) {
+      operations.push(remount(options, destination, at));
+    } else if (isBind) {
+      operations.push(bind(context, mount, options, destination, at));
+    } else {
+      const isLate = (type === 'tmpfs' || destination === '/dev') && ((options.set | options.recursiveSet) & ATTR.rdonly) !== 0n;
+      if (isLate) late.push(readOnly(destination, `${at}/options`));
+      if (type === 'cgroup' || type === 'cgroup2') operations.push(...cgroupMount(view, type, destination, options, at));
+      else operations.push(fresh(mount, options, isLate, destination, at));
+    }
+  }
+  return { operations, late, devBound };
 }
 
 /** `root.readonly`. It comes after all that is made in the root. */
@@ -89,44 +102,28 @@ export function pivotOperation(spec: Spec, context: PlanContext): Operation {
 }
 
 export function maskOperations(spec: Spec): Operation[] {
-  return spec.linux.maskedPaths.map((path, index) => ({ op: 'mask', pointer: pointer('/linux/maskedPaths', index), path }));
+  return spec.linux.maskedPaths.map((path, index) => ({ op: 'mask', pointer: `/linux/maskedPaths/${index}`, path }));
 }
 
 export function readonlyOperations(spec: Spec): Operation[] {
-  return spec.linux.readonlyPaths.map((path, index) => ({ op: 'readonly', pointer: pointer('/linux/readonlyPaths', index), path }));
+  return spec.linux.readonlyPaths.map((path, index) => ({ op: 'readonly', pointer: `/linux/readonlyPaths/${index}`, path }));
 }
 
-/** Is this a mount whose `ro` has to wait? */
-function isLate(mount: Mount, options: MountOptions, destination: string): boolean {
-  if (isBind(mount) || options.remount) return false;
-  return mount.type === 'tmpfs' || destination === '/dev';
-}
-
-function mountOne(context: PlanContext, view: CgroupView, mount: Mount, at: string): Operation[] {
-  const destination = cleanPath(mount.destination);
-  const options = readOptions(mount.options);
-  if (options.remount) {
-    const { set, clear, recursiveSet, recursiveClear, propagation } = options;
-    return [{ op: 'remount', pointer: at, destination, set, clear, recursiveSet, recursiveClear, propagation }];
-  }
-  if (isBind(mount)) return [bind(context, mount, options, destination, at)];
-  const type = mount.type ?? '';
-  if (type === 'cgroup' || type === 'cgroup2') return cgroupMount(view, type, destination, options, at);
-  return [fresh(mount, options, type, destination, at)];
+function remount({ set, clear, recursiveSet, recursiveClear, propagation }: MountOptions, destination: string, at: string): Operation {
+  return { op: 'remount', pointer: at, destination, set, clear, recursiveSet, recursiveClear, propagation };
 }
 
 /** A new instance has no attributes yet and nothing below it: clearing has no object, and recursive is the same as not. */
-function fresh(mount: Mount, options: MountOptions, type: string, destination: string, at: string): Operation {
+function fresh({ type = '', source = '' }: Mount, options: MountOptions, isLate: boolean, destination: string, at: string): Operation {
   const asked = (options.set & ~options.recursiveClear) | options.recursiveSet;
-  const set = isLate(mount, options, destination) ? asked & ~ATTR.rdonly : asked;
   return {
     op: 'mount',
     pointer: at,
     destination,
     type,
-    source: mount.source ?? '',
+    source,
     options: options.data,
-    set,
+    set: isLate ? asked & ~ATTR.rdonly : asked,
     clear: 0n,
     recursiveSet: 0n,
     recursiveClear: 0n,
@@ -138,12 +135,15 @@ function fresh(mount: Mount, options: MountOptions, type: string, destination: s
 
 /** A bind has its own attributes, but the superblock, with its flags and options, is the source's: they are left out, as mount(8) does. */
 function bind(context: PlanContext, mount: Mount, options: MountOptions, destination: string, at: string): Operation {
-  const { set, clear, recursiveSet, recursiveClear, propagation } = options;
+  const { source = '', uidMappings = [], gidMappings = [] } = mount;
+  const { idmap, set, clear, recursiveSet, recursiveClear, propagation } = options;
+  // Mappings without `idmap` come from engines older than the option; dropping them would show files under wrong owners.
+  const isMapped = idmap !== 'none' || uidMappings.length > 0;
   return {
     op: 'bind',
     pointer: at,
     destination,
-    source: fromBundle(context.bundle, mount.source ?? ''),
+    source: fromBundle(context.bundle, source),
     recursive: options.recursive,
     set,
     clear,
@@ -153,14 +153,10 @@ function bind(context: PlanContext, mount: Mount, options: MountOptions, destina
     // `check` has let only those few files through that tell numbers and nothing else.
     overProc: destination.startsWith('/proc/'),
     realDirectory: isGuarded(destination),
-    ...idMapping(mount, options),
+    idmap: idmap === 'recursive' ? 2 : isMapped ? 1 : 0,
+    uidMap: mapText(uidMappings),
+    gidMap: mapText(gidMappings),
   };
-}
-
-/** Mappings without `idmap` come from engines older than the option; dropping them would show files under wrong owners. */
-function idMapping({ uidMappings = [], gidMappings = [] }: Mount, { idmap }: MountOptions): { idmap: number; uidMap: string; gidMap: string } {
-  const isMapped = idmap !== 'none' || uidMappings.length > 0;
-  return { idmap: idmap === 'recursive' ? 2 : isMapped ? 1 : 0, uidMap: mapText(uidMappings), gidMap: mapText(gidMappings) };
 }
 
 /** Destinations that must be what they seem: an image could put a symbolic link there, and mislead every later step. */
