@@ -223,14 +223,15 @@ function checkDescriptors(host: Host, options: CreateOptions): void {
 }
 
 /** The core marks what it makes above the container's cgroup, but not in the same moment: should we die in between, the intent tells. */
-function withTop(host: Host, { hierarchy, path }: CgroupIntent): CgroupIntent {
+function withTop(host: Host, cgroup: CgroupIntent): CgroupIntent {
+  const { hierarchy, path } = cgroup;
   let top: string | undefined;
   for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
     const parent = path.slice(0, end);
     if (host.stat(cgroupDirectory(hierarchy, parent)) !== undefined) break;
     top = parent;
   }
-  return { hierarchy, path, ...(top !== undefined && { top }) };
+  return top === undefined ? cgroup : { hierarchy, path, top };
 }
 
 /** A cgroup that is in use, or frozen, is somebody else's, and would be killed with the container (config-linux.md#cgroups-path). */

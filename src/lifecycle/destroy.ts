@@ -25,7 +25,7 @@ const LONGEST_PAUSE = 50;
 export async function destroy(host: Host, root: string, record: ContainerRecord, report: Report): Promise<void> {
   await killFirst(host, record);
   await removeCgroups(host, record);
-  if (record.hooksBegun) await runPoststopHooks(host, record.poststop, hookState(record, 'stopped'), report);
+  if (record.hooksBegun && record.poststop.length > 0) await runPoststopHooks(host, record.poststop, hookState(record, 'stopped'), report);
   release(host, root, record.id);
 }
 

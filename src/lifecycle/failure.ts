@@ -14,7 +14,8 @@ export function stepAt(plan: Plan, index: number): Step | undefined {
 
 /** The steps that are carried out after `ready`: those that `start` must be able to name. */
 export function startSteps(plan: Plan): Step[] {
-  const ready = plan.operations.findIndex((operation) => operation.op === 'ready');
+  // From behind, where it is.
+  const ready = plan.operations.findLastIndex((operation) => operation.op === 'ready');
   return plan.operations.slice(ready + 1).map((operation, at) => stepOf(operation, ready + 1 + at));
 }
 

@@ -91,7 +91,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     sharedPid: !spec.linux.namespaces.some((namespace) => namespace.type === 'pid' && namespace.path === undefined),
     terminal: spec.process?.terminal ?? false,
     // With no stop at which the runtime's hooks run, the container's own may have begun whenever we are interrupted.
-    hooksBegun: !plan.operations.some(({ op }) => op === 'runtime-hooks') && spec.hooks.createContainer.length > 0,
+    hooksBegun: spec.hooks.createContainer.length > 0 && !plan.operations.some(({ op }) => op === 'runtime-hooks'),
     poststart: spec.hooks.poststart,
     poststop: spec.hooks.poststop,
     startSteps: startSteps(plan),
