@@ -46,8 +46,8 @@ export class CommandLine {
   private readonly shell: Shell;
   private complaint = '';
 
-  /** `verbs`: those that can be meant, all if not given; `build`: for --version. */
-  constructor(host: Host, build: Build = {}, verbs: readonly string[] = Object.keys(VERBS)) {
+  /** `build`: for --version; `argv`: what will be run, where that is known already, so that no other verb need be set up. */
+  constructor(host: Host, build: Build = {}, argv: readonly string[] = []) {
     const { program } = this;
     this.host = host;
     this.shell = new Shell(host, program);
@@ -75,7 +75,7 @@ export class CommandLine {
       .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
       .addOption(new Flag('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
     program.hook('preAction', () => this.shell.log.open());
-    for (const verb of verbs) VERBS[verb]?.(program, this.shell);
+    for (const verb of verbsFor(program, argv)) VERBS[verb]?.(program, this.shell);
   }
 
   /** Runs one command. `argv`: without the names of the interpreter and the program. Resolves to the exit status; never rejects. */
@@ -110,14 +110,18 @@ export class CommandLine {
 
 /** {@link CommandLine} for a host that starts anew with every command: a verb that is not named costs time to set up for nothing. */
 export function main(host: Host, argv: readonly string[], build: Build = {}): Promise<number> {
-  return new CommandLine(host, build, verbsFor(argv)).run(argv);
+  return new CommandLine(host, build, argv).run(argv);
 }
 
-/** A verb that is not named anywhere cannot be meant; help and mistakes need them all. */
-function verbsFor(argv: readonly string[]): string[] {
-  const all = Object.keys(VERBS);
-  const named = all.filter((name) => argv.includes(name));
-  return named.length === 0 || argv[0] === '--help' || argv[0] === '-h' || argv[0] === 'help' ? all : named;
+/** The verb behind the global options; all if there is none, because help and the answer to a mistake name them. */
+function verbsFor(program: Command, argv: readonly string[]): string[] {
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at] ?? '';
+    const option = program.options.find(({ long, short }) => word === long || word === short);
+    if (option?.required) at++;
+    else if (option === undefined && !/^--[^=]+=/.test(word)) return Object.hasOwn(VERBS, word) ? [word] : Object.keys(VERBS);
+  }
+  return Object.keys(VERBS);
 }
 
 /** commander puts the suggestion of a similar name on a line of its own. */

@@ -46,6 +46,12 @@ test('without arguments the help is printed', async (t) => {
     t.regex(out, new RegExp(`^  ${verb}\\b`, 'm'));
 });
 
+test('a verb that the help is asked for with changes nothing', async (t) => {
+  const { out } = await strata(new FakeMachine(), '--help');
+  for (const argv of [['--help', 'create'], ['--debug', '--help', 'create'], ['--root', 'list', '-h'], ['help'], ['--debug', 'help']])
+    t.is((await strata(new FakeMachine(), ...argv)).out, out);
+});
+
 test('every verb has a help of its own', async (t) => {
   const { status, out } = await strata(new FakeMachine(), 'create', '--help');
   t.is(status, 0);
@@ -56,6 +62,7 @@ test('every verb has a help of its own', async (t) => {
 /** Command lines that are wrong, and the one line that says so. */
 const WRONG: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
   [['creat', 'x'], /^strata: unknown command 'creat' \(Did you mean create\?\)\n$/],
+  [['--debug', '--root', '/x', '--log-level=debug', 'creat', 'state'], /unknown command 'creat' \(Did you mean create\?\)/],
   [['create'], /^strata: missing required argument 'container-id'\n$/],
   [['create', '--bundel', 'x', 'c1'], /unknown option '--bundel' \(Did you mean --bundle\?\)/],
   [['create', '--root', '/x', 'c1'], /unknown option '--root'/],
