@@ -15,6 +15,8 @@ import { defaultSpec } from '../../src/spec/defaults.ts';
 /** The command under test. */
 export const STRATA = resolve(import.meta.dirname, '../../bin/strata');
 export const BUSYBOX = '/usr/bin/busybox';
+/** The host that the command runs on: `static` or `node`; '' for the one that it runs on when nobody says. */
+export const HOST = process.env.STRATA_HOST ?? '';
 
 /** Why containers cannot be run here; undefined if they can. */
 export function whyNoContainers(): string | undefined {
@@ -316,7 +318,7 @@ export class Workspace {
     const [command = STRATA, ...rest] = [...(options.through ?? []), STRATA, '--root', this.root, ...args];
     const child = spawn(command, rest, {
       cwd: options.cwd ?? this.directory,
-      env: { PATH: process.env.PATH ?? '/usr/bin:/bin', ...options.env, STRATA_TEST: this.token },
+      env: { PATH: process.env.PATH ?? '/usr/bin:/bin', ...(HOST !== '' && { STRATA_HOST: HOST }), ...options.env, STRATA_TEST: this.token },
       stdio,
     });
     for (const descriptor of descriptors) fs.closeSync(descriptor);

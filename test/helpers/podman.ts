@@ -74,7 +74,9 @@ export class Podman {
   execute(args: readonly string[], input?: string): Promise<Result> {
     const [program = '', ...rest] = args;
     return new Promise((fulfil, reject) => {
-      const child = spawn(program, rest, { env: this.#environment, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+      // conmon leaves notes in the working directory.
+      const options = { cwd: this.directory, env: this.#environment };
+      const child = spawn(program, rest, { ...options, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
       let [stdout, stderr] = ['', ''];
       child.stdout?.on('data', (chunk) => {
         stdout += chunk;
