@@ -3,7 +3,15 @@
 #include <charconv>
 #include <cstddef>
 
+#include "../core/host/utf8.hpp"
+
 namespace strata::cli {
+
+Value Engine::text(std::string_view text) {
+  if (host::is_utf8(text)) return own(JS_NewStringLen(context_, text.data(), text.size()));
+  const std::string decoded = host::as_utf8(text);
+  return own(JS_NewStringLen(context_, decoded.data(), decoded.size()));
+}
 
 std::optional<bool> Engine::boolean_of(const Value& value) {
   if (!JS_IsBool(value.get())) return std::nullopt;

@@ -45,7 +45,8 @@ class Engine {
   Value boolean(bool flag) { return own(JS_NewBool(context_, flag)); }
   Value number(double number) { return own(JS_NewFloat64(context_, number)); }
   Value bigint(std::uint64_t number) { return own(JS_NewBigUint64(context_, number)); }
-  Value text(std::string_view text) { return own(JS_NewStringLen(context_, text.data(), text.size())); }
+  // What is not UTF-8, a file's name or what a program has printed, QuickJS would decode in a way of its own.
+  Value text(std::string_view text);
   Value object() { return own(JS_NewObject(context_)); }
   Value array() { return own(JS_NewArray(context_)); }
   void set(Value& object, const char* key, Value value) { JS_SetPropertyStr(context_, object.get(), key, value.release()); }

@@ -12,6 +12,7 @@
 #include "../core/sys.hpp"
 #include "bytecode.hpp"
 #include "context.hpp"
+#include "engine.hpp"
 #include "functions.hpp"
 #include "heap.hpp"
 #include "node.hpp"
@@ -64,9 +65,10 @@ bool evaluate(Program& ret_program) {
 }
 
 JSValue argument_list(JSContext* context, char** arguments) {
-  const JSValue list = JS_NewArray(context);
-  for (std::uint32_t i = 0; arguments[i] != nullptr; i++) JS_SetPropertyUint32(context, list, i, JS_NewString(context, arguments[i]));
-  return list;
+  Engine js(context);
+  Value list = js.array();
+  for (std::uint32_t i = 0; arguments[i] != nullptr; i++) js.append(list, i, js.text(arguments[i]));
+  return list.release();
 }
 
 // Calls `main`, which ends the process itself; whoever comes back here has failed.

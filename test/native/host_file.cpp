@@ -32,6 +32,18 @@ int main() {
     CHECK(!is_utf8("seven by\xe2\x82("));
   });
 
+  test("what is not UTF-8 is replaced piece by piece, as the Encoding standard has it", [] {
+    const std::string mark = "\xef\xbf\xbd";
+    CHECK(as_utf8("") == "");
+    CHECK(as_utf8(std::string_view("a\0\xe2\x82\xac", 5)) == std::string("a\0\xe2\x82\xac", 5));
+    CHECK(as_utf8("\xff\xfe") == mark + mark);
+    CHECK(as_utf8("\xc0\xaf") == mark + mark);
+    CHECK(as_utf8("\xed\xa0\x80") == mark + mark + mark);
+    CHECK(as_utf8("\xe2\x82") == mark);
+    CHECK(as_utf8("\xe2\x82(") == mark + "(");
+    CHECK(as_utf8("\xf0\x90\x80z\xf4\x90") == mark + "z" + mark + mark);
+  });
+
   test("read_text reads to the end and checks size and encoding", [&] {
     const std::string path = scratch / "text";
     CHECK(!replace_file(path, std::string(100000, 'x'), 0600).failed());

@@ -6,27 +6,26 @@
 namespace strata::host {
 namespace {
 
-bool is_continuation(unsigned char byte) { return (byte & 0xc0) == 0x80; }
+// What begins at some place of a text: a whole character, or as much of one as there is, one byte at least.
+struct Sequence {
+  std::size_t length;
+  bool whole;
+};
 
-// The length of the well-formed sequence at `at`, 0 if there is none. The second byte's bounds exclude overlong forms, surrogates and what
-// lies above U+10FFFF (Unicode 15, table 3-7).
-std::size_t sequence(const unsigned char* at, std::size_t left) {
+// The second byte's bounds exclude overlong forms, surrogates and what lies above U+10FFFF (Unicode 15, table 3-7).
+Sequence sequence(const unsigned char* at, std::size_t left) {
   const unsigned char lead = at[0];
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return left >= 2 && is_continuation(at[1]) ? 2 : 0;
-  unsigned char low = 0x80;
-  unsigned char high = 0xbf;
-  if (lead >= 0xe0 && lead <= 0xef) {
-    if (lead == 0xe0) low = 0xa0;
-    if (lead == 0xed) high = 0x9f;
-    return left >= 3 && at[1] >= low && at[1] <= high && is_continuation(at[2]) ? 3 : 0;
+  if (lead < 0x80) return {1, true};
+  if (lead < 0xc2 || lead > 0xf4) return {1, false};
+  const std::size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  for (std::size_t i = 1; i < length; i++) {
+    if (i == left || at[i] < low || at[i] > high) return {i, false};
+    low = 0x80;
+    high = 0xbf;
   }
-  if (lead >= 0xf0 && lead <= 0xf4) {
-    if (lead == 0xf0) low = 0x90;
-    if (lead == 0xf4) high = 0x8f;
-    return left >= 4 && at[1] >= low && at[1] <= high && is_continuation(at[2]) && is_continuation(at[3]) ? 4 : 0;
-  }
-  return 0;
+  return {length, true};
 }
 
 }  // namespace
@@ -45,12 +44,28 @@ bool is_utf8(std::string_view text) {
         continue;
       }
     }
-    const std::size_t length = sequence(at, left);
-    if (length == 0) return false;
+    const auto [length, whole] = sequence(at, left);
+    if (!whole) return false;
     at += length;
     left -= length;
   }
   return true;
+}
+
+std::string as_utf8(std::string_view text) {
+  std::string copy;
+  const auto* at = reinterpret_cast<const unsigned char*>(text.data());
+  const unsigned char* end = at + text.size();
+  while (at < end) {
+    const auto [length, whole] = sequence(at, static_cast<std::size_t>(end - at));
+    if (whole) {
+      copy.append(reinterpret_cast<const char*>(at), length);
+    } else {
+      copy += "\xef\xbf\xbd";
+    }
+    at += length;
+  }
+  return copy;
 }
 
 }  // namespace strata::host
