@@ -1,6 +1,7 @@
 /** How the integration suites declare a test: see {@link containerTest}. */
+import * as fs from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { type Result, Workspace, whyNoContainers } from '../helpers/container.ts';
+import { type Result, STRATA, Workspace, whyNoContainers } from '../helpers/container.ts';
 
 const reason = whyNoContainers();
 if (reason !== undefined) console.error(`integration suites are skipped: ${reason}`);
@@ -24,6 +25,11 @@ export function containerTest(title: string, body: (t: ExecutionContext, workspa
       await workspace.dispose();
     }
   });
+}
+
+/** Whether the command is the static program, and not the script that starts Node where there is no QuickJS. */
+export function isStatic(): boolean {
+  return fs.readFileSync(STRATA).subarray(1, 4).toString() === 'ELF';
 }
 
 /** Fields of /proc/PID/status, or of other text with lines `key: value`. */
