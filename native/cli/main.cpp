@@ -29,10 +29,13 @@ int complain(std::string_view code, const std::string& text) {
   return 1;
 }
 
+// In the words of src/cli/main.ts.
+int internal_error(const std::string& text) { return complain("internal error", text + " (code internal)"); }
+
 // Of an exception that JavaScript itself could not tell of any more.
 int internal_error(JSContext* context, JSValue reason) {
   const char* text = JS_ToCString(context, reason);
-  return complain("internal error", text == nullptr ? "out of memory" : text);
+  return internal_error(text == nullptr ? "out of memory" : text);
 }
 
 // Engines may start us with standard descriptors closed; what we open must not take their numbers and be written to as output.
@@ -46,7 +49,7 @@ void fill_standard_descriptors() {
 bool evaluate(Program& ret_program) {
   JSRuntime* runtime = JS_NewRuntime2(&heap_functions(), nullptr);
   JSContext* context = runtime == nullptr ? nullptr : new_context(runtime);
-  if (context == nullptr) return complain("internal error", "out of memory") == 0;
+  if (context == nullptr) return internal_error("out of memory") == 0;
   // Reference counting frees nearly all; a command ends before cycles matter.
   JS_SetGCThreshold(runtime, static_cast<std::size_t>(-1));
   const JSValue native = native_object(context);
@@ -54,7 +57,7 @@ bool evaluate(Program& ret_program) {
   JS_SetPropertyStr(context, global, "native", JS_DupValue(context, native));
   JS_FreeValue(context, global);
   Result<std::string> bytecode = read_bytecode();
-  if (bytecode.failed()) return complain("internal error", bytecode.status().detail()) == 0;
+  if (bytecode.failed()) return internal_error(bytecode.status().detail()) == 0;
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(bytecode.value().data());
   const JSValue bundle = JS_ReadObject(context, bytes, bytecode.value().size(), JS_READ_OBJ_BYTECODE);
   const JSValue result = JS_IsException(bundle) ? JS_EXCEPTION : JS_EvalFunction(context, bundle);
@@ -88,7 +91,7 @@ int run(const Program& program, char** arguments) {
   while (JS_ExecutePendingJob(runtime, &job_context) > 0) {
   }
   if (JS_PromiseState(context, promise) == JS_PROMISE_REJECTED) return internal_error(context, JS_PromiseResult(context, promise));
-  return complain("internal error", "the command ended without a result");
+  return internal_error("the command ended without a result");
 }
 
 int start(char** arguments) {
@@ -101,13 +104,13 @@ int start(char** arguments) {
   std::signal(SIGPIPE, SIG_IGN);
 
   Result<bool> image = has_image();
-  if (image.failed()) return complain("internal error", image.status().detail());
+  if (image.failed()) return internal_error(image.status().detail());
   if (image.value()) return run(image_program(), arguments + 1);
   // Only the build asks for this, of a program that has no image yet.
   const char* path = std::getenv("STRATA_WRITE_IMAGE");
   if (path != nullptr) begin_image();
   Program program{};
-  if (!evaluate(program)) return 1;
+  if (!evaluate(program)) return path == nullptr ? 1 : complain(path, "no image; if the heap does not fit, STRATA_HEAP_SIZE is too small");
   if (path == nullptr) return run(program, arguments + 1);
   const Status written = write_image(path, program);
   return written.failed() ? complain(written.path(), written.detail()) : 0;
