@@ -14,7 +14,7 @@ import {
   rootReadonlyOperations,
 } from './mounts.ts';
 import { cloneOperation } from './namespaces.ts';
-import type { Plan } from './op.ts';
+import type { Operation, Plan } from './op.ts';
 import {
   consoleOperations,
   execOperation,
@@ -22,6 +22,7 @@ import {
   namespaceSettingOperations,
   privilegedOperations,
   sysctlOperations,
+  uniqueEnvironment,
   userOperations,
   workingDirectoryOperations,
 } from './process.ts';
@@ -36,34 +37,38 @@ import { seccompCompileOperations, seccompLoadOperations } from './seccomp.ts';
 export function planCreate(spec: Spec, context: PlanContext): Plan {
   const places = cgroupPaths(spec, context.id, context.facts);
   const { process } = spec;
+  const story: Operation[] = [];
   // All that can be done outside is done first: the new process then finds its limits in force and its filter compiled.
-  const outside = [...cgroupOperations(spec, places, context.facts), ...seccompCompileOperations(spec, context), cloneOperation(spec, places)];
-  const root = [...propagationOperations(spec), rootOperation(spec, context)];
+  const outside = story.concat(
+    cgroupOperations(spec, places, context.facts),
+    seccompCompileOperations(spec, context),
+    cloneOperation(spec, places),
+
+    propagationOperations(spec),
+    rootOperation(spec, context),
+  );
   const mounts = planMounts(spec, context, places);
   return {
-    operations: [
-      ...outside,
-
-      ...root,
-      ...mounts.operations,
-      ...(process === undefined ? [] : workingDirectoryOperations(process)),
-      ...deviceOperations(spec, mounts.devBound),
-      ...(process === undefined ? [] : consoleOperations(process)),
+    operations: outside.concat(
+      mounts.operations,
+      process === undefined ? [] : workingDirectoryOperations(process),
+      deviceOperations(spec, mounts.devBound),
+      process === undefined ? [] : consoleOperations(process),
 
       // The hooks of the runtime see the mounts, and may add to them; the container's own follow, before its root is entered.
-      ...runtimeHookOperations(spec),
-      ...hookOperations(spec, context, 'createContainer'),
+      runtimeHookOperations(spec),
+      hookOperations(spec, context, 'createContainer'),
 
       // What hooks have written is covered and frozen too. Masks need the old root: its file systems are unreachable after the pivot.
-      ...sysctlOperations(spec),
-      ...mounts.late,
-      ...maskOperations(spec),
-      ...readonlyOperations(spec),
-      ...rootReadonlyOperations(spec),
+      sysctlOperations(spec),
+      mounts.late,
+      maskOperations(spec),
+      readonlyOperations(spec),
+      rootReadonlyOperations(spec),
       pivotOperation(spec, context),
-      ...namespaceSettingOperations(spec),
-      ...(process === undefined ? [{ op: 'ready', pointer: '' } as const] : processOperations(spec, process, context)),
-    ],
+      namespaceSettingOperations(spec),
+      process === undefined ? { op: 'ready', pointer: '' } : processOperations(spec, process, context),
+    ),
   };
 }
 
@@ -71,18 +76,20 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
 function processOperations(spec: Spec, process: Process, context: PlanContext): Operations {
   const { bounding, rest } = userOperations(spec, process, context.facts);
   const load = seccompLoadOperations(spec);
-  return [
-    ...privilegedOperations(spec, process, context),
-    ...locateOperations(process),
+  const env = uniqueEnvironment(process.env);
+  const none: Operation[] = [];
+  return none.concat(
+    privilegedOperations(spec, process, context),
+    locateOperations(process, env),
     bounding,
     // Without no_new_privs the kernel takes a filter from CAP_SYS_ADMIN only, so it is loaded while we have that, and applies to our last steps too.
-    ...(process.noNewPrivileges ? [] : load),
-    ...rest,
-    ...(process.noNewPrivileges ? [{ op: 'no-new-privileges', pointer: '/process/noNewPrivileges' } as const] : []),
+    process.noNewPrivileges ? none : load,
+    rest,
+    process.noNewPrivileges ? { op: 'no-new-privileges', pointer: '/process/noNewPrivileges' } : none,
     { op: 'ready', pointer: '' },
-    ...hookOperations(spec, context, 'startContainer'),
+    hookOperations(spec, context, 'startContainer'),
     // With it the filter comes last, so that it need not allow anything but the program's execution.
-    ...(process.noNewPrivileges ? load : []),
-    execOperation(spec, process, context),
-  ];
+    process.noNewPrivileges ? load : none,
+    execOperation(spec, process, env, context),
+  );
 }

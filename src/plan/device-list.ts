@@ -3,10 +3,15 @@
  * back only when it is named exactly. So the ordered rules are worked out here, and the kernel gets the result.
  */
 import { StrataError } from '../base/error.ts';
-import { ACCESS, type AccessRule, matchesAll } from './device-rules.ts';
+import { ACCESS, type AccessRule, ALL_ACCESS, matchesAll } from './device-rules.ts';
 
 /** What an open(2) can ask for. */
 const OPEN = ACCESS.r | ACCESS.w;
+
+/** How an access is written, by its bits. */
+const LETTERS = Array.from({ length: ALL_ACCESS + 1 }, (_, access) => {
+  return (access & ACCESS.r ? 'r' : '') + (access & ACCESS.w ? 'w' : '') + (access & ACCESS.m ? 'm' : '');
+});
 
 /** One write to `devices.allow` or `devices.deny`. */
 export interface DeviceLine {
@@ -29,32 +34,39 @@ interface Exception {
 export function deviceLines(rules: readonly AccessRule[]): DeviceLine[] {
   let allowed = false;
   let exceptions: Exception[] = [];
-  for (const rule of rules) {
+  for (let index = 0; index < rules.length; ++index) {
+    const rule = rules[index] as AccessRule;
     if (matchesAll(rule)) {
       allowed = rule.allow;
       exceptions = [];
     } else if (rule.access !== 0) {
-      for (const type of rule.type === 'a' ? (['b', 'c'] as const) : [rule.type]) {
-        const item = { type, major: rule.major, minor: rule.minor, access: rule.access };
-        if (rule.allow === allowed) takeBack(exceptions, item);
-        else add(exceptions, item);
-      }
-      exceptions = exceptions.filter((item) => item.access !== 0);
+      const change = rule.allow === allowed ? takeBack : add;
+      if (rule.type !== 'c') exceptions = change(exceptions, { type: 'b', major: rule.major, minor: rule.minor, access: rule.access });
+      if (rule.type !== 'b') exceptions = change(exceptions, { type: 'c', major: rule.major, minor: rule.minor, access: rule.access });
     }
   }
   if (!allowed) widen(exceptions);
-  exceptions = exceptions.filter((item) => item.access !== 0);
-  const start: DeviceLine = { file: allowed ? 'devices.allow' : 'devices.deny', line: 'a' };
-  return [start, ...exceptions.map((item): DeviceLine => ({ file: allowed ? 'devices.deny' : 'devices.allow', line: text(item) }))];
+  const lines: DeviceLine[] = [{ file: allowed ? 'devices.allow' : 'devices.deny', line: 'a' }];
+  const file = allowed ? 'devices.deny' : 'devices.allow';
+  for (const item of exceptions) if (item.access !== 0) lines.push({ file, line: text(item) });
+  return lines;
 }
 
-function add(exceptions: Exception[], item: Exception): void {
-  const same = exceptions.find((other) => other.type === item.type && other.major === item.major && other.minor === item.minor);
-  if (same === undefined) exceptions.push({ ...item });
-  else same.access |= item.access;
+/** By index, for engines that interpret: rules are often written out one by one, and each is looked for among all. */
+function add(exceptions: Exception[], item: Exception): Exception[] {
+  const { type, major, minor } = item;
+  for (let index = 0; index < exceptions.length; ++index) {
+    const other = exceptions[index] as Exception;
+    if (other.minor === minor && other.major === major && other.type === type) {
+      other.access |= item.access;
+      return exceptions;
+    }
+  }
+  exceptions.push(item);
+  return exceptions;
 }
 
-function takeBack(exceptions: readonly Exception[], item: Exception): void {
+function takeBack(exceptions: Exception[], item: Exception): Exception[] {
   for (const other of exceptions) {
     if (!overlaps(item, other) || (item.access & other.access) === 0) continue;
     if (!covers(item, other)) {
@@ -63,6 +75,7 @@ function takeBack(exceptions: readonly Exception[], item: Exception): void {
     }
     other.access &= ~item.access;
   }
+  return exceptions.filter((other) => other.access !== 0);
 }
 
 /**
@@ -97,6 +110,5 @@ function overlaps(a: Exception, b: Exception): boolean {
 }
 
 function text({ type, major, minor, access }: Exception): string {
-  const letters = (access & ACCESS.r ? 'r' : '') + (access & ACCESS.w ? 'w' : '') + (access & ACCESS.m ? 'm' : '');
-  return `${type} ${major ?? '*'}:${minor ?? '*'} ${letters}`;
+  return `${type} ${major ?? '*'}:${minor ?? '*'} ${LETTERS[access]}`;
 }

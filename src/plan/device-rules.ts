@@ -19,7 +19,7 @@ export interface AccessRule {
  * What every container may do, whatever the configuration says: make device nodes, which is harmless without the right to open them, and use
  * the default devices and its terminals.
  */
-const ALWAYS: readonly AccessRule[] = [
+export const DEFAULT_RULES: readonly AccessRule[] = [
   rule('c', undefined, undefined, ACCESS.m),
   rule('b', undefined, undefined, ACCESS.m),
   rule('c', 1, 3, ALL_ACCESS), // null
@@ -36,16 +36,20 @@ function rule(type: 'b' | 'c', major: number | undefined, minor: number | undefi
   return { allow: true, type, major, minor, access };
 }
 
-/** All rules in order: for each access the last one that matches decides; where none does, access is denied. */
-export function allDeviceRules(asked: readonly DeviceRule[]): AccessRule[] {
-  const rules = asked.map(({ allow, type = 'a', major, minor, access = 'rwm' }) => ({
-    allow,
-    type,
-    major: number(major),
-    minor: number(minor),
-    access: bits(access),
-  }));
-  return [...rules, ...ALWAYS];
+/**
+ * All rules in order: for each access the last one that matches decides; where none does, access is denied. For a configuration that does nothing
+ * else but deny everything, they are {@link DEFAULT_RULES} themselves.
+ */
+export function allDeviceRules(asked: readonly DeviceRule[]): readonly AccessRule[] {
+  const rules: AccessRule[] = [];
+  let usual = true;
+  for (let index = 0; index < asked.length; ++index) {
+    const { allow, type = 'a', major, minor, access = 'rwm' } = asked[index] as DeviceRule;
+    const item = { allow, type, major: number(major), minor: number(minor), access: bits(access) };
+    rules.push(item);
+    usual &&= !allow && matchesAll(item);
+  }
+  return usual ? DEFAULT_RULES : rules.concat(DEFAULT_RULES);
 }
 
 /** -1 is another way to say 'every number'. */
@@ -54,9 +58,7 @@ function number(value: number | undefined): number | undefined {
 }
 
 function bits(access: string): number {
-  let out = 0;
-  for (const [letter, bit] of Object.entries(ACCESS)) if (access.includes(letter)) out |= bit;
-  return out;
+  return (access.includes('m') ? ACCESS.m : 0) | (access.includes('r') ? ACCESS.r : 0) | (access.includes('w') ? ACCESS.w : 0);
 }
 
 /** Does the rule match every device? */

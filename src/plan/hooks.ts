@@ -1,5 +1,4 @@
 /** Hooks that run inside the container's namespaces, and the point where the runtime runs its own (config.md, POSIX-platform Hooks). */
-import { pointer } from '../base/pointer.ts';
 import { OCI_VERSION } from '../spec/defaults.ts';
 import type { Spec } from '../spec/types.ts';
 import type { PlanContext } from './context.ts';
@@ -16,10 +15,12 @@ export function runtimeHookOperations(spec: Spec): Operation[] {
 }
 
 export function hookOperations(spec: Spec, context: PlanContext, kind: 'createContainer' | 'startContainer'): Operation[] {
+  const hooks = spec.hooks[kind];
+  if (hooks.length === 0) return [];
   const [stateBefore, stateAfter] = state(spec, context, kind === 'createContainer' ? 'creating' : 'created');
-  return spec.hooks[kind].map((hook, index) => ({
+  return hooks.map((hook, index) => ({
     op: 'hook',
-    pointer: pointer('/hooks', kind, index),
+    pointer: `/hooks/${kind}/${index}`,
     kind,
     path: hook.path,
     args: hook.args.length === 0 ? [hook.path] : hook.args,

@@ -37,7 +37,12 @@ export function cloneOperation(spec: Spec, places: readonly CgroupPlace[]): Oper
 
 /** The text of /proc/PID/uid_map, user_namespaces(7). */
 export function mapText(mappings: readonly IdMapping[]): string {
-  return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join('');
+  let text = '';
+  for (let index = 0; index < mappings.length; ++index) {
+    const { containerID, hostID, size } = mappings[index] as IdMapping;
+    text += `${containerID} ${hostID} ${size}\n`;
+  }
+  return text;
 }
 
 /** The text of /proc/PID/timens_offsets, time_namespaces(7). */

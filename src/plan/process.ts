@@ -59,7 +59,7 @@ export function privilegedOperations(spec: Spec, process: Process, context: Plan
     out.push({ op: 'personality', pointer: '/linux/personality/domain', domain: PERSONALITIES[spec.linux.personality.domain] });
   }
   process.rlimits.forEach(({ type, soft, hard }, index) => {
-    const at = pointer('/process/rlimits', index);
+    const at = `/process/rlimits/${index}`;
     const resource = RLIMITS[type];
     if (resource === undefined)
       throw new StrataError({ code: 'internal', stage: 'plan', pointer: `${at}/type`, reason: `nothing is known of ${type}` });
@@ -72,8 +72,7 @@ export function privilegedOperations(spec: Spec, process: Process, context: Plan
  * The program is looked for after the root is entered and before rights are dropped, so that a wrong name fails create, not start. The directory
  * may be open to root only, or to the user only: hence the second attempt, after `user`.
  */
-export function locateOperations(process: Process): Operation[] {
-  const env = uniqueEnvironment(process.env);
+export function locateOperations(process: Process, env: readonly string[]): Operation[] {
   const search = env.find((item) => item.startsWith('PATH='))?.slice('PATH='.length) ?? DEFAULT_PATH;
   return [
     { op: 'cwd', pointer: '/process/cwd', path: process.cwd, last: false },
@@ -107,15 +106,16 @@ function capabilityMasks(spec: Spec, process: Process, facts: HostFacts): { boun
   return { bounding, sets: { effective, permitted, inheritable, ambient: masks.ambient & inheritable } };
 }
 
-/** Execute the program: the last operation of all. */
-export function execOperation(spec: Spec, process: Process, context: PlanContext): Operation {
-  return { op: 'exec', pointer: '/process/args', args: process.args, env: [...uniqueEnvironment(process.env), ...listenVariables(spec, context)] };
+/** Execute the program: the last operation of all. `env` is what comes of {@link uniqueEnvironment}, here and above. */
+export function execOperation(spec: Spec, { args }: Process, env: readonly string[], context: PlanContext): Operation {
+  return { op: 'exec', pointer: '/process/args', args, env: env.concat(listenVariables(spec, context)) };
 }
 
 /** One entry for each variable, the last one, in its place: getenv(3) finds the first, shells the last, and both must find the same. */
-function uniqueEnvironment(env: readonly string[]): string[] {
-  const last = new Map(env.map((item, index) => [variable(item), index]));
-  return env.filter((item, index) => last.get(variable(item)) === index);
+export function uniqueEnvironment(env: readonly string[]): readonly string[] {
+  const last = new Map<string, number>();
+  for (let index = 0; index < env.length; ++index) last.set(variable(env[index] as string), index);
+  return last.size === env.length ? env : env.filter((item, index) => last.get(variable(item)) === index);
 }
 
 function variable(item: string): string {

@@ -6,12 +6,16 @@ import type { Resources } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
 import { deviceLines } from './device-list.ts';
 import { deviceProgram } from './device-program.ts';
-import { allDeviceRules } from './device-rules.ts';
+import { allDeviceRules, DEFAULT_RULES } from './device-rules.ts';
 import type { Operation } from './op.ts';
 import * as v1 from './resources-v1.ts';
 import * as v2 from './resources-v2.ts';
 
 const POINTER = '/linux/resources';
+
+/** What most configurations come to. */
+const DEFAULT_LINES = deviceLines(DEFAULT_RULES);
+const DEFAULT_PROGRAM = deviceProgram(DEFAULT_RULES);
 
 /** One write, before it is known in which directory. */
 export interface Setting {
@@ -23,37 +27,44 @@ export interface Setting {
   readonly optional?: boolean;
 }
 
-/** The settings of one controller, by cgroup version. */
+/** One controller: its settings by cgroup version. */
 interface Controller {
   readonly name: string;
-  readonly v1: readonly Setting[];
-  readonly v2: () => readonly Setting[];
+  readonly v1: (resources: Resources, facts: HostFacts) => readonly Setting[];
+  readonly v2: (resources: Resources, facts: HostFacts) => readonly Setting[];
 }
+
+const CONTROLLERS: readonly Controller[] = [
+  { name: 'memory', v1: ({ memory }) => v1.memory(memory), v2: ({ memory }) => v2.memory(memory) },
+  { name: 'cpu', v1: ({ cpu }) => v1.cpu(cpu), v2: ({ cpu }) => v2.cpu(cpu) },
+  { name: 'cpuset', v1: cpuset, v2: cpuset },
+  { name: 'pids', v1: pids, v2: pids },
+  {
+    name: 'blkio',
+    v1: ({ blockIO }) => v1.blockIO(blockIO),
+    v2: ({ blockIO }, { cgroup }) => v2.blockIO(blockIO, cgroup.unified?.weightFile ?? 'io.weight'),
+  },
+  {
+    name: 'hugetlb',
+    v1: ({ hugepageLimits }, { kernel }) => v1.hugepages(hugepageLimits, kernel),
+    v2: ({ hugepageLimits }, { kernel }) => v2.hugepages(hugepageLimits, kernel),
+  },
+  { name: 'net_cls', v1: ({ network }) => v1.networkClass(network), v2: () => [] },
+  { name: 'net_prio', v1: ({ network }) => v1.networkPriorities(network), v2: () => [] },
+];
 
 /** @throws StrataError `config-unsupported` when no hierarchy here has the controller for a limit. */
 export function resourceOperations(resources: Resources, places: readonly CgroupPlace[], facts: HostFacts): Operation[] {
   const out: Operation[] = [];
-  const weightFile = facts.cgroup.unified?.weightFile ?? 'io.weight';
-  const controllers: readonly Controller[] = [
-    { name: 'memory', v1: v1.memory(resources.memory), v2: () => v2.memory(resources.memory) },
-    { name: 'cpu', v1: v1.cpu(resources.cpu), v2: () => v2.cpu(resources.cpu) },
-    { name: 'cpuset', v1: cpuset(resources), v2: () => cpuset(resources) },
-    { name: 'pids', v1: pids(resources), v2: () => pids(resources) },
-    { name: 'blkio', v1: v1.blockIO(resources.blockIO), v2: () => v2.blockIO(resources.blockIO, weightFile) },
-    { name: 'hugetlb', v1: v1.hugepages(resources.hugepageLimits, facts.kernel), v2: () => v2.hugepages(resources.hugepageLimits, facts.kernel) },
-    { name: 'net_cls', v1: v1.networkClass(resources.network), v2: () => [] },
-    { name: 'net_prio', v1: v1.networkPriorities(resources.network), v2: () => [] },
-  ];
-  for (const controller of controllers) {
-    const first = controller.v1[0];
+  for (const controller of CONTROLLERS) {
+    const settings = controller.v1(resources, facts);
+    const first = settings[0];
     if (first === undefined) continue;
     const place = placeOf(controller.name, places);
     if (place === undefined) throw unsupported(first.pointer, `needs the cgroup controller ${controller.name}, which no mounted hierarchy has`);
-    for (const setting of place.unified ? controller.v2() : controller.v1) out.push(write(place, setting));
+    for (const setting of place.unified ? controller.v2(resources, facts) : settings) out.push(write(place, setting));
   }
-  out.push(...unified(resources, places));
-  out.push(...devices(resources, places));
-  return out;
+  return out.concat(unified(resources, places), devices(resources, places));
 }
 
 /** A hierarchy where `controller` (its v1 name) can be set. The network controllers never came to v2. */
@@ -101,11 +112,13 @@ function devices(resources: Resources, places: readonly CgroupPlace[]): Operatio
   const rules = allDeviceRules(resources.devices);
   const v1Place = places.find((place) => !place.unified && place.controllers.includes('devices'));
   if (v1Place !== undefined) {
-    return deviceLines(rules).map(({ file, line }) => write(v1Place, { pointer: '/devices', file, value: line }));
+    const lines = rules === DEFAULT_RULES ? DEFAULT_LINES : deviceLines(rules);
+    return lines.map(({ file, line }) => write(v1Place, { pointer: '/devices', file, value: line }));
   }
   const v2Place = places.find((place) => place.unified);
   if (v2Place !== undefined) {
-    return [{ op: 'cgroup-device-program', pointer: `${POINTER}/devices`, path: v2Place.directory, program: deviceProgram(rules) }];
+    const program = rules === DEFAULT_RULES ? DEFAULT_PROGRAM.slice() : deviceProgram(rules);
+    return [{ op: 'cgroup-device-program', pointer: `${POINTER}/devices`, path: v2Place.directory, program }];
   }
   if (resources.devices.some((rule) => !rule.allow)) throw unsupported('/devices', 'needs cgroups to limit access to devices, and none are mounted');
   return [];
