@@ -134,7 +134,7 @@ interface CgroupMount {
 }
 
 interface CgroupMounts {
-  /** The v1 hierarchies, each under all of its mount's options: `cpu`, `cpuacct`, `name=systemd`, and `rw`, which nobody asks for. */
+  /** The v1 hierarchies, each under all of its mount's options: `cpu`, `cpuacct`, `name=systemd`, and `xattr`, which nobody asks for. */
   readonly named: ReadonlyMap<string, CgroupMount>;
   /** The v2 hierarchy. */
   readonly unified: CgroupMount | undefined;
@@ -150,14 +150,15 @@ function parseMounts(text: string): CgroupMounts {
     const system = text.slice(at + 3, newline === -1 ? text.length : newline).split(' ');
     const type = system[0];
     if (type !== 'cgroup' && type !== 'cgroup2') continue;
-    const fields = text.slice(text.lastIndexOf('\n', at) + 1, at).split(' ');
+    const fields = text.slice(text.lastIndexOf('\n', at) + 1, at).split(' ', 5);
     const mount = { root: unescapeOctal(fields[3] ?? '/'), point: unescapeOctal(fields[4] ?? '') };
     if (type === 'cgroup2') {
       unified = better(unified, mount);
       continue;
     }
     const options = (system[2] ?? '').split(',');
-    for (let index = 0; index < options.length; index++) {
+    // The first says whether it can be written to.
+    for (let index = 1; index < options.length; index++) {
       const option = options[index] as string;
       named.set(option, better(named.get(option), mount));
     }

@@ -102,31 +102,33 @@ export function createHost(native: Native, platform: Platform): Host {
     if (known !== undefined && isOpen(result)) launches.set(sync, known);
     return result;
   }
+  const readText = guarded(native.readText);
+  const writeAll = guarded(native.writeAll);
 
   return {
     ...platform,
 
-    readText: (path, limit = DEFAULT_LIMIT) => attempt(() => native.readText(path, limit)),
-    writeText: (path, text) => attempt(() => native.writeText(path, text)),
-    replaceFile: (path, text, mode) => attempt(() => native.replaceFile(path, text, mode)),
-    stat: (path) => attempt(() => native.stat(path)),
-    list: (path) => attempt(() => native.list(path)),
-    makeDirectory: (path, mode) => attempt(() => native.makeDirectory(path, mode)),
-    makeDirectories: (path, mode) => attempt(() => native.makeDirectories(path, mode)),
-    removeFile: (path) => attempt(() => native.removeFile(path)),
-    removeDirectory: (path) => attempt(() => native.removeDirectory(path)),
-    realPath: (path) => attempt(() => native.realPath(path)),
-    workingDirectory: () => attempt(() => native.workingDirectory()),
-    userId: () => native.userId(),
+    readText: (path, limit = DEFAULT_LIMIT) => readText(path, limit),
+    writeText: guarded(native.writeText),
+    replaceFile: guarded(native.replaceFile),
+    stat: guarded(native.stat),
+    list: guarded(native.list),
+    makeDirectory: guarded(native.makeDirectory),
+    makeDirectories: guarded(native.makeDirectories),
+    removeFile: guarded(native.removeFile),
+    removeDirectory: guarded(native.removeDirectory),
+    realPath: guarded(native.realPath),
+    workingDirectory: guarded(native.workingDirectory),
+    userId: guarded(native.userId),
 
-    timestamp: () => native.timestamp(),
-    tryLock: (directory) => attempt(() => native.tryLock(directory)),
-    close: (descriptor) => attempt(() => native.close(descriptor)),
+    timestamp: guarded(native.timestamp),
+    tryLock: guarded(native.tryLock),
+    close: guarded(native.close),
 
-    listen: (path) => attempt(() => native.listen(path)),
-    connect: (path) => attempt(() => native.connect(path)),
-    socketPair: () => attempt(() => native.socketPair()),
-    pipe: () => attempt(() => native.pipe()),
+    listen: guarded(native.listen),
+    connect: guarded(native.connect),
+    socketPair: guarded(native.socketPair),
+    pipe: guarded(native.pipe),
     receiveDescriptor: (socket) => attemptLater(() => native.receiveDescriptor(socket)),
 
     async launch(plan: readonly WireValue[], { stdio, preserve, console, start }: LaunchDescriptors): Promise<Launched> {
@@ -150,13 +152,13 @@ export function createHost(native: Native, platform: Platform): Host {
       if (open) launches.delete(sync);
       return attemptLater(() => native.abandon(pidfd, open ? sync : -1));
     },
-    awaitsStart: (socket) => attempt(() => native.awaitsStart(socket)),
+    awaitsStart: guarded(native.awaitsStart),
     start: (socket) => attemptLaunch(() => native.start(socket)),
 
-    openProcess: (pid, startTime) => attempt(() => native.openProcess(pid, startTime)),
-    signal: (pidfd, signal) => attempt(() => native.signal(pidfd, signal)),
+    openProcess: guarded(native.openProcess),
+    signal: guarded(native.signal),
     waitExit: (pidfd, timeout) => attemptLater(() => native.waitExit(pidfd, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
-    signalCgroup: (directories, signal) => attempt(() => native.signalCgroup(directories, signal)),
+    signalCgroup: guarded(native.signalCgroup),
     removeCgroups: (cgroups, timeout) => {
       const hierarchies = cgroups.map(({ hierarchy }) => hierarchy);
       const paths = cgroups.map(({ path }) => path);
@@ -164,26 +166,33 @@ export function createHost(native: Native, platform: Platform): Host {
     },
     run: (command) => attemptLater(() => native.run(command)),
     foreground: (pidfd, console) => attemptLater(() => native.foreground(pidfd, console)),
-    windowSize: () => native.windowSize(),
-    holdSignals: () => attempt(() => native.holdSignals()),
-    interruption: () => native.interruption(),
+    windowSize: guarded(native.windowSize),
+    holdSignals: guarded(native.holdSignals),
+    interruption: guarded(native.interruption),
 
-    print: (text) => attempt(() => native.writeAll(1, text)),
-    printError: (text) => attempt(() => native.writeAll(2, text)),
-    appendFile: (path, text) => attempt(() => native.appendFile(path, text)),
+    print: (text) => writeAll(1, text),
+    printError: (text) => writeAll(2, text),
+    appendFile: guarded(native.appendFile),
   };
 }
 
-/** Does `call`; what the core throws becomes a StrataError of code `system`. */
-function attempt<Value>(call: () => Value): Value {
-  try {
-    return call();
-  } catch (failure) {
-    throw systemError(failure);
-  }
+/**
+ * The function, but what the core throws becomes a StrataError of code `system`. Made once for each, and without a list of arguments: QuickJS would
+ * spend as long on a closure or a list for every call as on the call. No function here takes more than three.
+ */
+function guarded<Call extends (...values: never[]) => unknown>(call: Call): Call {
+  const any = call as unknown as (...values: unknown[]) => unknown;
+  const guard = (first: unknown, second: unknown, third: unknown): unknown => {
+    try {
+      return any(first, second, third);
+    } catch (failure) {
+      throw systemError(failure);
+    }
+  };
+  return guard as unknown as Call;
 }
 
-/** The same for a promise. */
+/** Does `call`, which may be a promise's; failures as above. */
 async function attemptLater<Value>(call: () => Later<Value>): Promise<Value> {
   try {
     return await call();

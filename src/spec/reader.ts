@@ -156,10 +156,10 @@ export function object<T extends object>(fields: Fields<T>, unused: Readonly<Rec
     const out: Record<string, unknown> = {};
     let key = '';
     try {
-      for (let index = 0; index < names.length; index++) {
+      for (let index = 0, { length } = names; index < length; index++) {
         key = names[index] as string;
-        const field = all[index] as Field<unknown>;
         const item = from[key];
+        const field = all[index] as Field<unknown>;
         const read = item === undefined || item === null ? field.fallback : field.read(item);
         if (read !== undefined) out[key] = read;
         else if (field.required) throw new Mismatch('required, but absent');
