@@ -64,7 +64,7 @@ async function removeStopped(host: Host, options: RunOptions, up: Up): Promise<v
   const { root, id } = options;
   try {
     await withLock(host, root, id, async () => {
-      const record = load(host, root, id);
+      const record = load(host, root, id, up.record);
       if (record.process?.pid === up.pid && record.process.startTime === up.record.process?.startTime) await destroy(host, root, record, options);
     });
   } catch (error) {

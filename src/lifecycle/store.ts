@@ -154,17 +154,20 @@ export function listIds(host: Host, root: string): string[] {
 }
 
 export function save(host: Host, root: string, record: ContainerRecord): void {
+  host.replaceFile(`${containerDirectory(root, record.id)}/${STATE_FILE}`, textOf(record), 0o600);
+}
+
+function textOf(record: ContainerRecord): string {
   const { process, ...rest } = record;
-  const flat = { version: VERSION, ...rest, ...(process && { pid: process.pid, startTime: String(process.startTime) }) };
-  host.replaceFile(`${containerDirectory(root, record.id)}/${STATE_FILE}`, JSON.stringify(flat), 0o600);
+  return JSON.stringify({ version: VERSION, ...rest, ...(process && { pid: process.pid, startTime: String(process.startTime) }) });
 }
 
 /**
- * Reads a container's state.
+ * Reads a container's state. `saved`: the record that the caller has saved; if that is what the file still holds, it need not be read with care.
  *
  * @throws StrataError `not-found`; `state-damaged` if the directory is there but holds no state that could be believed.
  */
-export function load(host: Host, root: string, id: string): ContainerRecord {
+export function load(host: Host, root: string, id: string, saved?: ContainerRecord): ContainerRecord {
   const directory = containerDirectory(root, id);
   let text: string;
   try {
@@ -174,7 +177,7 @@ export function load(host: Host, root: string, id: string): ContainerRecord {
     if (hasErrno(error, ERRNO.EFBIG, ERRNO.EILSEQ, ERRNO.EISDIR)) throw damaged(id, messageOf(error));
     throw error;
   }
-  return parseRecord(text, id);
+  return saved !== undefined && text === textOf(saved) ? saved : parseRecord(text, id);
 }
 
 /** The record in the text of a state.json. @throws StrataError `state-damaged`. */

@@ -34,6 +34,15 @@ function stored(): { machine: FakeMachine; host: FakeHost; text: string } {
   return { machine, host, text: machine.text(`${ROOT}/c1/state.json`) ?? '' };
 }
 
+test('what is saved is taken for the state only while the file holds it', (t) => {
+  const { host } = stored();
+  t.is(load(host, ROOT, 'c1', RECORD), RECORD);
+  const other = { ...RECORD, bundle: '/other' };
+  t.deepEqual(load(host, ROOT, 'c1', other), RECORD);
+  save(host, ROOT, other);
+  t.deepEqual(load(host, ROOT, 'c1', RECORD), other);
+});
+
 test('what is saved is loaded', (t) => {
   t.deepEqual(load(stored().host, ROOT, 'c1'), RECORD);
 });
