@@ -1,0 +1,53 @@
+// A profile's bytes become a program, or are refused as damaged.
+#include "core/seccomp.hpp"
+
+#include <cerrno>
+
+#include <linux/filter.h>
+
+#include "harness.hpp"
+#include "writer.hpp"
+
+using namespace strata;
+using harness::test;
+
+namespace {
+
+constexpr std::uint32_t no_errno = 0xffffffff;
+
+Writer head() { return Writer().u32(1).text("SCMP_ACT_ERRNO").u32(no_errno).u32(0).u32(1).text("SECCOMP_FILTER_FLAG_LOG"); }
+
+// One rule: two calls, of which libseccomp knows one, with a comparison.
+Writer profile() {
+  Writer writer = head();
+  writer.u32(1).text("SCMP_ACT_ALLOW").u32(no_errno).u32(2).text("read").text("no_such_call");
+  return writer.u32(1).u32(0).u64(3).u64(0).text("SCMP_CMP_EQ");
+}
+
+Result<Filter> compile(const std::vector<std::uint8_t>& bytes) {
+  return seccomp_program({bytes.data(), static_cast<std::uint32_t>(bytes.size())}, "");
+}
+
+}  // namespace
+
+int main() {
+  test("a profile becomes a program", [] {
+    Result<Filter> filter = compile(profile().bytes());
+    if (!CHECK(!filter.failed())) return;
+    CHECK(filter.value().size() > 0 && filter.value().size() % sizeof(sock_filter) == 0);
+    CHECK(filter.value().flags() == 2);  // SECCOMP_FILTER_FLAG_LOG
+  });
+
+  test("a profile that is cut short is refused", [] {
+    const std::vector<std::uint8_t> whole = profile().bytes();
+    for (std::size_t size = 0; size < whole.size(); size++)
+      CHECK(compile({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}).failed());
+  });
+
+  test("a profile with more names than it has bytes is refused at once", [] {
+    const Result<Filter> filter = compile(head().u32(1).text("SCMP_ACT_ALLOW").u32(no_errno).u32(0xffffffff).text("read").bytes());
+    CHECK(filter.status().error() == EBADMSG);
+  });
+
+  return harness::finish();
+}
