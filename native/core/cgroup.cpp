@@ -55,6 +55,7 @@ Status enable_controllers(const char* parent, TextList controllers) {
     const Text name = controllers.next();
     char value[256];
     const int length = std::snprintf(value, sizeof value, "+%s", name.c_str());
+    if (length >= static_cast<int>(sizeof value)) return {EINVAL, "write", path};
     STRATA_TRY(write_file(path, {value, static_cast<std::size_t>(length)}));
   }
   return {};
