@@ -201,10 +201,12 @@ CloneFields read_clone(Fields fields) {
   return {create, joins, time_offsets, fields.text()};
 }
 
-void reap(int pidfd) {
-  while (sys::waitid(wait_by_pidfd, pidfd, nullptr, WEXITED) == -EINTR) {
+void reap_child(int type, int id) {
+  while (sys::waitid(type, id, nullptr, WEXITED) == -EINTR) {
   }
 }
+
+void reap(int pidfd) { reap_child(wait_by_pidfd, pidfd); }
 
 // The soft RLIMIT_NOFILE that our process was started with, when its starter told.
 bool original_nofile(sys::ResourceLimit& ret_limit) {
@@ -395,8 +397,16 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
     }
     Fd first = std::exchange(pidfd, Fd(above_stdio(sys::pidfd_open(second, 0))));
     pid = second;
+    const int failed = heard ? pidfd.get() : 0;
+    heard = heard && failed >= 0 && receive_message(ours.get(), message);
     // It ends by itself: with its work done, or after it told of a failure.
     reap(first.get());
+    if (failed < 0) {
+      // Nobody could wait for the process or signal it. Its number is still its own, for it is our child.
+      (void)sys::kill(pid, SIGKILL);
+      reap_child(P_PID, pid);
+      return fail(ret_failure, operation, Status(-failed, "pidfd_open"));
+    }
   }
   Result<std::optional<host::ProcessStat>> stat = host::process_stat(pid);
   const std::uint64_t start_time = !stat.failed() && stat.value().has_value() ? stat.value()->start_time : 0;
