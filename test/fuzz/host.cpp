@@ -62,7 +62,8 @@ void process_line(const Data& input) {
   kernel.provide("/proc/77/stat", {line.begin(), line.end()});
   Result<std::optional<host::ProcessStat>> stat = host::process_stat(77);
   require(!stat.failed() && stat.value().has_value(), "a process's line is refused");
-  require(stat.value()->state == state && stat.value()->start_time == start && stat.value()->exit_status == exit_status, "a process's line is misread");
+  require(stat.value()->state == state && stat.value()->start_time == start && stat.value()->exit_status == exit_status,
+          "a process's line is misread");
 }
 
 void process_text(const Data& input) {
@@ -111,7 +112,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Data input(data + 2 + answers, data + size);
   // Those that compare the result want a kernel that does what it is asked.
   const bool compares = data[0] % 7 < 2;
-  kernel.begin(data + 2, compares ? 0 : answers, 'G');
+  kernel.begin(data + 2, compares ? 0 : answers, "G");
   switch (data[0] % 7) {
     case 0: texts(input); break;
     case 1: process_line(input); break;

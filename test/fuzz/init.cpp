@@ -33,7 +33,7 @@ std::size_t orders_length(const std::uint8_t* data, std::size_t size) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::size_t length = orders_length(data, size);
-  kernel.begin(data + length, size - length, 'G');
+  kernel.begin(data + length, size - length, "GGGGGGGG");
   Data orders(data, data + length);
   strata::InitHeader header{};
   if (read_header(data, length, header)) {

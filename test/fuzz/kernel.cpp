@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include <dirent.h>
 #include <linux/bpf.h>
@@ -42,13 +43,13 @@ namespace {
 constexpr int first_child = 5000;
 constexpr std::size_t mapping_limit = std::size_t{1} << 26;
 
-constexpr int errors[] = {EPERM,  ENOENT, ESRCH,  EINTR,   EIO,     E2BIG, EBADF,  EAGAIN,       ENOMEM,    EACCES,     EBUSY,
-                          EEXIST, EXDEV,  ENODEV, ENOTDIR, EISDIR,  EINVAL, EMFILE, ENOSPC,       ENAMETOOLONG, ENOSYS,  ENOTEMPTY,
-                          ELOOP,  ECHILD, EPIPE,  ERANGE,  ENODATA, EROFS,  ECONNABORTED, EOPNOTSUPP};
+constexpr int errors[] = {EPERM,  ENOENT,    ESRCH, EINTR,  EIO,     E2BIG,  EBADF,   EAGAIN, ENOMEM,       EACCES,
+                          EBUSY,  EEXIST,    EXDEV, ENODEV, ENOTDIR, EISDIR, EINVAL,  EMFILE, ENOSPC,       ENAMETOOLONG,
+                          ENOSYS, ENOTEMPTY, ELOOP, ECHILD, EPIPE,   ERANGE, ENODATA, EROFS,  ECONNABORTED, EOPNOTSUPP};
 
 }  // namespace
 
-void Kernel::begin(const std::uint8_t* answers, std::size_t size, char default_peer) {
+void Kernel::begin(const std::uint8_t* answers, std::size_t size, const char* default_peer) {
   at_ = answers;
   end_ = answers + size;
   descriptors_.clear();
@@ -58,9 +59,21 @@ void Kernel::begin(const std::uint8_t* answers, std::size_t size, char default_p
   peer = default_peer;
   in_child = false;
   clock_us = 0;
-  const std::uint8_t kind = byte();
-  child_first = (kind & 1) != 0;
-  without_openat2 = (kind & 2) != 0;
+  only_faults_ = false;
+  kind_ = byte();
+  child_first = (kind_ & 1) != 0;
+  without_openat2 = (kind_ & 2) != 0;
+  only_faults_ = (kind_ & 64) != 0;
+  constexpr int deeper_than_any_limit = 200;
+  directories_left = populated() ? deeper_than_any_limit : 0;
+  if (only_faults_) {
+    const std::uint8_t* faults = at_;
+    at_ = std::min(at_ + 8, end_);
+    provide("/etc/passwd", {at_, end_});
+    end_ = at_;
+    at_ = faults;
+    calls_before_fault_ = take();
+  }
 }
 
 void Kernel::end() {
@@ -83,7 +96,7 @@ std::size_t Kernel::open_descriptors() const {
       std::count_if(descriptors_.begin(), descriptors_.end(), [](const Descriptor& descriptor) { return descriptor.kind != Kind::closed; }));
 }
 
-std::uint8_t Kernel::byte(std::uint8_t otherwise) { return at_ == end_ ? otherwise : *at_++; }
+std::uint8_t Kernel::byte(std::uint8_t otherwise) { return exhausted() ? otherwise : take(); }
 
 std::uint64_t Kernel::number(std::size_t size, std::uint64_t otherwise) {
   if (exhausted()) return otherwise;
@@ -93,6 +106,7 @@ std::uint64_t Kernel::number(std::size_t size, std::uint64_t otherwise) {
 }
 
 std::vector<std::uint8_t> Kernel::bytes(std::size_t most) {
+  if (exhausted()) return {};
   const std::size_t size = std::min({most, static_cast<std::size_t>(number(2, 0)), static_cast<std::size_t>(end_ - at_)});
   std::vector<std::uint8_t> result(at_, at_ + size);
   at_ += size;
@@ -100,8 +114,14 @@ std::vector<std::uint8_t> Kernel::bytes(std::size_t most) {
 }
 
 int Kernel::outcome() {
-  const std::uint8_t choice = byte();
   constexpr std::uint8_t first_error = 200;
+  std::uint8_t choice = 0;
+  if (!only_faults_) {
+    choice = byte();
+  } else if (at_ != end_ && calls_before_fault_-- == 0) {
+    choice = static_cast<std::uint8_t>(first_error + take() % std::size(errors));
+    calls_before_fault_ = take();
+  }
   return choice < first_error ? 0 : -errors[(choice - first_error) % std::size(errors)];
 }
 
@@ -269,8 +289,14 @@ long read(int fd, void* buffer, std::size_t size) {
   const bool socket = descriptor == nullptr || descriptor->kind == Kind::socket;
   if (!socket) return fill(buffer, size);
   if (!kernel.exhausted()) return fill(buffer, size);
-  std::memset(buffer, size == 1 ? kernel.peer : 0, size);
-  return static_cast<long>(size);
+  const char message = size == 1 ? kernel.say() : '\0';
+  std::memset(buffer, message, size);
+  // Four bytes are a pid: of another child of this process (Message::process).
+  if (size == sizeof(std::int32_t)) {
+    const std::int32_t second = kernel.fork();
+    std::memcpy(buffer, &second, sizeof second);
+  }
+  return size == 1 && message == '\0' ? 0 : static_cast<long>(size);
 }
 long write(int, const void* buffer, std::size_t size) {
   touch(buffer, size);
@@ -305,11 +331,16 @@ long readlinkat(int, const char* path, char* buffer, std::size_t size) {
   return fill_text(buffer, size, "7");
 }
 // Entries as the kernel packs them. Their layout is the same in every program that asks.
-long getdents64(int, void* buffer, std::size_t size) {
+long getdents64(int fd, void* buffer, std::size_t size) {
   if (const int result = kernel.outcome(); result < 0) return result;
+  std::vector<std::vector<std::uint8_t>> names;
+  for (std::uint8_t left = kernel.byte() % 8; left > 0; left--) names.push_back(kernel.bytes(255));
+  Kernel::Descriptor* directory = kernel.find(fd);
+  if (kernel.exhausted() && directory != nullptr && !std::exchange(directory->listed, true) && kernel.directories_left-- > 0) {
+    for (const char name : {'.', 'f', 'd', 'l', 'c'}) names.push_back({static_cast<std::uint8_t>(name)});
+  }
   std::size_t used = 0;
-  for (std::uint8_t left = kernel.byte() % 8; left > 0; left--) {
-    const std::vector<std::uint8_t> name = kernel.bytes(255);
+  for (const std::vector<std::uint8_t>& name : names) {
     const std::size_t length = (offsetof(dirent64, d_name) + name.size() + 1 + 7) / 8 * 8;
     if (used + length > size) break;
     auto* at = static_cast<std::uint8_t*>(buffer) + used;
@@ -334,8 +365,10 @@ int statx(int dir, const char* path, int, unsigned, struct statx* result) {
   const Kernel::Descriptor* descriptor = kernel.find(dir);
   const std::string_view name = *path == '\0' ? std::string_view(path_of(dir)) : path;
   constexpr unsigned types[] = {S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK, 0};
-  const bool directory = *path == '\0' && name != "/etc/passwd";
+  const bool directory = (*path == '\0' && name != "/etc/passwd") || name == "d";
   unsigned type = directory ? S_IFDIR : S_IFREG;
+  if (name == "l") type = S_IFLNK;
+  if (name == "c") type = S_IFCHR;
   if (name == "/dev/null") {
     type = S_IFCHR;
     result->stx_rdev_major = 1;
@@ -380,6 +413,11 @@ long getxattr(const char* path, const char* name, void* value, std::size_t size)
 }
 long flistxattr(int, char* list, std::size_t size) {
   if (const int result = kernel.outcome(); result < 0) return result;
+  constexpr char usual[] = "user.a\0user.b";
+  if (kernel.exhausted() && kernel.populated() && size >= sizeof usual) {
+    std::memcpy(list, usual, sizeof usual);
+    return sizeof usual;
+  }
   const long length = fill(list, size);
   if (length > 0) list[length - 1] = '\0';
   return length;
@@ -490,13 +528,15 @@ int execveat(int, const char* path, const char* const* argv, const char* const* 
 }
 void exit_group(int) { kernel.end_process(); }
 // For a child that lives it may be interrupted, and does not fail else.
-int waitid(int, int id, void* info, int options) {
+int waitid(int type, int id, void* info, int options) {
   if (kernel.outcome() < 0) return -EINTR;
   const Kernel::Descriptor* descriptor = kernel.find(id);
-  if (descriptor != nullptr && (options & WNOWAIT) == 0) kernel.reap(descriptor->child);
+  const int child = type == P_PID ? id : descriptor == nullptr ? 0 : descriptor->child;
+  if (child == 0) return -EBADF;
+  if ((options & WNOWAIT) == 0) kernel.reap(child);
   if (info == nullptr) return 0;
   siginfo_t status{};
-  status.si_pid = descriptor == nullptr ? 1 : descriptor->child;
+  status.si_pid = child;
   status.si_code = CLD_EXITED + kernel.byte() % 3;
   status.si_status = kernel.byte();
   std::memcpy(info, &status, sizeof status);

@@ -17,8 +17,13 @@ namespace fuzz {
 
 class Kernel {
  public:
-  // Starts anew, with these answers, the first of which chooses the kind of kernel. `peer` is what a socket says when the answers are used up.
-  void begin(const std::uint8_t* answers, std::size_t size, char peer);
+  // Starts anew, with these answers, the first of which chooses the kind of kernel. `peer` is what a socket says when the answers are used up,
+  // message by message.
+  void begin(const std::uint8_t* answers, std::size_t size, const char* peer);
+  // Directories have entries of all types, and files attributes.
+  [[nodiscard]] bool populated() const { return (kind_ & 128) != 0; }
+  // The first answer's part that chooses among more.
+  [[nodiscard]] unsigned variant() const { return kind_ >> 2 & 15; }
   // Everything that was mapped goes.
   void end();
 
@@ -49,7 +54,10 @@ class Kernel {
     std::vector<std::uint8_t> contents;
     bool has_contents;
     int child;
+    bool listed = false;
   };
+  // How many directories have entries: each has one that is a directory.
+  int directories_left = 0;
 
   [[noreturn]] void end_process() { longjmp(in_child ? child_end_ : process_end_, 1); }
   // What a child does that shares our memory, up to its execve or its end. What it opens and closes is its own.
@@ -64,7 +72,7 @@ class Kernel {
   std::uint64_t number(std::size_t size, std::uint64_t otherwise);
   // At most `most` bytes of the answers.
   std::vector<std::uint8_t> bytes(std::size_t most);
-  [[nodiscard]] bool exhausted() const { return at_ == end_; }
+  [[nodiscard]] bool exhausted() const { return only_faults_ || at_ == end_; }
   // A memory file of the machine's own kernel, for a library that writes to it without us.
   int open_real(const char* name);
   [[nodiscard]] bool is_real(int number) const { return real_.count(number) != 0; }
@@ -81,7 +89,10 @@ class Kernel {
   void* map(std::size_t size, const std::vector<std::uint8_t>* contents);
   int unmap(void* address, std::size_t size);
 
-  char peer = 'G';
+  // The next message of a peer, 0 when it has closed its end.
+  char say() { return *peer == '\0' ? '\0' : *peer++; }
+
+  const char* peer = "";
   // clone3 returns in the child, if the answers do not say otherwise.
   bool child_first = false;
   // As before Linux 5.6.
@@ -95,6 +106,12 @@ class Kernel {
     void* address;
     std::size_t size;
   };
+  std::uint8_t take() { return at_ == end_ ? 0 : *at_++; }
+
+  unsigned kind_ = 0;
+  // The answers are pairs: so many calls succeed, then one fails in this way. What follows a few of them is the container's /etc/passwd.
+  bool only_faults_ = false;
+  unsigned calls_before_fault_ = 0;
   const std::uint8_t* at_ = nullptr;
   const std::uint8_t* end_ = nullptr;
   std::vector<Descriptor> descriptors_;

@@ -19,13 +19,17 @@ using namespace strata;
 using fuzz::kernel;
 using fuzz::require;
 
+// How strata-init may talk (native/core/message.hpp), and how not.
+constexpr const char* conversations[] = {"C", "CE", "HCE", "PCE", "PHCE", "F", "PF", "HF", "CF", "EF", "P", "x"};
+
 void check_nothing_left() {
   require(kernel.open_descriptors() == 0, "a descriptor is left open");
   require(kernel.children() == 0, "a child is left behind");
 }
 
 void check_texts(const LaunchFailure& failure) {
-  require(failure.call.view().size() < 64 && failure.path.view().size() < 1024 && failure.detail.view().size() < 1024, "a text of a failure has no end");
+  require(failure.call.view().size() < 64 && failure.path.view().size() < 1024 && failure.detail.view().size() < 1024,
+          "a text of a failure has no end");
 }
 
 // What TypeScript does with a process that was launched.
@@ -57,7 +61,7 @@ void launch_plan(const std::uint8_t* data, std::size_t size) {
 
 // The program in memory is made once, so not with answers that could make it fail.
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
-  kernel.begin(nullptr, 0, 'C');
+  kernel.begin(nullptr, 0, "C");
   const fuzz::Data plan = fuzz::encode({fuzz::blank(static_cast<std::uint32_t>(OpCode::clone))});
   const LaunchRequest request{plan.data(), plan.size(), {0, 1, 2}, 0, -1, -1};
   Launched launched{};
@@ -68,7 +72,8 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::size_t length = fuzz::plan_length(data, size);
-  kernel.begin(data + length, size - length, 'C');
+  kernel.begin(data + length, size - length, "C");
+  kernel.peer = conversations[kernel.variant() % std::size(conversations)];
   // Exactly as large as it is, so that a byte read beyond it is seen.
   const fuzz::Data plan(data, data + length);
   launch_plan(plan.data(), plan.size());

@@ -8,7 +8,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using fuzz::kernel;
   using fuzz::require;
-  kernel.begin(nullptr, 0, 'G');
+  kernel.begin(nullptr, 0, "G");
   strata::Result<strata::Filter> filter = strata::seccomp_program({data, static_cast<std::uint32_t>(size)}, "");
   if (filter.failed()) {
     require(*filter.status().call() != '\0', "a failure does not say what failed");

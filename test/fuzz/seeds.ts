@@ -3,11 +3,9 @@
  *
  *     node test/fuzz/seeds.ts DIRECTORY     writes DIRECTORY/TARGET/NAME
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
-import type { WireValue } from '../../src/host/host.ts';
-import { nativePlanBytes } from '../../src/host/node.ts';
 import type { PlanOptions } from '../../src/plan/context.ts';
 import { planCreate } from '../../src/plan/create.ts';
 import { encode } from '../../src/plan/encode.ts';
@@ -20,11 +18,6 @@ function write(target: string, name: string, ...parts: Uint8Array[]): void {
   mkdirSync(join(directory, target), { recursive: true });
   writeFileSync(join(directory, target, name), Buffer.concat(parts));
 }
-
-const bytesOf = (plan: readonly WireValue[]): Buffer => Buffer.from(nativePlanBytes(plan), 'hex');
-
-/** Without the headers of a plan and of its only operation. */
-const payloadOf = (values: readonly WireValue[]): Buffer => bytesOf([1, values]).subarray(24);
 
 // --- plans -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -160,6 +153,13 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [Record<string, unknown>,
   ],
 };
 
+// Answers of test/fuzz/kernel.hpp: what the first one says, and one fault in what would succeed.
+const FAULTS = 64;
+const POPULATED = 128;
+const EMFILE = 17;
+const fault = (kind: number, calls: number, error = 1) => Uint8Array.of(kind | FAULTS, calls, error, 255, 0, 255, 0, 255, 0);
+const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nuser:x:7:8::/home/user:/bin/sh\n';
+
 // InitHeader of native/core/message.hpp, the plan, the filter.
 function orders(plan: Uint8Array, twoStage: boolean): Buffer {
   const filter = Buffer.from('06000000000ff7f', 'hex');
@@ -175,23 +175,29 @@ function orders(plan: Uint8Array, twoStage: boolean): Buffer {
 }
 
 for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) {
-  const plan = bytesOf(encode(planCreate(specOf(changes), contextOf(facts, options))));
+  const plan = encode(planCreate(specOf(changes), contextOf(facts, options)));
   write('plan', name, plan);
   write('launch', name, plan);
+  write('launch', `${name}-fault`, plan, fault(0, 9));
+  // The first answer also chooses how strata-init talks.
+  if (name === 'small' || name === 'joins') for (let way = 1; way < 12; way++) write('launch', `${name}-${way}`, plan, fault(way << 2, 9));
+  // Every call of a start in two stages fails once for want of descriptors.
+  if (name === 'joins') for (let call = 0; call < 64; call++) write('launch', `${name}-at-${call}`, plan, fault(4 << 2, call, EMFILE));
   const twoStage = name === 'user' || name === 'joins';
   write('init', name, orders(plan, twoStage));
   // The kinds of kernel that the first answer chooses: the child's side of a clone, no openat2.
   write('init', `${name}-child`, orders(plan, twoStage), Uint8Array.of(1));
   write('init', `${name}-walk`, orders(plan, twoStage), Uint8Array.of(2));
+  write('init', `${name}-fault`, orders(plan, twoStage), fault(1 | POPULATED, 30), Buffer.from(PASSWD));
 }
 
 // --- seccomp profiles --------------------------------------------------------------------------------------------------------------------------
 
 const { seccomp } = specOf({ linux: { seccomp: SECCOMP } }).linux;
 if (seccomp === undefined) throw new Error('the configuration has a profile');
-write('seccomp', 'errno', payloadOf(encodeSeccomp(seccomp)));
-write('seccomp', 'allow', payloadOf(encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_ALLOW', architectures: [], flags: [] })));
-write('seccomp', 'kill', payloadOf(encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_KILL_PROCESS', syscalls: [] })));
+write('seccomp', 'errno', encodeSeccomp(seccomp));
+write('seccomp', 'allow', encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_ALLOW', architectures: [], flags: [] }));
+write('seccomp', 'kill', encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_KILL_PROCESS', syscalls: [] }));
 
 // --- what the runtime reads --------------------------------------------------------------------------------------------------------------------
 
@@ -206,3 +212,46 @@ write('host', 'cgroup', ...answered(3, [], '1\n22\n333\n'));
 write('host', 'files', ...answered(4, [0, 0, 2, 3, 0, 97, 98, 99], '/run/strata/c1'));
 write('host', 'descriptors', ...answered(5, [0, 0, 0, 0, 1, 0, 120, 2, 3, 0, 1], ''));
 write('host', 'command', ...answered(6, [0], '/bin/hook'));
+
+// --- the host's functions, as JavaScript calls them ----------------------------------------------------------------------------------------------
+
+// test/fuzz/engine.cpp has them in the order of their registration, and makes bytes, a bigint and undefined of texts that begin so.
+const LEFT_OUT = ['exitNow', 'foreground', 'holdSignals', 'interruption'];
+const registered = (file: string) => [
+  ...readFileSync(join(import.meta.dirname, '../../native', file), 'utf8').matchAll(/(?:now|later)<.*>\("(\w+)"\)/g),
+];
+const FUNCTIONS = [...registered('face/functions.hpp'), ...registered('cli/functions.cpp')]
+  .map(([, name]) => name)
+  .filter((name) => !LEFT_OUT.includes(name));
+const PLAN = `b:${Buffer.from(encode(planCreate(specOf(), contextOf()))).toString('latin1')}`;
+const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
+  readText: ['/proc/self/stat', 100],
+  writeText: ['/f', `é${String.fromCharCode(0xd800)}\u{10ffff}`],
+  replaceFile: ['/d/f', 'text', 0o600],
+  appendFile: ['/f', 'text'],
+  writeAll: [1, 'text'],
+  makeDirectory: ['/d', 0o755],
+  makeDirectories: ['/d/e/f', 0o755],
+  tryLock: ['/d'],
+  close: [5],
+  receiveDescriptor: [5],
+  launch: [PLAN, [0, 1, 2], 1, -1, -1],
+  proceed: [5, 6, false],
+  abandon: [5, 6],
+  start: ['/s/start.sock'],
+  openProcess: [77, 'n:18446744073709551615'],
+  signal: [5, 9],
+  signalCgroup: [['/sys/fs/cgroup/a'], 9],
+  removeCgroups: [['/sys/fs/cgroup'], ['/a/b'], 100],
+  run: [{ path: '/bin/hook', args: ['hook'], env: ['A=1'], stdin: '{}', timeout: 50 }],
+  waitExit: [5, 10],
+  environment: ['PATH'],
+  sleep: [10],
+  isInherited: [3],
+};
+for (const [index, name] of FUNCTIONS.entries()) {
+  const values = JSON.stringify(ARGUMENTS[name] ?? ['/path']);
+  write('engine', name, ...answered(index, [], values));
+  write('engine', `${name}-fault`, ...answered(index, [...fault(0, 1)], values));
+  write('engine', `${name}-data`, ...answered(index, [0, 0, 0, 3, 0, 97, 98, 10], values));
+}
