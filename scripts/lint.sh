@@ -9,7 +9,7 @@ fail() {
   failed=1
 }
 shopt -s nullglob globstar
-native=(native/**/*.cpp native/**/*.hpp test/native/*.cpp test/native/*.hpp)
+native=(native/**/*.?pp test/{native,fuzz,sanitize}/*.?pp)
 units=(native/**/*.cpp)
 shell=(scripts/*.sh .ci/run)
 

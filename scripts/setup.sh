@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install what is missing on this machine: Debian packages and node_modules. Quick when nothing is.
 #
-#   setup.sh [test] [lint] [cross] [bench]     the build's needs, and those of the named groups
+#   setup.sh [test] [lint] [cross] [fuzz] [bench]     the build's needs, and those of the named groups
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 
@@ -11,8 +11,9 @@ for group in "$@"; do
     test) packages+=(crun runc podman catatonit buildah skopeo umoci strace zsh fish) ;;
     lint) packages+=(clang-format clang-tidy shellcheck mandoc) ;;
     cross) packages+=(g++-aarch64-linux-gnu) ;;
+    fuzz) packages+=(clang libclang-rt-dev) ;;
     bench) packages+=(crun runc) ;;
-    *) die "setup: no group '$group'; there are test, lint, cross and bench" ;;
+    *) die "setup: no group '$group'; there are test, lint, cross, fuzz and bench" ;;
   esac
 done
 

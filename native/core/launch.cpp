@@ -149,7 +149,8 @@ int child_failed(Child* child, const char* call, int error) {
 }
 
 // Runs in the child, on a stack of its own but in our memory: system calls only, nothing that could touch what the runtime's threads use.
-int child_main(void* argument) {
+// It never returns from a success, so what AddressSanitizer would note about its frame would stay behind and be held against other memory later.
+[[gnu::no_sanitize_address]] int child_main(void* argument) {
   auto* child = static_cast<Child*>(argument);
   const LaunchRequest& request = *child->request;
   // Via high numbers, since the three may stand in each other's way (stdin on 1, stdout on 0).

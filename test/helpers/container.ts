@@ -12,8 +12,8 @@ import { dirname, join, resolve } from 'node:path';
 import type { ContainerState } from '../../src/lifecycle/state.ts';
 import { defaultSpec } from '../../src/spec/defaults.ts';
 
-/** The command under test. */
-export const STRATA = resolve(import.meta.dirname, '../../bin/strata');
+/** The command under test: the variable STRATA names another than that of the build. */
+export const STRATA = resolve(process.env['STRATA'] ?? join(import.meta.dirname, '../../bin/strata'));
 export const BUSYBOX = '/usr/bin/busybox';
 /** The host that the command runs on: `static` or `node`; '' for the one that it runs on when nobody says. */
 export const HOST = process.env.STRATA_HOST ?? '';
