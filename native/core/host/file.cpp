@@ -62,23 +62,19 @@ Result<Fd> open_file(int directory, const char* path, int flags, unsigned mode) 
 }
 
 Result<std::string> read_file_at(int directory, const char* path, std::size_t limit) {
-  constexpr std::size_t first_size = 16 * 1024;
   // Whoever puts a fifo where a file should be must not make us wait for its other end.
   Result<Fd> file = open_file(directory, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
   if (file.failed()) return file.status();
-  std::string text(first_size, '\0');
-  std::size_t used = 0;
+  std::string text;
   for (;;) {
-    if (used == text.size()) text.resize(text.size() * 2);
-    const long count = sys::read(file.value().get(), text.data() + used, text.size() - used);
+    char part[16 * 1024];  // not filled with zeros, which would cost more than most files
+    const long count = sys::read(file.value().get(), part, sizeof part);
     if (count == -EINTR) continue;
     if (count < 0) return Status(static_cast<int>(-count), "read", path);
-    if (count == 0) break;
-    used += static_cast<std::size_t>(count);
-    if (used > limit) return Status(EFBIG, "read", path);
+    if (count == 0) return text;
+    text.append(part, static_cast<std::size_t>(count));
+    if (text.size() > limit) return Status(EFBIG, "read", path);
   }
-  text.resize(used);
-  return text;
 }
 
 Result<std::string> read_text(const std::string& path, std::size_t limit) {
