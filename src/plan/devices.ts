@@ -3,6 +3,10 @@ import { cleanPath, findNamespace } from '../spec/refuse.ts';
 import type { Device, Spec } from '../spec/types.ts';
 import type { Operation } from './op.ts';
 
+type Placed = Extract<Operation, { op: 'device' | 'symlink' }>;
+
+const MODE = 0o666;
+
 /** Present in every container. /dev/console comes with a terminal, /dev/ptmx is a link into the container's devpts. */
 const DEFAULTS: readonly Device[] = [
   { type: 'c', path: '/dev/null', major: 1, minor: 3 },
@@ -23,7 +27,14 @@ const LINKS: readonly (readonly [path: string, target: string, ifExists: boolean
   ['/dev/ptmx', 'pts/ptmx', false],
 ];
 
-const MODE = 0o666;
+/** The defaults are the same for every container, but for whether the devices are bound. */
+const MADE = defaultOperations(false);
+const BOUND = defaultOperations(true);
+
+function defaultOperations(bind: boolean): readonly Placed[] {
+  const links = LINKS.map(([path, target, ifExists]): Placed => ({ op: 'symlink', pointer: '', path, target, ifExists }));
+  return [...DEFAULTS.map((device) => node(device, device.path, bind, '')), ...links].map((operation) => Object.freeze(operation));
+}
 
 /**
  * All devices and links. Nothing is made in a /dev that is a bind mount, because that would be made in the host's own directory.
@@ -41,12 +52,11 @@ export function deviceOperations(spec: Spec, bound: boolean): Operation[] {
     if (!(bound && path.startsWith('/dev/'))) out.push(node(device, path, bind, `/linux/devices/${index}`));
   });
   if (bound) return out;
-  for (const device of DEFAULTS) if (!asked.has(device.path)) out.push(node(device, device.path, bind, ''));
-  for (const [path, target, ifExists] of LINKS) if (!asked.has(path)) out.push({ op: 'symlink', pointer: '', path, target, ifExists });
-  return out;
+  const defaults = bind ? BOUND : MADE;
+  return out.concat(asked.size === 0 ? defaults : defaults.filter(({ path }) => !asked.has(path)));
 }
 
-function node(device: Device, path: string, bind: boolean, at: string): Operation {
+function node(device: Device, path: string, bind: boolean, at: string): Placed {
   const { type, major, minor, fileMode = MODE, uid = 0, gid = 0 } = device;
   // A fifo belongs to nobody else: it can be made anywhere, and there is none on the host to bind.
   return { op: 'device', pointer: at, path, type, major, minor, mode: fileMode, uid, gid, bind: bind && type !== 'p' };

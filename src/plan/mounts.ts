@@ -4,7 +4,7 @@ import { classicData } from '../overlay/classic.ts';
 import { fromBundle } from '../overlay/path.ts';
 import { OVERLAY_POINTER, overlayOf } from '../overlay/stack.ts';
 import { cleanPath } from '../spec/refuse.ts';
-import type { IdMapping, Mount, Spec } from '../spec/types.ts';
+import type { Mount, Spec } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
 import { type CgroupView, cgroupMount, readOnly } from './cgroup-mount.ts';
 import type { PlanContext } from './context.ts';
@@ -46,8 +46,6 @@ export function rootPath(spec: Spec, context: PlanContext): string {
 function cleanEnd(path: string): string {
   return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path;
 }
-
-const NO_MAPPINGS: readonly IdMapping[] = [];
 
 /** What comes of `mounts`. */
 export interface PlannedMounts {
@@ -137,10 +135,10 @@ function fresh({ type = '', source = '' }: Mount, options: MountOptions, isLate:
 
 /** A bind has its own attributes, but the superblock, with its flags and options, is the source's: they are left out, as mount(8) does. */
 function bind(context: PlanContext, mount: Mount, options: MountOptions, destination: string, at: string): Operation {
-  const { source = '', uidMappings = NO_MAPPINGS, gidMappings = NO_MAPPINGS } = mount;
+  const { source = '', uidMappings, gidMappings } = mount;
   const { idmap, set, clear, recursiveSet, recursiveClear, propagation } = options;
   // Mappings without `idmap` come from engines older than the option; dropping them would show files under wrong owners.
-  const isMapped = idmap !== 'none' || uidMappings.length > 0;
+  const isMapped = idmap !== 'none' || (uidMappings !== undefined && uidMappings.length > 0);
   return {
     op: 'bind',
     pointer: at,
@@ -156,8 +154,8 @@ function bind(context: PlanContext, mount: Mount, options: MountOptions, destina
     overProc: destination.startsWith('/proc/'),
     realDirectory: isGuarded(destination),
     idmap: idmap === 'recursive' ? 2 : isMapped ? 1 : 0,
-    uidMap: mapText(uidMappings),
-    gidMap: mapText(gidMappings),
+    uidMap: uidMappings === undefined ? '' : mapText(uidMappings),
+    gidMap: gidMappings === undefined ? '' : mapText(gidMappings),
   };
 }
 

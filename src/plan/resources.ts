@@ -12,6 +12,7 @@ import * as v1 from './resources-v1.ts';
 import * as v2 from './resources-v2.ts';
 
 const POINTER = '/linux/resources';
+const DEVICES_POINTER = `${POINTER}/devices`;
 
 /** What most configurations come to. */
 const DEFAULT_LINES = deviceLines(DEFAULT_RULES);
@@ -73,9 +74,8 @@ function placeOf(controller: string, places: readonly CgroupPlace[]): CgroupPlac
   return places.find((place) => place.controllers.includes(place.unified ? name : controller));
 }
 
-function write(place: CgroupPlace, setting: Setting): Operation {
-  const path = `${place.directory}/${setting.file}`;
-  return { op: 'cgroup-write', pointer: POINTER + setting.pointer, path, value: setting.value, optional: setting.optional ?? false };
+function write({ directory }: CgroupPlace, { file, pointer: at, value, optional = false }: Setting): Operation {
+  return { op: 'cgroup-write', pointer: POINTER + at, path: `${directory}/${file}`, value, optional };
 }
 
 function cpuset({ cpu }: Resources): Setting[] {
@@ -113,12 +113,15 @@ function devices(resources: Resources, places: readonly CgroupPlace[]): Operatio
   const v1Place = places.find((place) => !place.unified && place.controllers.includes('devices'));
   if (v1Place !== undefined) {
     const lines = rules === DEFAULT_RULES ? DEFAULT_LINES : deviceLines(rules);
-    return lines.map(({ file, line }) => write(v1Place, { pointer: '/devices', file, value: line }));
+    const { directory } = v1Place;
+    return lines.map(({ file, line }) => {
+      return { op: 'cgroup-write', pointer: DEVICES_POINTER, path: `${directory}/${file}`, value: line, optional: false };
+    });
   }
   const v2Place = places.find((place) => place.unified);
   if (v2Place !== undefined) {
     const program = rules === DEFAULT_RULES ? DEFAULT_PROGRAM.slice() : deviceProgram(rules);
-    return [{ op: 'cgroup-device-program', pointer: `${POINTER}/devices`, path: v2Place.directory, program }];
+    return [{ op: 'cgroup-device-program', pointer: DEVICES_POINTER, path: v2Place.directory, program }];
   }
   if (resources.devices.some((rule) => !rule.allow)) throw unsupported('/devices', 'needs cgroups to limit access to devices, and none are mounted');
   return [];
