@@ -99,13 +99,6 @@ export class StrataError extends Error {
   }
 }
 
-/** A copy of `error` with fields added; fields that are already set stay. */
-export function withFields(error: StrataError, fields: Partial<ErrorFields>): StrataError {
-  const merged: Record<string, unknown> = { ...fields };
-  for (const [key, value] of Object.entries(error)) if (value !== undefined && key !== 'name') merged[key] = value;
-  return new StrataError(merged as unknown as ErrorFields);
-}
-
 /** Whether JavaScript had no memory left. QuickJS throws null when not even the error finds room. */
 export function isOutOfMemory(error: unknown): boolean {
   return error === null || (error instanceof Error && error.message === 'out of memory');
@@ -118,13 +111,11 @@ export function isStackOverflow(error: unknown): boolean {
 
 /** One printable line: control characters, which could forge a second line or colour a terminal, are escaped. */
 export function printable(text: string): string {
-  let out = '';
-  for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    out += code < 0x20 || (code >= 0x7f && code < 0xa0) ? `\\x${code.toString(16).padStart(2, '0')}` : char;
-  }
-  return out;
+  return text.replace(CONTROL, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
+
+/** U+0000 to U+001F and U+007F to U+009F. */
+const CONTROL = /\p{Control}/gu;
 
 function describe(fields: ErrorFields): string {
   let text = '';
