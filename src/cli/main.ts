@@ -66,6 +66,9 @@ export class CommandLine {
         getErrHasColors: () => false,
       })
       .enablePositionalOptions()
+      // As they are anyway, but made here: commander makes them while it reads the command line, if nobody has.
+      .helpOption('-h, --help', 'display help for command')
+      .helpCommand('help [command]', 'display help for command')
       .version(versionText(host, build), '-v, --version', 'print the version')
       .option('--root <dir>', 'where the state of containers is kept; /run/strata, or $XDG_RUNTIME_DIR/strata if not root')
       .option('--log <file>', 'append errors and warnings to this file too')
