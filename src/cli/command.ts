@@ -2,7 +2,13 @@
 import { Command, Option } from 'commander';
 
 export class Flag extends Option {
+  private ownName: string | undefined;
   private attribute: string | undefined;
+
+  override name(): string {
+    this.ownName ??= super.name();
+    return this.ownName;
+  }
 
   override attributeName(): string {
     this.attribute ??= super.attributeName();
