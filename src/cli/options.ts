@@ -32,12 +32,13 @@ export function addBundle(command: Command): Command {
   return command.option('-b, --bundle <dir>', 'the bundle; the working directory if not given', '.');
 }
 
+/** A flag that begins with `no-` has its default given, or commander would work it out with every command line. */
 export function addCreation(command: Command): Command {
   return addBundle(command)
     .option('--console-socket <path>', "send the terminal's master to this unix socket")
     .option('--pid-file <file>', "write the pid of the container's process to this file")
-    .option('--no-pivot', 'enter the root with MS_MOVE and chroot(2), for a host whose root is a ramdisk')
-    .option('--no-new-keyring', "keep the caller's session keyring")
+    .option('--no-pivot', 'enter the root with MS_MOVE and chroot(2), for a host whose root is a ramdisk', true)
+    .option('--no-new-keyring', "keep the caller's session keyring", true)
     .option('--preserve-fds <n>', 'pass on so many descriptors beyond stdio (and LISTEN_FDS)', count, 0);
 }
 
