@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "../core/fd.hpp"
@@ -44,6 +45,11 @@ constexpr std::uint32_t large = kinds;
 // Taken from the kernel at a time; and, while the image is made, for blocks of one kind.
 constexpr std::size_t chunk_size = 64 * 1024;
 constexpr std::size_t run_size = 4096;
+
+// For the time after the first want of memory. QuickJS does not survive to want again while it makes the exception of it.
+constexpr std::size_t reserve_size = 256 * 1024;
+alignas(step) unsigned char reserve[reserve_size];
+bool reserve_open = false;
 
 // What the linker calls this build: SHA-1 of all that is linked, of which the section is still empty.
 using BuildId = std::array<unsigned char, 20>;
@@ -146,10 +152,22 @@ std::size_t usable(const void* block) {
 
 // --- JSMallocFunctions: what malloc(3) and its kin do, and the counts from which QuickJS sees its limit
 
+// There is no memory for `size` bytes: null. The first time that opens the reserve; when that too is used up, the end is better than a crash.
+void* refuse(JSMallocState* state, std::size_t size) {
+  if (!reserve_open && !head().in_runs) {
+    reserve_open = true;
+    head().room = room_in(reserve, reserve_size);
+    state->malloc_limit += reserve_size;
+  } else if (const std::new_handler give_up = std::get_new_handler(); give_up != nullptr && size + header <= large_limit) {
+    give_up();
+  }
+  return nullptr;
+}
+
 void* allocate(JSMallocState* state, std::size_t size) {
-  if (size == 0 || state->malloc_size + size > state->malloc_limit) return nullptr;
-  void* block = take(size);
-  if (block == nullptr) return nullptr;
+  if (size == 0) return nullptr;
+  void* block = state->malloc_size + size > state->malloc_limit ? nullptr : take(size);
+  if (block == nullptr) return refuse(state, size);
   state->malloc_count++;
   state->malloc_size += header_of(block).size;
   return block;
@@ -172,9 +190,9 @@ void* resize(JSMallocState* state, void* block, std::size_t size) {
   const Header old = header_of(block);
   if (old.kind != large && size <= room) return block;
   if (old.kind == large && size + header > large_limit) {
-    if (size > INT32_MAX || state->malloc_size - old.size + size > state->malloc_limit) return nullptr;
-    auto* moved = static_cast<unsigned char*>(std::realloc(static_cast<unsigned char*>(block) - step, size + step));
-    if (moved == nullptr) return nullptr;
+    const bool fits = size <= INT32_MAX && state->malloc_size - old.size + size <= state->malloc_limit;
+    auto* moved = fits ? static_cast<unsigned char*>(std::realloc(static_cast<unsigned char*>(block) - step, size + step)) : nullptr;
+    if (moved == nullptr) return refuse(state, size);
     header_of(moved + step).size = static_cast<std::uint32_t>(size + step);
     state->malloc_size += size + step - old.size;
     return moved + step;

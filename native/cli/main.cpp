@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,13 @@ int complain(std::string_view code, const std::string& text) {
 
 // In the words of src/cli/main.ts.
 int internal_error(const std::string& text) { return complain("internal error", text + " (code internal)"); }
+
+// Where the kernel has no more for us, C++ would abort.
+[[noreturn]] void out_of_memory() {
+  constexpr std::string_view text = "strata: internal error: out of memory (code internal)\n";
+  (void)sys::write(STDERR_FILENO, text.data(), text.size());
+  sys::exit_group(1);
+}
 
 // Of an exception that JavaScript itself could not tell of any more.
 int internal_error(JSContext* context, JSValue reason) {
@@ -95,6 +103,7 @@ int run(const Program& program, char** arguments) {
 }
 
 int start(char** arguments) {
+  std::set_new_handler(out_of_memory);
   const char* wanted = std::getenv("STRATA_HOST");
   const std::string_view host = wanted == nullptr ? "" : wanted;
   if (host == "node") return become_node(arguments);
