@@ -42,7 +42,8 @@ int internal_error(const std::string& text) { return complain("internal error", 
 
 // Of an exception that JavaScript itself could not tell of any more.
 int internal_error(JSContext* context, JSValue reason) {
-  const char* text = JS_ToCString(context, reason);
+  // Without room for an error QuickJS throws null.
+  const char* text = JS_IsNull(reason) ? nullptr : JS_ToCString(context, reason);
   return internal_error(text == nullptr ? "out of memory" : text);
 }
 

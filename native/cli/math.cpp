@@ -23,7 +23,6 @@ STRATA_NOT_LINKED(exp)
 STRATA_NOT_LINKED(expm1)
 STRATA_NOT_LINKED(log)
 STRATA_NOT_LINKED(log1p)
-STRATA_NOT_LINKED(log2)
 STRATA_NOT_LINKED(log10)
 STRATA_NOT_LINKED(cbrt)
 double atan2(double, double) { std::abort(); }

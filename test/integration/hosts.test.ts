@@ -83,7 +83,12 @@ const VERBS = ['create', 'start', 'run', 'state', 'list', 'ps', 'kill', 'pause',
 
 onBoth('help', () => async (record) => {
   await record.each([[], ['--help'], ['-h'], ['help'], ['--debug', 'help'], ['--debug', '--help', 'create'], ['--debug'], ['help', 'nothing']]);
-  for (const verb of VERBS) await record.each([['help', verb], [verb, '--help'], ['--log-level', 'debug', verb, '-h', 'x']]);
+  for (const verb of VERBS)
+    await record.each([
+      ['help', verb],
+      [verb, '--help'],
+      ['--log-level', 'debug', verb, '-h', 'x'],
+    ]);
 });
 
 containerTest('the version tells the host', async (t, workspace) => {
@@ -213,7 +218,11 @@ onBoth('documents that are no configuration', (workspace) => {
     return directory;
   });
   return async (record) => {
-    for (const directory of bundles) await record.each([['create', '--bundle', directory, 'x'], ['plan', '--bundle', directory]]);
+    for (const directory of bundles)
+      await record.each([
+        ['create', '--bundle', directory, 'x'],
+        ['plan', '--bundle', directory],
+      ]);
   };
 });
 
@@ -314,7 +323,12 @@ onBoth('spec', (workspace) => {
       await record.strata(['plan'], { cwd: directory });
       record.file(join(directory, 'config.json'));
     }
-    await record.each([['spec', '--bundle', '/no/such/bundle'], ['spec', '--bundle', '/etc/passwd'], ['spec', 'x'], ['spec', '--bundle', '/proc']]);
+    await record.each([
+      ['spec', '--bundle', '/no/such/bundle'],
+      ['spec', '--bundle', '/etc/passwd'],
+      ['spec', 'x'],
+      ['spec', '--bundle', '/proc'],
+    ]);
   };
 });
 
@@ -329,18 +343,45 @@ onBoth('the life of a container, and what is said of it on the way', (workspace)
     await record.each([['list'], ['list', '-q'], ['list', '-f', 'json']]);
     await record.strata(['create', '--bundle', directory, '--pid-file', pidFile, 'a']);
     record.notes.push(fs.readFileSync(pidFile, 'utf8').replace(/\d+/, 'PID'));
-    await record.each([['create', '--bundle', directory, 'a'], ['run', '--bundle', directory, 'a'], ['resume', 'a'], ['delete', 'a']]);
+    await record.each([
+      ['create', '--bundle', directory, 'a'],
+      ['run', '--bundle', directory, 'a'],
+      ['resume', 'a'],
+      ['delete', 'a'],
+    ]);
     await look();
     await record.strata(['create', '--bundle', directory, 'a-second.container_with+a-long-name']);
     await record.strata(['start', 'a']);
     await look();
-    await record.each([['start', 'a'], ['pause', 'a'], ['pause', 'a'], ['delete', 'a']]);
+    await record.each([
+      ['start', 'a'],
+      ['pause', 'a'],
+      ['pause', 'a'],
+      ['delete', 'a'],
+    ]);
     await look();
-    await record.each([['resume', 'a'], ['resume', 'a'], ['kill', 'a', '0'], ['kill', 'a', 'SIGWINCH'], ['kill', '--all', 'a', 'kill']]);
+    await record.each([
+      ['resume', 'a'],
+      ['resume', 'a'],
+      ['kill', 'a', '0'],
+      ['kill', 'a', 'SIGWINCH'],
+      ['kill', '--all', 'a', 'kill'],
+    ]);
     await record.reach('a', 'stopped');
     await look();
-    await record.each([['kill', 'a'], ['kill', '--all', 'a'], ['start', 'a'], ['pause', 'a'], ['ps', '--format', 'json', 'a']]);
-    await record.each([['delete', 'a'], ['delete', 'a'], ['delete', '--force', 'a'], ['state', 'a']]);
+    await record.each([
+      ['kill', 'a'],
+      ['kill', '--all', 'a'],
+      ['start', 'a'],
+      ['pause', 'a'],
+      ['ps', '--format', 'json', 'a'],
+    ]);
+    await record.each([
+      ['delete', 'a'],
+      ['delete', 'a'],
+      ['delete', '--force', 'a'],
+      ['state', 'a'],
+    ]);
     await record.each([['delete', '--force', 'a-second.container_with+a-long-name'], ['list']]);
     await record.strata(['run', '--detach', '--bundle', short, 'a']);
     await record.reach('a', 'stopped');
@@ -380,7 +421,11 @@ onBoth('what a program ends with, and what cannot be executed', (workspace) => {
     for (const { directory } of scripts) await record.strata(['run', '--bundle', directory, 'x'], { stdin: 'from the caller\n' });
     for (const { directory } of failing) {
       await record.strata(['run', '--bundle', directory, 'x']);
-      await record.each([['create', '--bundle', directory, 'x'], ['start', 'x'], ['delete', '--force', 'x']]);
+      await record.each([
+        ['create', '--bundle', directory, 'x'],
+        ['start', 'x'],
+        ['delete', '--force', 'x'],
+      ]);
     }
   };
 });
@@ -431,7 +476,9 @@ onBoth('hooks that fail, and hooks that take too long', (workspace) => {
   ];
   const kinds = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'] as const;
   // A hook that takes too long costs its second for each kind: two of them are enough.
-  const cases = kinds.flatMap((kind) => failing.filter(({ timeout }) => timeout === undefined || kind.startsWith('create')).map((hook) => ({ kind, hook })));
+  const cases = kinds.flatMap((kind) =>
+    failing.filter(({ timeout }) => timeout === undefined || kind.startsWith('create')).map((hook) => ({ kind, hook })),
+  );
   const bundles = cases.map(({ kind, hook }) => workspace.script('echo ran', { hooks: { [kind]: [hook] } }));
   const fine = workspace.script('echo ran', { hooks: Object.fromEntries(kinds.map((kind) => [kind, [{ path: '/bin/true' }]])) });
   return async (record) => {
@@ -461,20 +508,39 @@ onBoth('log files', (workspace) => {
         record.file(log);
       }
     }
-    await record.each([['--log-level', 'error', 'run', '--bundle', warned, 'x'], ['--log', dirname(log), 'list']]);
+    await record.each([
+      ['--log-level', 'error', 'run', '--bundle', warned, 'x'],
+      ['--log', dirname(log), 'list'],
+    ]);
   };
 });
 
 onBoth('states that are damaged', (workspace) => {
   const { directory } = workspace.script(SLEEP);
-  const damages = ['', '{', 'null', '[]', '{"version": 9007199254740993}', '\u0000', `{"id": "x", "pid": ${'9'.repeat(1500)}}`, Buffer.from([0xff, 0xfe])];
+  const damages = [
+    '',
+    '{',
+    'null',
+    '[]',
+    '{"version": 9007199254740993}',
+    '\u0000',
+    `{"id": "x", "pid": ${'9'.repeat(1500)}}`,
+    Buffer.from([0xff, 0xfe]),
+  ];
   return async (record) => {
     for (const damage of damages) {
       const place = join(workspace.root, 'x');
       fs.mkdirSync(place, { recursive: true });
       fs.chmodSync(workspace.root, 0o700);
       fs.writeFileSync(join(place, 'state.json'), damage);
-      await record.each([['state', 'x'], ['list'], ['kill', 'x'], ['delete', 'x'], ['create', '--bundle', directory, 'x'], ['delete', '--force', 'x']]);
+      await record.each([
+        ['state', 'x'],
+        ['list'],
+        ['kill', 'x'],
+        ['delete', 'x'],
+        ['create', '--bundle', directory, 'x'],
+        ['delete', '--force', 'x'],
+      ]);
     }
   };
 });
