@@ -14,7 +14,7 @@ export function classicData({ lower, upper, work, options }: Stack): string {
   const head = [...options];
   if (upper !== undefined && work !== undefined) head.push(`upperdir=${escaped(upper)}`, `workdir=${escaped(work)}`);
   const layers = lower.map((layer) => escaped(layer).replaceAll(':', '\\:'));
-  const fit = fitting(layers, bytes([...head, 'lowerdir='].join(',')));
+  const fit = fitting(layers, utf8Length([...head, 'lowerdir='].join(',')));
   if (fit === layers.length) return [...head, `lowerdir=${layers.join(':')}`].join(',');
   throw new StrataError({
     code: 'config-unsupported',
@@ -33,14 +33,14 @@ function escaped(path: string): string {
 function fitting(layers: readonly string[], used: number): number {
   let size = used - 1;
   for (const [index, layer] of layers.entries()) {
-    size += 1 + bytes(layer);
+    size += 1 + utf8Length(layer);
     if (size > LIMIT) return index;
   }
   return layers.length;
 }
 
-/** Length in UTF-8. */
-function bytes(text: string): number {
+/** Length in UTF-8; a lone surrogate counts as the U+FFFD that it becomes. */
+export function utf8Length(text: string): number {
   let size = 0;
   for (const char of text) {
     const code = char.codePointAt(0) ?? 0;
