@@ -3,7 +3,7 @@
  * `struct bpf_cgroup_dev_ctx { u32 access_type, major, minor }`, where access_type is access << 16 | type; it answers 1 to allow, 0 to deny.
  * Each instruction is `struct bpf_insn`: u8 code, u4 destination and u4 source register, s16 offset, s32 immediate (linux/bpf.h).
  */
-import { type AccessRule, matchesAll } from './device-rules.ts';
+import { type AccessRule, DEFAULT_RULES, matchesAll } from './device-rules.ts';
 
 /** Instruction codes: class | size or operation | source. The 32-bit classes, because the fields are unsigned 32-bit numbers. */
 const LOAD = 0x61; // LDX | MEM | W: destination = *(u32 *)(source + offset)
@@ -28,6 +28,9 @@ const TYPES = { b: 1, c: 2 } as const;
 
 type Instruction = readonly [code: number, destination: number, source: number, offset: number, immediate: number];
 
+/** The rules that are part of every program need not be translated again. */
+const DEFAULT_CODE: ReadonlyMap<AccessRule, readonly Instruction[]> = new Map(DEFAULT_RULES.map((rule) => [rule, ruleCode(rule)]));
+
 /**
  * The program for `rules`, of which for each bit of the access the last that matches decides. It walks from the last rule to the first: a denial
  * of any bit that is still open ends in 0, and when every bit has been allowed it ends in 1.
@@ -47,7 +50,7 @@ export function deviceProgram(rules: readonly AccessRule[]): Uint8Array {
       program.push(...answer(rule.allow));
       return assemble(program);
     }
-    if (rule.access !== 0) program.push(...ruleCode(rule));
+    if (rule.access !== 0) program.push(...(DEFAULT_CODE.get(rule) ?? ruleCode(rule)));
   }
   program.push(...answer(false));
   return assemble(program);
@@ -74,16 +77,21 @@ function answer(allow: boolean): Instruction[] {
   ];
 }
 
-/** Little-endian: the order of the bytes is that of the machine, and all of ours have this one. */
+/** Little-endian: the order of the bytes is that of the machine, and all of ours have this one. An array of bytes keeps the low 8 bits of a number. */
 function assemble(program: readonly Instruction[]): Uint8Array {
   const bytes = new Uint8Array(program.length * 8);
-  const view = new DataView(bytes.buffer);
-  program.forEach(([code, destination, source, offset, immediate], index) => {
-    const at = index * 8;
-    view.setUint8(at, code);
-    view.setUint8(at + 1, (source << 4) | destination);
-    view.setInt16(at + 2, offset, true);
-    view.setInt32(at + 4, immediate, true);
-  });
+  for (let index = 0, at = 0; index < program.length; ++index, at += 8) {
+    const instruction = program[index] as Instruction;
+    const offset = instruction[3];
+    const immediate = instruction[4];
+    bytes[at] = instruction[0];
+    bytes[at + 1] = (instruction[2] << 4) | instruction[1];
+    bytes[at + 2] = offset;
+    bytes[at + 3] = offset >> 8;
+    bytes[at + 4] = immediate;
+    bytes[at + 5] = immediate >> 8;
+    bytes[at + 6] = immediate >> 16;
+    bytes[at + 7] = immediate >> 24;
+  }
   return bytes;
 }
