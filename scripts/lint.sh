@@ -32,7 +32,8 @@ if [ "${1:-}" != --no-tidy ] && [ ${#units[@]} != 0 ]; then
   printf '%s\0' "${units[@]}" | xargs -0 -P "$(nproc)" -n 2 bash -c '
     set -o pipefail
     clang-tidy --quiet "$@" -- -xc++ -std=c++20 -fno-exceptions -fno-rtti -Inative -isystem node_modules/node-api-headers/include \
-      -isystem node_modules/node-addon-api -DNAPI_VERSION=9 -DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS 2>&1 | sed "/^[0-9]* warnings\? generated/d"
+      -isystem node_modules/node-addon-api -isystem build/quickjs/usr/include -DNAPI_VERSION=9 -DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS \
+      -DSTRATA_QUICKJS_DIGEST=\"\" -DSTRATA_QUICKJS_VERSION=\"\" 2>&1 | sed "/^[0-9]* warnings\? generated/d"
   ' tidy || fail 'clang-tidy found faults'
 fi
 exit "$failed"

@@ -25,8 +25,8 @@ class Engine {
   Value text(std::string_view text) { return Napi::String::New(env_, text.data(), text.size()); }
   Value object() { return Napi::Object::New(env_); }
   Value array() { return Napi::Array::New(env_); }
-  void set(Value& object, const char* key, Value value) { object.As<Napi::Object>().Set(key, value); }
-  void append(Value& array, std::uint32_t index, Value value) { array.As<Napi::Array>().Set(index, value); }
+  void set(Value& object, const char* key, const Value& value) { object.As<Napi::Object>().Set(key, value); }
+  void append(Value& array, std::uint32_t index, const Value& value) { array.As<Napi::Array>().Set(index, value); }
 
   std::optional<bool> boolean_of(const Value& value) { return value.IsBoolean() ? std::optional(value.As<Napi::Boolean>().Value()) : std::nullopt; }
   std::optional<double> number_of(const Value& value) {

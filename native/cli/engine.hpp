@@ -49,8 +49,8 @@ class Engine {
   Value text(std::string_view text);
   Value object() { return own(JS_NewObject(context_)); }
   Value array() { return own(JS_NewArray(context_)); }
-  void set(Value& object, const char* key, Value value) { JS_SetPropertyStr(context_, object.get(), key, value.release()); }
-  void append(Value& array, std::uint32_t index, Value value) { JS_SetPropertyUint32(context_, array.get(), index, value.release()); }
+  void set(Value& object, const char* key, Value&& value) { JS_SetPropertyStr(context_, object.get(), key, value.release()); }
+  void append(Value& array, std::uint32_t index, Value&& value) { JS_SetPropertyUint32(context_, array.get(), index, value.release()); }
 
   std::optional<bool> boolean_of(const Value& value);
   std::optional<double> number_of(const Value& value);

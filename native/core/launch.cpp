@@ -398,15 +398,13 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
     }
     Fd first = std::exchange(pidfd, Fd(above_stdio(sys::pidfd_open(second, 0))));
     pid = second;
-    const int failed = heard ? pidfd.get() : 0;
-    heard = heard && failed >= 0 && receive_message(ours.get(), message);
     // It ends by itself: with its work done, or after it told of a failure.
     reap(first.get());
-    if (failed < 0) {
+    if (!pidfd.valid()) {
       // Nobody could wait for the process or signal it. Its number is still its own, for it is our child.
       (void)sys::kill(pid, SIGKILL);
       reap_child(P_PID, pid);
-      return fail(ret_failure, operation, Status(-failed, "pidfd_open"));
+      return fail(ret_failure, operation, Status(-pidfd.get(), "pidfd_open"));
     }
   }
   Result<std::optional<host::ProcessStat>> stat = host::process_stat(pid);
