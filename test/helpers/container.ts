@@ -230,6 +230,8 @@ export interface CommandOptions {
   readonly descriptors?: readonly number[];
   /** A program with its arguments that is to execute the command: `['prlimit', '--nofile=64']`. */
   readonly through?: readonly string[];
+  /** What to execute in place of the command: a copy of it. */
+  readonly command?: string;
 }
 
 export interface Result {
@@ -315,7 +317,7 @@ export class Workspace {
     fs.writeFileSync(input, options.stdin ?? '');
     const descriptors = [fs.openSync(options.stdin === undefined ? '/dev/null' : input, 'r'), fs.openSync(out, 'a'), fs.openSync(err, 'a')];
     const stdio: StdioOptions = [...descriptors, ...(options.descriptors ?? [])];
-    const [command = STRATA, ...rest] = [...(options.through ?? []), STRATA, '--root', this.root, ...args];
+    const [command = STRATA, ...rest] = [...(options.through ?? []), options.command ?? STRATA, '--root', this.root, ...args];
     const child = spawn(command, rest, {
       cwd: options.cwd ?? this.directory,
       env: { PATH: process.env.PATH ?? '/usr/bin:/bin', ...(HOST !== '' && { STRATA_HOST: HOST }), ...options.env, STRATA_TEST: this.token },
