@@ -30,12 +30,13 @@ skip() {
   printf '%-28s skipped: %s\n' "$1" "$2"
 }
 
-# ava_files DIRECTORY PATTERN [OPTION...]: the test files below test/DIRECTORY whose paths contain PATTERN.
+# ava_files DIRECTORY PATTERN [OPTION...]: the test files below test/DIRECTORY whose paths contain PATTERN, but for those named in $left_out.
 ava_files() {
   local directory=$1 pattern=$2
   shift 2
-  local files
-  mapfile -t files < <(find "test/$directory" -name '*.test.ts' -path "*$pattern*" | sort)
+  local files name omit=()
+  for name in ${left_out-}; do omit+=(! -name "$name.test.ts"); done
+  mapfile -t files < <(find "test/$directory" -name '*.test.ts' -path "*$pattern*" "${omit[@]}" | sort)
   if [ ${#files[@]} = 0 ]; then
     echo "no test file in test/$directory matches '$pattern'" >&2
     return 1
