@@ -1,5 +1,5 @@
 /**
- * SIGKILL at every system call that others could notice, of create, start and delete, and of the container's process while it is set up: what is
+ * SIGKILL at every system call that others could notice, of create, run, start and delete, and of the container's process while it is set up: what is
  * left then is nothing that `delete --force` does not remove, and nothing at all where strata itself has survived.
  */
 import * as fs from 'node:fs';
@@ -15,8 +15,8 @@ import { containerTest } from './_support.ts';
 test.before(buildKillAt);
 
 /** Everything that leaves something outside the container: layers, limits, a profile, a hook that strata waits for, a pid file. */
-function rich(workspace: Workspace): Bundle {
-  const bundle = workspace.script('exec sleep 1000', (config) => {
+function rich(workspace: Workspace, script: string): Bundle {
+  const bundle = workspace.script(script, (config) => {
     config.linux.resources.memory = { limit: 64 * 1024 * 1024 };
     config.linux.resources.pids = { limit: 16 };
     config.linux.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['swapon'], action: 'SCMP_ACT_ERRNO' }] };
@@ -35,7 +35,9 @@ function overlay(config: Config): void {
 /** One bundle and one id, used again for every point. */
 class Subject {
   readonly workspace = new Workspace();
-  readonly bundle = rich(this.workspace);
+  readonly bundle = rich(this.workspace, 'exec sleep 1000');
+  /** One whose program ends by itself. */
+  readonly short = rich(this.workspace, 'true');
   readonly id = this.workspace.id();
   readonly pidFile = join(this.workspace.directory, 'pid');
 
@@ -89,6 +91,12 @@ const VERBS: readonly Verb[] = [
     before: async () => {},
     args: ({ create }) => ['run', '--detach', ...create.slice(1)],
     covers: ['mkdirat', 'setxattr', 'openat', 'write', 'renameat2', 'flock', 'socketpair', 'clone3'],
+  },
+  {
+    name: 'run',
+    before: async () => {},
+    args: ({ short, id }) => ['run', '--bundle', short.directory, id],
+    covers: ['mkdirat', 'openat', 'renameat2', 'flock', 'clone3', 'unlinkat'],
   },
   {
     name: 'start',
