@@ -39,7 +39,10 @@ bool is_utf8(const Data& text) {
 }
 
 void texts(const Data& input) {
-  require(host::is_utf8({reinterpret_cast<const char*>(input.data()), input.size()}) == is_utf8(input), "UTF-8 is judged wrongly");
+  const std::string_view all(reinterpret_cast<const char*>(input.data()), input.size());
+  require(host::is_utf8(all) == is_utf8(input), "UTF-8 is judged wrongly");
+  const std::string decoded = host::as_utf8(all);
+  require(is_utf8({decoded.begin(), decoded.end()}) && (decoded == all) == is_utf8(input), "what is no UTF-8 stays so, or what is does not");
   kernel.provide("/file", input);
   Result<std::string> text = host::read_text("/file", 64);
   if (!text.failed()) require(text.value().size() <= 64 && is_utf8({text.value().begin(), text.value().end()}), "a text was read that is none");

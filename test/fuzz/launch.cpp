@@ -33,11 +33,14 @@ void check_texts(const LaunchFailure& failure) {
 }
 
 // What TypeScript does with a process that was launched.
-void go_on(const Launched& launched, bool waits) {
+void go_on(const Launched& launched) {
   require(launched.pidfd >= 0 && launched.sync >= 0 && launched.pid > 0, "a launch succeeded without a process");
+  bool at_hooks = false;
   bool ready = false;
   LaunchFailure failure;
-  if (!proceed(launched.sync, waits, ready, failure)) check_texts(failure);
+  const bool settled = settle(launched.sync, launched.pidfd, at_hooks, failure);
+  if (!settled || (at_hooks && !proceed(launched.sync, false, ready, failure)) || !proceed(launched.sync, false, ready, failure))
+    check_texts(failure);
   abandon(launched.pidfd);
   sys::close(launched.sync);
   sys::close(launched.pidfd);
@@ -48,7 +51,7 @@ void launch_plan(const std::uint8_t* data, std::size_t size) {
   Launched launched{};
   LaunchFailure failure;
   if (launch(request, launched, failure))
-    go_on(launched, false);
+    go_on(launched);
   else
     check_texts(failure);
   check_nothing_left();

@@ -6,6 +6,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
+import type { WireValue } from '../../src/host/host.ts';
 import type { PlanOptions } from '../../src/plan/context.ts';
 import { planCreate } from '../../src/plan/create.ts';
 import { encode } from '../../src/plan/encode.ts';
@@ -17,6 +18,29 @@ const [directory = 'build/fuzz/seeds'] = process.argv.slice(2);
 function write(target: string, name: string, ...parts: Uint8Array[]): void {
   mkdirSync(join(directory, target), { recursive: true });
   writeFileSync(join(directory, target, name), Buffer.concat(parts));
+}
+
+// What native/face makes of values (src/plan/encode.ts).
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+function sized(bytes: Uint8Array, ...behind: number[]): Buffer {
+  return Buffer.concat([u32(bytes.length), bytes, Buffer.from(behind)]);
+}
+function pack(value: WireValue): Buffer {
+  if (typeof value === 'string') return sized(Buffer.from(value), 0);
+  if (typeof value === 'number' || typeof value === 'boolean') return u32(Number(value));
+  if (typeof value === 'bigint') return Buffer.from(new BigUint64Array([value]).buffer);
+  return sized(value instanceof Uint8Array ? value : packAll(value));
+}
+function packAll(values: readonly WireValue[]): Buffer {
+  return Buffer.concat(values.map(pack));
+}
+function planBytes(values: readonly WireValue[]): Buffer {
+  const body = packAll(values);
+  return Buffer.concat([Buffer.from('STRA'), u32(1), u32(16 + body.length), u32(values.length / 2), body]);
 }
 
 // --- plans -------------------------------------------------------------------------------------------------------------------------------------
@@ -175,7 +199,7 @@ function orders(plan: Uint8Array, twoStage: boolean): Buffer {
 }
 
 for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) {
-  const plan = encode(planCreate(specOf(changes), contextOf(facts, options)));
+  const plan = planBytes(encode(planCreate(specOf(changes), contextOf(facts, options))));
   write('plan', name, plan);
   write('launch', name, plan);
   write('launch', `${name}-fault`, plan, fault(0, 9));
@@ -195,9 +219,9 @@ for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) 
 
 const { seccomp } = specOf({ linux: { seccomp: SECCOMP } }).linux;
 if (seccomp === undefined) throw new Error('the configuration has a profile');
-write('seccomp', 'errno', encodeSeccomp(seccomp));
-write('seccomp', 'allow', encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_ALLOW', architectures: [], flags: [] }));
-write('seccomp', 'kill', encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_KILL_PROCESS', syscalls: [] }));
+write('seccomp', 'errno', packAll(encodeSeccomp(seccomp)));
+write('seccomp', 'allow', packAll(encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_ALLOW', architectures: [], flags: [] })));
+write('seccomp', 'kill', packAll(encodeSeccomp({ ...seccomp, defaultAction: 'SCMP_ACT_KILL_PROCESS', syscalls: [] })));
 
 // --- what the runtime reads --------------------------------------------------------------------------------------------------------------------
 
@@ -223,7 +247,7 @@ const registered = (file: string) => [
 const FUNCTIONS = [...registered('face/functions.hpp'), ...registered('cli/functions.cpp')]
   .map(([, name]) => name)
   .filter((name) => !LEFT_OUT.includes(name));
-const PLAN = `b:${Buffer.from(encode(planCreate(specOf(), contextOf()))).toString('latin1')}`;
+const PLAN = encode(planCreate(specOf(CONFIGURATIONS['process']?.[0]), contextOf()));
 const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   readText: ['/proc/self/stat', 100],
   writeText: ['/f', `é${String.fromCharCode(0xd800)}\u{10ffff}`],
@@ -235,7 +259,9 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   tryLock: ['/d'],
   close: [5],
   receiveDescriptor: [5],
+  planBytes: [PLAN],
   launch: [PLAN, [0, 1, 2], 1, -1, -1],
+  settle: [5, 6],
   proceed: [5, 6, false],
   abandon: [5, 6],
   start: ['/s/start.sock'],
@@ -250,7 +276,10 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   isInherited: [3],
 };
 for (const [index, name] of FUNCTIONS.entries()) {
-  const values = JSON.stringify(ARGUMENTS[name] ?? ['/path']);
+  const values = JSON.stringify(ARGUMENTS[name] ?? ['/path'], (_, value: unknown) => {
+    if (typeof value === 'bigint') return `n:${value}`;
+    return value instanceof Uint8Array ? `b:${Buffer.from(value).toString('latin1')}` : value;
+  });
   write('engine', name, ...answered(index, [], values));
   write('engine', `${name}-fault`, ...answered(index, [...fault(0, 1)], values));
   write('engine', `${name}-data`, ...answered(index, [0, 0, 0, 3, 0, 97, 98, 10], values));
