@@ -24,11 +24,14 @@ EOT
   part commander 'dist/bin/strata.cjs and bin/strata' 'MIT' node_modules/commander/LICENSE
   if [ "$(head -c 2 bin/strata)" != '#!' ]; then
     part QuickJS bin/strata 'MIT; bellard.org/quickjs' $docs/libquickjs/copyright build/quickjs$docs/libquickjs/copyright
-    part 'GNU C Library' bin/strata 'LGPL 2.1 or later, and parts under other terms; gnu.org/software/libc' $docs/libc6-dev/copyright
+    # Its start leaves such a note in every program.
+    [[ $(readelf -n bin/strata) != *NT_GNU_ABI_TAG* ]] ||
+      part 'GNU C Library' bin/strata 'LGPL 2.1 or later, and parts under other terms; gnu.org/software/libc' $docs/libc6-dev/copyright
     part 'libstdc++ and libgcc' bin/strata \
       'GPL 3 with the GCC Runtime Library Exception, which permits what is done here; gcc.gnu.org/onlinedocs/libstdc++/manual/license.html'
   fi
   part libseccomp 'bin/strata and build/Release/strata.node' 'LGPL 2.1; github.com/seccomp/libseccomp' $docs/libseccomp-dev/copyright
-  part musl 'bin/strata and build/Release/strata.node, in the program that becomes the container' 'MIT; musl.libc.org' $docs/musl-dev/copyright
+  part musl 'bin/strata, and in the program that becomes the container, which bin/strata and build/Release/strata.node carry' 'MIT; musl.libc.org' \
+    $docs/musl-dev/copyright
   part 'GNU Lesser General Public License 2.1' 'what is named above' 'Its text' /usr/share/common-licenses/LGPL-2.1
 } >dist/third-party.txt

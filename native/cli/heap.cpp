@@ -9,7 +9,6 @@
 #include <bit>
 #include <cerrno>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -29,7 +28,7 @@ namespace strata::cli {
 namespace {
 
 // Blocks have sizes of 16, 32, … 512 bytes, and beyond that four sizes to each power of two. What is in front of each tells which; the pointer
-// behind it is a multiple of 16. Large blocks are libc's, which grows them without copying.
+// behind it is a multiple of 16. Large blocks are mappings of their own, which the kernel grows without copying.
 struct Header {
   std::uint32_t size;  // of the block with this
   std::uint32_t kind;
@@ -121,14 +120,32 @@ unsigned char* cut(Header kind) {
   return heap.room.cut(kind.size);
 }
 
+// In whole pages; where the system's are larger than these, the kernel rounds up further.
+std::size_t large_size(std::size_t wanted) { return (wanted + step + run_size - 1) / run_size * run_size; }
+
+void* large_block(void* memory, std::size_t size) {
+  if (memory == MAP_FAILED) return nullptr;
+  unsigned char* block = static_cast<unsigned char*>(memory) + step;
+  header_of(block) = {static_cast<std::uint32_t>(size), large};
+  return block;
+}
+
+void* take_large(std::size_t wanted) {
+  if (wanted > INT32_MAX) return nullptr;
+  const std::size_t size = large_size(wanted);
+  return large_block(sys::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size);
+}
+
+void* move_large(void* block, std::size_t wanted) {
+  if (wanted > INT32_MAX) return nullptr;
+  const std::size_t size = large_size(wanted);
+  if (size == header_of(block).size) return block;
+  return large_block(sys::mremap(static_cast<unsigned char*>(block) - step, header_of(block).size, size, MREMAP_MAYMOVE), size);
+}
+
 void* take(std::size_t wanted) {
-  if (wanted + header > large_limit) {
-    // An image has no place for it.
-    auto* memory = head().in_runs || wanted > INT32_MAX ? nullptr : static_cast<unsigned char*>(std::malloc(wanted + step));
-    if (memory == nullptr) return nullptr;
-    header_of(memory + step) = {static_cast<std::uint32_t>(wanted + step), large};
-    return memory + step;
-  }
+  // An image has no place for a large one.
+  if (wanted > large_limit - header) return head().in_runs ? nullptr : take_large(wanted);
   const Header kind = kind_of(wanted);
   Free*& free = head().free[kind.kind];
   if (free != nullptr) return std::exchange(free, free->next);
@@ -139,15 +156,33 @@ void* take(std::size_t wanted) {
 }
 
 void give_back(void* block) {
-  const std::uint32_t kind = header_of(block).kind;
-  if (kind == large) return std::free(static_cast<unsigned char*>(block) - step);
+  const Header& kind = header_of(block);
+  if (kind.kind == large) {
+    (void)sys::munmap(static_cast<unsigned char*>(block) - step, kind.size);
+    return;
+  }
   auto* free = static_cast<Free*>(block);
-  free->next = std::exchange(head().free[kind], free);
+  free->next = std::exchange(head().free[kind.kind], free);
 }
 
 std::size_t usable(const void* block) {
   const Header& block_header = header_of(block);
   return block_header.size - (block_header.kind == large ? step : header);
+}
+
+// As realloc(3); a new block comes from `take_new`.
+void* move(void* block, std::size_t wanted, void* (*take_new)(std::size_t)) {
+  const std::size_t room = usable(block);
+  if (header_of(block).kind != large) {
+    if (wanted <= room) return block;
+  } else if (wanted > large_limit - header) {
+    return move_large(block, wanted);
+  }
+  void* copy = take_new(wanted);
+  if (copy == nullptr) return nullptr;
+  std::memcpy(copy, block, std::min(room, wanted));
+  give_back(block);
+  return copy;
 }
 
 // --- JSMallocFunctions: what malloc(3) and its kin do, and the counts from which QuickJS sees its limit
@@ -186,22 +221,11 @@ void* resize(JSMallocState* state, void* block, std::size_t size) {
     release(state, block);
     return nullptr;
   }
-  const std::size_t room = usable(block);
-  const Header old = header_of(block);
-  if (old.kind != large && size <= room) return block;
-  if (old.kind == large && size + header > large_limit) {
-    const bool fits = size <= INT32_MAX && state->malloc_size - old.size + size <= state->malloc_limit;
-    auto* moved = fits ? static_cast<unsigned char*>(std::realloc(static_cast<unsigned char*>(block) - step, size + step)) : nullptr;
-    if (moved == nullptr) return refuse(state, size);
-    header_of(moved + step).size = static_cast<std::uint32_t>(size + step);
-    state->malloc_size += size + step - old.size;
-    return moved + step;
-  }
-  void* copy = allocate(state, size);
-  if (copy == nullptr) return nullptr;
-  std::memcpy(copy, block, std::min(room, size));
-  release(state, block);
-  return copy;
+  const std::size_t old = header_of(block).size;
+  void* moved = state->malloc_size - old + size > state->malloc_limit ? nullptr : move(block, size, take);
+  if (moved == nullptr) return refuse(state, size);
+  state->malloc_size += header_of(moved).size - old;
+  return moved;
 }
 
 // Zeros if the linker wrote no note.
@@ -233,6 +257,16 @@ const JSMallocFunctions& heap_functions() {
   static const JSMallocFunctions functions{allocate, release, resize, usable};
   return functions;
 }
+
+void* new_block(std::size_t size) { return head().in_runs ? take_large(size) : take(size); }
+
+void delete_block(void* block) {
+  if (block != nullptr) give_back(block);
+}
+
+void* resize_block(void* block, std::size_t size) { return block == nullptr ? new_block(size) : move(block, size, new_block); }
+
+std::size_t usable_size(const void* block) { return block == nullptr ? 0 : usable(block); }
 
 void begin_image() {
   Head& heap = head();

@@ -1,4 +1,4 @@
-// The heap of the JavaScript engine, and the image of it that a build leaves in the program.
+// The heap of the program, which is the JavaScript engine's above all, and the image of it that a build leaves in the program.
 //
 // Making a QuickJS context, reading the bytecode and evaluating the modules takes as long as everything that a verb does with them. None of it
 // depends on the command line, so the build does it once: a program that has no image yet evaluates the bundle in the section `.strata.heap` of its
@@ -25,7 +25,13 @@ struct Program {
 // For JS_NewRuntime2; a process has one heap. Small blocks are cut from large ones and kept for their next use.
 const JSMallocFunctions& heap_functions();
 
-// From here on until write_image, blocks are cut from the section.
+// For all that is not JavaScript's, C++ (runtime.cpp) and C (libc.cpp): as malloc(3) and its kin. Such a block is never in an image.
+void* new_block(std::size_t size);
+void* resize_block(void* block, std::size_t size);
+void delete_block(void* block);
+std::size_t usable_size(const void* block);
+
+// From here on until write_image, blocks of JavaScript are cut from the section.
 void begin_image();
 // Is there an image? A failure if there is one of another build.
 Result<bool> has_image();

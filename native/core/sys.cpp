@@ -112,6 +112,11 @@ void* mmap(void* address, std::size_t size, int protection, int flags, int fd, s
   const long result = raw(SYS_mmap, word(address), static_cast<long>(size), protection, flags, fd, static_cast<long>(offset));
   return result < 0 && result > -4096 ? reinterpret_cast<void*>(-1) : reinterpret_cast<void*>(result);
 }
+void* mremap(void* address, std::size_t size, std::size_t new_size, int flags) {
+  const long result = raw(SYS_mremap, word(address), static_cast<long>(size), static_cast<long>(new_size), flags);
+  return result < 0 && result > -4096 ? reinterpret_cast<void*>(-1) : reinterpret_cast<void*>(result);
+}
+int mprotect(void* address, std::size_t size, int protection) { return call(SYS_mprotect, word(address), size, protection); }
 int munmap(void* address, std::size_t size) { return call(SYS_munmap, word(address), size); }
 long getcwd(char* buffer, std::size_t size) { return raw(SYS_getcwd, word(buffer), static_cast<long>(size)); }
 int chdir(const char* path) { return call(SYS_chdir, word(path)); }

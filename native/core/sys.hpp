@@ -62,6 +62,8 @@ long fgetxattr(int fd, const char* name, void* value, std::size_t size);
 long sendfile(int to, int from, std::int64_t* offset, std::size_t size);
 int memfd_create(const char* name, unsigned flags);
 void* mmap(void* address, std::size_t size, int protection, int flags, int fd, std::int64_t offset);  // MAP_FAILED on failure
+void* mremap(void* address, std::size_t size, std::size_t new_size, int flags);                       // MAP_FAILED on failure
+int mprotect(void* address, std::size_t size, int protection);
 int munmap(void* address, std::size_t size);
 long getcwd(char* buffer, std::size_t size);
 int chdir(const char* path);

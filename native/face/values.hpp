@@ -100,7 +100,8 @@ class Conversion {
     int descriptor = -1;
     if (!read(value, descriptor)) return false;
     const long duplicate = sys::fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
-    ret_duplicate.owned = std::make_shared<Fd>(static_cast<int>(duplicate));
+    // Not make_shared, which without RTTI needs a function of libstdc++ that brings exceptions along (native/cli/runtime.cpp).
+    ret_duplicate.owned.reset(new Fd(static_cast<int>(duplicate)));
     return duplicate >= 0;
   }
 
