@@ -135,8 +135,14 @@ void drain(Fd& pipe, std::string& text) {
 // The parent's ends of a running program, and its clock.
 class Supervision {
  public:
-  Supervision(const Command& command, Child& child, Fd input, Fd output, Fd errors)
-      : child_(child), input_(std::move(input)), output_(std::move(output)), errors_(std::move(errors)), unread_(command.input) {
+  // `interrupted_before`: the interruption that there was before the program was started.
+  Supervision(const Command& command, Child& child, Fd input, Fd output, Fd errors, int interrupted_before)
+      : child_(child),
+        input_(std::move(input)),
+        output_(std::move(output)),
+        errors_(std::move(errors)),
+        unread_(command.input),
+        interrupted_before_(interrupted_before) {
     make_nonblocking(input_);
     make_nonblocking(output_);
     make_nonblocking(errors_);
@@ -205,7 +211,7 @@ class Supervision {
   std::string_view unread_;
   std::int64_t deadline_ = -1;
   // What clears up after an interruption is not interrupted itself.
-  int interrupted_before_ = interruption();
+  int interrupted_before_;
   bool exited_ = false;
   CommandResult result_;
 };
@@ -219,12 +225,15 @@ Result<CommandResult> run_command(const Command& command) {
   if (output.failed()) return output.status();
   Result<std::pair<Fd, Fd>> errors = pipe_above_stdio();
   if (errors.failed()) return errors.status();
+  const int interrupted_before = interruption();
   Result<Child> child = spawn(command, input.value().first, output.value().second, errors.value().second);
   if (child.failed()) return child.status();
   input.value().first.reset();
   output.value().second.reset();
   errors.value().second.reset();
-  return Supervision(command, child.value(), std::move(input.value().second), std::move(output.value().first), std::move(errors.value().first)).run();
+  return Supervision(command, child.value(), std::move(input.value().second), std::move(output.value().first), std::move(errors.value().first),
+                     interrupted_before)
+      .run();
 }
 
 }  // namespace strata::host
