@@ -22,6 +22,9 @@ class FixedText {
     text_[length] = '\0';
   }
 
+  // For text that came as bytes from another process.
+  void terminate() { text_[Size - 1] = '\0'; }
+
   [[nodiscard]] const char* c_str() const { return text_; }
   [[nodiscard]] std::string_view view() const { return text_; }
 

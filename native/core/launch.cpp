@@ -283,6 +283,9 @@ Status silent_death(int pidfd) {
 bool receive_failure(int socket, LaunchFailure& ret_failure) {
   FailureRecord record{};
   if (!receive_all(socket, &record, sizeof record)) return fail(ret_failure, -1, silent_death(-1));
+  record.call.terminate();
+  record.path.terminate();
+  record.detail.terminate();
   ret_failure.operation = record.operation;
   ret_failure.error = record.error;
   ret_failure.call = record.call;
