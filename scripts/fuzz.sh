@@ -21,7 +21,8 @@ fuzz() {
   mkdir -p "$found" "$corpus"
   echo "fuzz: $target, $2 inputs"
   # The first directory is the one that grows.
-  quietly "$directory/fuzz/$target" -runs="$2" -seed="$3" -max_len=16384 -timeout=30 -artifact_prefix="$found/" "$corpus" "$directory/seeds/$target"
+  quietly "$directory/fuzz/$target" -runs="$2" -seed="$3" -max_len=16384 -timeout=30 -verbosity=0 -artifact_prefix="$found/" \
+    "$corpus" "$directory/seeds/$target"
 }
 
 if [ $# -gt 0 ]; then
