@@ -405,6 +405,16 @@ export class Workspace {
     return state as ContainerState;
   }
 
+  /**
+   * Waits until `strata run` has nothing left to do but to wait for its program. Before that a signal makes it take the container back. Whoever gets the
+   * container's lock knows that it is so.
+   */
+  async attended(id: string): Promise<void> {
+    await this.reach(id, 'running');
+    await this.succeed(['pause', id]);
+    await this.succeed(['resume', id]);
+  }
+
   /** Runs a program of the host beside the containers; it is killed with the workspace. */
   helper(args: readonly string[]): ChildProcess & { readonly pid: number } {
     const [command = '', ...rest] = args;

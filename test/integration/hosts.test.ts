@@ -554,9 +554,7 @@ onBoth('signals that come while strata waits', (workspace) => {
     const env = { STRATA_HOST: record.host };
     const running = workspace.spawn(['run', '--bundle', bundle.directory, 'x'], { env });
     await eventually('the program to be ready', () => fs.existsSync(join(bundle.rootfs, 'ready')));
-    // Whoever gets the lock knows that strata has nothing left to do but wait.
-    await record.reach('x', 'running');
-    for (const verb of ['pause', 'resume']) await workspace.succeed([verb, 'x']);
+    await workspace.attended('x');
     running.process.kill('SIGTERM');
     const forwarded = await running.result;
     fs.rmSync(join(bundle.rootfs, 'ready'));

@@ -168,20 +168,18 @@ containerTest('a terminal for the program although the caller has none', async (
 containerTest('signals are passed on to the program, whose end is the end of strata', async (t, workspace) => {
   const names = ['HUP', 'INT', 'QUIT', 'USR1', 'USR2', 'ALRM', 'CONT', 'IO', 'PWR', 'TERM'];
   const traps = names.map((name) => `trap "echo ${name}" ${name}`).join('; ');
-  const running = workspace.spawn([
-    'run',
-    '--bundle',
-    workspace.script(`${traps}; echo ready; while :; do sleep 0.02; done`).directory,
-    workspace.id(),
-  ]);
+  const id = workspace.id();
+  const { directory } = workspace.script(`${traps}; echo ready; while :; do sleep 0.02; done`);
+  const running = workspace.spawn(['run', '--bundle', directory, id]);
   await eventually('the program to be ready', () => running.stdout().includes('ready'));
+  await workspace.attended(id);
   for (const [index, name] of names.entries()) {
     process.kill(running.pid, `SIG${name}` as NodeJS.Signals);
     await eventually(`SIG${name} to arrive`, () => running.stdout().trim().split('\n').length === index + 2);
   }
   t.deepEqual(running.stdout().trim().split('\n').slice(1), names);
   t.is(running.process.exitCode, null);
-  const id = (await workspace.succeed(['list', '-q'])).stdout.trim();
+  t.is((await workspace.succeed(['list', '-q'])).stdout.trim(), id);
   await workspace.succeed(['kill', id, 'KILL']);
   t.is((await running.result).code, 137);
 
