@@ -43,11 +43,12 @@ class Cell {
     this.through = through;
   }
 
-  static async make(workspace: Workspace, bundle: Bundle): Promise<Cell> {
+  /** `isMount`: the root is a mount; else it is a plain directory of a mount that is shared with others. */
+  static async make(workspace: Workspace, bundle: Bundle, isMount: boolean): Promise<Cell> {
     const root = workspace.path('cell');
     fs.mkdirSync(root);
     const script = `
-      mount -t tmpfs -o mode=755 cell ${root}
+      ${isMount ? `mount -t tmpfs -o mode=755 cell ${root}` : 'mount --make-rshared /'}
       mkdir ${root}/proc ${root}/sys ${root}/dev
       cp ${STRATA} ${root}/strata
       cp -a ${bundle.directory} ${root}/bundle
@@ -70,6 +71,12 @@ class Cell {
     return stdout;
   }
 
+  /** The mounts around and in the cell. */
+  mounts(): string {
+    const [nsenter = '', mount = ''] = this.through;
+    return execFileSync(nsenter, [mount, 'cat', '/proc/self/mountinfo'], { encoding: 'utf8' });
+  }
+
   /** What is in a directory of the cell. */
   list(directory: string): string[] {
     const [nsenter = '', mount = ''] = this.through;
@@ -79,7 +86,13 @@ class Cell {
   }
 }
 
-staticTest('in a root with nothing but a bundle, /proc, /sys and /dev', async (t, workspace) => {
+for (const isMount of [true, false]) {
+  staticTest(`in a root with nothing but a bundle, /proc, /sys and /dev: a ${isMount ? 'mount' : 'plain directory'}`, (t, workspace) =>
+    inCell(t, workspace, isMount),
+  );
+}
+
+async function inCell(t: ExecutionContext, workspace: Workspace, isMount: boolean): Promise<void> {
   const busybox = '/bundle/rootfs/bin/busybox';
   const note = (kind: string) => [
     { path: busybox, args: ['sh', '-c', `echo ${kind} >>/bundle/rootfs/notes; cat >/bundle/state.${kind}`], timeout: 60 },
@@ -88,7 +101,8 @@ staticTest('in a root with nothing but a bundle, /proc, /sys and /dev', async (t
     hooks: { prestart: note('prestart'), createRuntime: note('createRuntime'), poststart: note('poststart'), poststop: note('poststop') },
     linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['swapon'], action: 'SCMP_ACT_ERRNO' }] } },
   });
-  const cell = await Cell.make(workspace, bundle);
+  const cell = await Cell.make(workspace, bundle, isMount);
+  const mounts = cell.mounts();
 
   t.regex(await cell.succeed('--version'), /^host: static$/m);
   failed(t, await cell.strata(['spec', '--bundle', '/bundle']), '/bundle/config.json', 'exists');
@@ -126,9 +140,11 @@ staticTest('in a root with nothing but a bundle, /proc, /sys and /dev', async (t
   await cell.succeed('kill', 'b', 'KILL');
   t.is((await running).code, 137);
 
+  t.is(cell.mounts(), mounts);
+
   // Neither Node nor what would run on it is there.
   failed(t, await cell.strata(['list'], { env: { STRATA_HOST: 'node' } }), 'not installed');
-});
+}
 
 staticTest('without an environment', async (t, workspace) => {
   const bundle = workspace.script('echo ran; exit 5');

@@ -49,6 +49,8 @@ Status enter_namespaces(Context& context);
 
 // --- op/root.cpp
 Status op_propagation(Context& context, Fields fields);
+// MS_* of every mount that this process sees, from its root on.
+Status set_root_propagation(unsigned propagation);
 Status op_root_bind(Context& context, Fields fields);
 Status op_root_overlay(Context& context, Fields fields);
 Status op_root_readonly(Context& context);

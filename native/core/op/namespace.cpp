@@ -91,9 +91,8 @@ Status borrow_mount_namespace(Context& context, Fd joined) {
     if (!joined.valid()) return {-joined.get(), "open", "/proc/self/ns/mnt"};
   }
   if (const int result = sys::unshare(CLONE_NEWNS); result < 0) return {-result, "unshare", "mount"};
-  const Fd root(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   constexpr unsigned recursive_slave = 0x4000 | 0x80000;  // MS_REC | MS_SLAVE
-  STRATA_TRY(set_propagation(root.get(), recursive_slave, "/"));
+  STRATA_TRY(set_root_propagation(recursive_slave));
   context.final_mount_namespace = std::move(joined);
   return {};
 }

@@ -31,6 +31,21 @@ Status make_holder_private(int directory, std::string_view path) {
   }
 }
 
+// In a chroot(2) whose directory is no mount, the root has no propagation that could be set, and pivot_root(2) refuses to leave it. A copy of all
+// that is below it takes its place. The copy has to be attached somewhere before it can be entered, and where nobody outside sees it: on /proc,
+// which is a mount and is made private first. Nobody will look for /proc there, but in the copy.
+Status make_root_a_mount() {
+  const Fd root(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const Fd proc(sys::openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  STRATA_TRY(set_propagation(proc.get(), ms_private, "/proc"));
+  Result<Fd> copy = clone_mount(root.get(), "", true, "/");
+  if (copy.failed()) return copy.status();
+  STRATA_TRY(attach(copy.value().get(), proc.get(), "/proc"));
+  if (const int result = sys::fchdir(copy.value().get()); result < 0) return {-result, "fchdir", "/"};
+  if (const int result = sys::chroot("."); result < 0) return {-result, "chroot", "/"};
+  return {};
+}
+
 // Puts the new root where hooks and the state expect it, at `path`.
 Status attach_root(Context& context, Fd root, Text path) {
   const Fd place(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -99,11 +114,19 @@ Result<Fd> mount_overlay(TextList lower, Text upper, Text work, TextList options
 
 }  // namespace
 
+Status set_root_propagation(unsigned propagation) {
+  Fd root(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Status status = set_propagation(root.get(), propagation, "/");
+  if (status.error() != EINVAL) return status;
+  STRATA_TRY(make_root_a_mount());
+  root = Fd(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return set_propagation(root.get(), propagation, "/");
+}
+
 Status op_propagation(Context& context, Fields fields) {
   const unsigned propagation = fields.u32();
   context.shared_propagation = (propagation & ms_shared) != 0;
-  const Fd root(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  return set_propagation(root.get(), propagation, "/");
+  return set_root_propagation(propagation);
 }
 
 Status op_root_bind(Context& context, Fields fields) {
