@@ -19,7 +19,7 @@ flock 9
 
 inputs=(src native CMakeLists.txt package.json package-lock.json tsconfig.json tsconfig.base.json scripts/build.sh scripts/native.sh scripts/launcher.sh
   scripts/no-child-process.cjs scripts/warm-up.cjs)
-[ ! -e .git/logs/HEAD ] || inputs+=(.git/logs/HEAD)
+for file in .git/logs/HEAD build/quickjs /usr/include/quickjs; do [ ! -e $file ] || inputs+=("$file"); done
 if [ -e build/stamp ] && [ -e bin/strata ] && [ -e dist/index.js ] && [ -e dist/bin/strata.cjs ] && [ -e build/Release/strata.node ] && [ -d build/compile-cache ] &&
   [ -z "$(find "${inputs[@]}" -newer build/stamp -print -quit)" ]; then
   exit 0

@@ -5,6 +5,11 @@
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 
+# One at a time: two builds that begin together would both fetch.
+mkdir -p build
+exec 8>build/setup-lock
+flock 8
+
 packages=(g++ cmake ninja-build libseccomp-dev musl-tools busybox-static)
 for group in "$@"; do
   case $group in
@@ -43,18 +48,23 @@ fetch_quickjs() (
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | sort -u | head -n 1)
   keys=/usr/share/keyrings/debian-archive-keyring.gpg
   [ -n "$mirror" ] && [ -e "$keys" ] || return 1
-  place=$root/build/quickjs
+  place=$root/build/quickjs.new
   rm -rf "$place"
   mkdir -p "$place/lists/partial" "$place/cache"
   cd "$place"
   echo "deb [signed-by=$keys] $mirror trixie main" >sources
   options=(-qq -o "Dir::Etc::sourcelist=$place/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$place/lists" -o "Dir::Cache=$place/cache"
     -o "APT::Sandbox::User=$(id -un)")
-  apt-get "${options[@]}" update && apt-get "${options[@]}" download libquickjs && dpkg-deb -x libquickjs_*.deb . && rm -rf lists cache
+  apt-get "${options[@]}" update && apt-get "${options[@]}" download libquickjs && dpkg-deb -x libquickjs_*.deb . &&
+    rm -rf lists cache && mv "$place" "$root/build/quickjs"
 )
-if [ ! -e /usr/include/quickjs/quickjs.h ] && [ ! -e build/quickjs/usr/include/quickjs/quickjs.h ]; then
+if [ ! -e /usr/include/quickjs/quickjs.h ] && [ ! -e build/quickjs ] && [ ! -e build/no-quickjs ]; then
   echo 'setup: fetching libquickjs'
-  quietly fetch_quickjs || echo 'setup: libquickjs cannot be had; the command will run on Node'
+  if ! quietly fetch_quickjs; then
+    echo 'setup: libquickjs cannot be had, so the command will run on Node (to try again, remove build/no-quickjs)'
+    touch build/no-quickjs
+  fi
+  rm -rf build/quickjs.new
 fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then

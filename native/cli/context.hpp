@@ -1,4 +1,4 @@
-// The engine with only what the bundle uses of it; shared by the program and by the compiler of its bytecode.
+// The engine with only what the bundle uses of it.
 #pragma once
 
 #include <quickjs/quickjs.h>

@@ -59,7 +59,8 @@ std::string quickjs_version() { return STRATA_QUICKJS_VERSION; }
 
 JSValue throw_failure(JSContext* context, const face::Failure& failure) {
   Engine js(context);
-  return JS_Throw(context, face::Conversion(js).write(failure).release());
+  Value object = face::Conversion(js).write(failure);
+  return JS_HasException(context) ? JS_EXCEPTION : JS_Throw(context, object.release());
 }
 
 template <auto Function>

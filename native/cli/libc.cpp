@@ -35,7 +35,7 @@ extern "C" {
 int __snprintf_chk(char* buffer, std::size_t size, int /*flag*/, std::size_t /*room*/, const char* format, ...) {
   std::va_list arguments;
   va_start(arguments, format);
-  const int length = std::vsnprintf(buffer, size, format, arguments);
+  const int length = std::vsnprintf(buffer, size, format, arguments);  // NOLINT(clang-analyzer-valist.Uninitialized): va_start is above
   va_end(arguments);
   return length;
 }
@@ -47,7 +47,7 @@ int __vsnprintf_chk(char* buffer, std::size_t size, int /*flag*/, std::size_t /*
 int __fprintf_chk(std::FILE* file, int /*flag*/, const char* format, ...) {
   std::va_list arguments;
   va_start(arguments, format);
-  const int length = std::vfprintf(file, format, arguments);
+  const int length = std::vfprintf(file, format, arguments);  // NOLINT(clang-analyzer-valist.Uninitialized): va_start is above
   va_end(arguments);
   return length;
 }

@@ -35,7 +35,7 @@ int internal_error(const std::string& text) { return complain("internal error", 
 
 // Where the kernel has no more for us, C++ would abort.
 [[noreturn]] void out_of_memory() {
-  constexpr std::string_view text = "strata: internal error: out of memory (code internal)\n";
+  constexpr std::string_view text = "strata: internal error: out of memory (code internal; strata delete --force removes what was begun)\n";
   (void)sys::write(STDERR_FILENO, text.data(), text.size());
   sys::exit_group(1);
 }
@@ -58,7 +58,10 @@ void fill_standard_descriptors() {
 bool evaluate(Program& ret_program) {
   JSRuntime* runtime = JS_NewRuntime2(&heap_functions(), nullptr);
   JSContext* context = runtime == nullptr ? nullptr : new_context(runtime);
-  if (context == nullptr) return internal_error("out of memory") == 0;
+  if (context == nullptr) {
+    (void)internal_error("out of memory");
+    return false;
+  }
   // Reference counting frees nearly all; a command ends before cycles matter.
   JS_SetGCThreshold(runtime, static_cast<std::size_t>(-1));
   const JSValue native = native_object(context);
@@ -66,11 +69,17 @@ bool evaluate(Program& ret_program) {
   JS_SetPropertyStr(context, global, "native", JS_DupValue(context, native));
   JS_FreeValue(context, global);
   Result<std::string> bytecode = read_bytecode();
-  if (bytecode.failed()) return internal_error(bytecode.status().detail()) == 0;
+  if (bytecode.failed()) {
+    (void)internal_error(bytecode.status().detail());
+    return false;
+  }
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(bytecode.value().data());
   const JSValue bundle = JS_ReadObject(context, bytes, bytecode.value().size(), JS_READ_OBJ_BYTECODE);
   const JSValue result = JS_IsException(bundle) ? JS_EXCEPTION : JS_EvalFunction(context, bundle);
-  if (JS_IsException(result)) return internal_error(context, JS_GetException(context)) == 0;
+  if (JS_IsException(result)) {
+    (void)internal_error(context, JS_GetException(context));
+    return false;
+  }
   JS_FreeValue(context, result);
   ret_program = {runtime, context, native};
   return true;
@@ -109,6 +118,8 @@ int start(char** arguments) {
   const std::string_view host = wanted == nullptr ? "" : wanted;
   if (host == "node") return become_node(arguments);
   if (!host.empty() && host != "static") return complain("STRATA_HOST", "it must be static or node");
+  // What the way to Node tells of the caller's limits; here they are as the caller has set them.
+  unsetenv("STRATA_NOFILE_SOFT");
   fill_standard_descriptors();
   // A reader that has gone away is an error of write(2), not an end without a word.
   std::signal(SIGPIPE, SIG_IGN);

@@ -36,9 +36,39 @@ function parseNumbers(text: string): unknown {
     if (isReadable(error)) return parseSlowly(text);
     throw error;
   }
+  if (isLax(text)) return parseSlowly(text);
   const rounded = roundedNumbers(value);
   if (rounded === undefined) return parseSlowly(text);
   return rounded.length === 0 ? value : (parseMarked(text, rounded) ?? parseSlowly(text));
+}
+
+/**
+ * Whether a document has what QuickJS's `JSON.parse` takes and RFC 8259 does not: escapes such as `\q` and `\x41`, and the numbers `1.` and `-01`.
+ * What only looks so, within a string, is true as well: the slow parser then says what it is.
+ */
+function isLax(text: string): boolean {
+  for (let at = text.indexOf('\\'); at !== -1; at = text.indexOf('\\', at + 2)) {
+    const escaped = text[at + 1] ?? '';
+    if (escaped === 'u' ? !FOUR_DIGITS.test(text.slice(at + 2, at + 6)) : !'"\\/bfnrt'.includes(escaped)) return true;
+  }
+  for (let at = text.indexOf('.'); at !== -1; at = text.indexOf('.', at + 1)) {
+    if (isDigit(text[at + 1]) || !isDigit(text[at - 1])) continue;
+    let start = at - 1;
+    while (isDigit(text[start - 1])) start--;
+    if (text[start - 1] === '-') start--;
+    if (beginsToken(text, start)) return true;
+  }
+  for (let at = text.indexOf('-0'); at !== -1; at = text.indexOf('-0', at + 2)) {
+    if (isDigit(text[at + 2]) && beginsToken(text, at)) return true;
+  }
+  return false;
+}
+
+const FOUR_DIGITS = /^[0-9A-Fa-f]{4}$/;
+
+/** Whether a number can begin at `at`. */
+function beginsToken(text: string, at: number): boolean {
+  return at === 0 || ':[,'.includes(text[at - 1] as string) || isSpace(text.charCodeAt(at - 1));
 }
 
 /** Whether an error of `JSON.parse` is one that the slow parser can name; with memory exhausted, it would exhaust it again. */

@@ -19,6 +19,7 @@ const CHECKS: readonly ((spec: Spec) => void)[] = [
   checkRoot,
   checkNamespaces,
   checkNames,
+  checkAnnotations,
   checkTimeOffsets,
   checkMounts,
   checkPaths,
@@ -52,6 +53,13 @@ function checkVersion({ ociVersion }: Spec): void {
   const match = SEMVER.exec(ociVersion);
   if (match === null) invalid('/ociVersion', `expected a version such as ${OCI_VERSION} (SemVer 2.0.0), found ${quoted(ociVersion)}`);
   if (match[1] !== '1') unsupported('/ociVersion', `version ${quoted(ociVersion)} is not supported, only versions that begin with 1`);
+}
+
+/** Every verb that reads a state reads its annotations, and a hostile image could make that take seconds. */
+const MOST_ANNOTATIONS = 10_000;
+
+function checkAnnotations({ annotations }: Spec): void {
+  if (Object.keys(annotations).length > MOST_ANNOTATIONS) unsupported('/annotations', `more than ${MOST_ANNOTATIONS} annotations are not supported`);
 }
 
 function checkRoot({ root }: Spec): void {

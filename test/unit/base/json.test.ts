@@ -265,3 +265,31 @@ test('without bigints stringifyExact writes what JSON.stringify writes', (t) => 
   t.is(stringifyExact({ b: undefined, a: [undefined, Number.NaN] }), '{"a":[null,null]}');
   t.is(stringifyExact({ z: 2n ** 64n, a: 1 }, 2), '{\n  "z": 18446744073709551616,\n  "a": 1\n}');
 });
+
+test('what the parser of an engine takes beyond RFC 8259 is refused in every engine', (t) => {
+  for (const text of [
+    String.raw`{"a": "\q"}`,
+    String.raw`{"a": "\x41"}`,
+    String.raw`["\v"]`,
+    String.raw`["\'"]`,
+    String.raw`{"\\\q": 1}`,
+    '["\\\n"]',
+    '["\\\0"]',
+    String.raw`["\u12g4"]`,
+    '[1.]',
+    '[1.e5]',
+    '[-1.]',
+    '1.',
+    '{"uid": -00}',
+    '{"uid": -01}',
+    '-01',
+    '[ -00]',
+  ]) {
+    t.is(t.throws(() => parseExact(text), { instanceOf: StrataError })?.code, 'config-syntax', text);
+  }
+});
+
+test('what only looks like that is read', (t) => {
+  const value = ['unit1.service', 'see 1. and -01', ':1.', ', -01', '\\q', '\\\\u', 'a\\"b', '2020-01-01', -0.5, 1.25, 0];
+  t.deepEqual(parseExact(JSON.stringify(value)), value);
+});

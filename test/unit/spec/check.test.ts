@@ -278,3 +278,11 @@ test('paths are cleaned as text', (t) => {
   t.is(cleanPath('../..'), '/');
   t.is(cleanPath('a'), '/a');
 });
+
+test('annotations without end are refused', (t) => {
+  const annotations = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`key${index}`, '']));
+  t.notThrows(() => check(parseSpec(config({ annotations: annotations(10_000) })), facts));
+  const error = t.throws(() => check(parseSpec(config({ annotations: annotations(10_001) })), facts), { instanceOf: StrataError });
+  t.is(error?.code, 'config-unsupported');
+  t.is(error?.pointer, '/annotations');
+});
