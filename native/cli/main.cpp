@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include "../core/host/file.hpp"
 #include "../core/sys.hpp"
 #include "bytecode.hpp"
+#include "complain.hpp"
 #include "context.hpp"
 #include "engine.hpp"
 #include "functions.hpp"
@@ -25,13 +25,8 @@ namespace {
 constexpr std::size_t most_memory = 256 * 1024 * 1024;
 constexpr std::size_t most_stack = 1024 * 1024;
 
-int complain(std::string_view code, const std::string& text) {
-  (void)host::write_all(STDERR_FILENO, "strata: " + std::string(code) + ": " + text + "\n");
-  return 1;
-}
-
 // In the words of src/cli/main.ts.
-int internal_error(const std::string& text) { return complain("internal error", text + " (code internal)"); }
+int internal_error(const std::string& text) { return complain("internal error: " + text + " (code internal)"); }
 
 // Where the kernel has no more for us, C++ would abort.
 [[noreturn]] void out_of_memory() {
@@ -70,7 +65,7 @@ bool evaluate(Program& ret_program) {
   JS_FreeValue(context, global);
   Result<std::string> bytecode = read_bytecode();
   if (bytecode.failed()) {
-    (void)internal_error(bytecode.status().detail());
+    (void)internal_error(words_of(bytecode.status()));
     return false;
   }
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(bytecode.value().data());
@@ -117,24 +112,27 @@ int start(char** arguments) {
   const char* wanted = std::getenv("STRATA_HOST");
   const std::string_view host = wanted == nullptr ? "" : wanted;
   if (host == "node") return become_node(arguments);
-  if (!host.empty() && host != "static") return complain("STRATA_HOST", "it must be static or node");
+  if (!host.empty() && host != "static") return complain("STRATA_HOST: it must be static or node");
   // What the way to Node tells of the caller's limits; here they are as the caller has set them.
   unsetenv("STRATA_NOFILE_SOFT");
   fill_standard_descriptors();
   // A reader that has gone away is an error of write(2), not an end without a word.
-  std::signal(SIGPIPE, SIG_IGN);
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  (void)sys::signal_action(SIGPIPE, &ignore, nullptr);
 
   Result<bool> image = has_image();
-  if (image.failed()) return internal_error(image.status().detail());
+  if (image.failed()) return internal_error(words_of(image.status()));
   if (image.value()) return run(image_program(), arguments + 1);
   // Only the build asks for this, of a program that has no image yet.
   const char* path = std::getenv("STRATA_WRITE_IMAGE");
   if (path != nullptr) begin_image();
   Program program{};
-  if (!evaluate(program)) return path == nullptr ? 1 : complain(path, "no image; if the heap does not fit, STRATA_HEAP_SIZE is too small");
+  if (!evaluate(program))
+    return path == nullptr ? 1 : complain(std::string(path) + ": no image; if the heap does not fit, STRATA_HEAP_SIZE is too small");
   if (path == nullptr) return run(program, arguments + 1);
   const Status written = write_image(path, program);
-  return written.failed() ? complain(written.path(), written.detail()) : 0;
+  return written.failed() ? complain(std::string(path) + ": " + words_of(written)) : 0;
 }
 
 }  // namespace

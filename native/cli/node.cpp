@@ -5,21 +5,18 @@
 #include <unistd.h>
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "../core/host/file.hpp"
 #include "../core/sys.hpp"
+#include "complain.hpp"
 
 namespace strata::cli {
 namespace {
 
 constexpr std::size_t path_limit = 4096;
-
-int complain(const std::string& text) {
-  (void)host::write_all(STDERR_FILENO, "strata: " + text + "\n");
-  return 1;
-}
 
 bool is_executable(const std::string& path) { return !path.empty() && sys::faccessat(AT_FDCWD, path.c_str(), X_OK) == 0; }
 
@@ -85,7 +82,7 @@ int become_node(char** arguments) {
   for (char** argument = arguments + 1; *argument != nullptr; argument++) argv.push_back(*argument);
   argv.push_back(nullptr);
   const int error = sys::execveat(AT_FDCWD, node.c_str(), argv.data(), environ, 0);
-  return complain("cannot execute " + node + ": errno " + std::to_string(-error));
+  return complain("cannot execute " + node + ": " + std::strerror(-error));
 }
 
 }  // namespace strata::cli

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "../core/host/file.hpp"
+#include "../core/sys.hpp"
 #include "heap.hpp"
 
 namespace {
@@ -18,10 +19,10 @@ namespace {
 }
 
 [[noreturn]] void fail(std::string_view reason) {
-  for (const std::string_view part : {std::string_view("strata: internal error: "), reason, std::string_view("\n")}) {
+  for (const std::string_view part : {std::string_view("strata: internal error: "), reason, std::string_view(" (code internal)\n")}) {
     (void)strata::host::write_all(STDERR_FILENO, part);
   }
-  std::abort();
+  strata::sys::exit_group(1);
 }
 
 }  // namespace

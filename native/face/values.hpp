@@ -76,12 +76,6 @@ class Conversion {
     return true;
   }
 
-  bool read(const Value& value, Bytes& ret_bytes) {
-    std::optional<Bytes> bytes = js_.bytes_of(value);
-    if (bytes) ret_bytes = std::move(*bytes);
-    return bytes.has_value();
-  }
-
   bool read(const Value& value, PlanBytes& ret_plan) {
     if (!js_.is_array(value)) return false;
     Bytes& bytes = ret_plan.bytes;
@@ -105,7 +99,7 @@ class Conversion {
     return duplicate >= 0;
   }
 
-  // `paths` is how an argument `const std::vector<std::string>&` is read: every text of a list is without NUL.
+  // Every text of a list is a path.
   template <class Item>
   bool read(const Value& value, std::vector<Item>& ret_items) {
     if (!js_.is_array(value)) return false;

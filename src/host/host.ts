@@ -1,6 +1,6 @@
 /**
- * What strata needs of the world: the one interface between the TypeScript and the machine. `node.ts` implements it over the addon;
- * everything above imports only this file. Every path here is a host path, never one below a container's root (design rule 1).
+ * What strata needs of the world: the one interface between the TypeScript and the machine. `native.ts` implements it over the
+ * core's functions; everything above imports only this file. Every path here is a host path, never one below a container's root (design rule 1).
  *
  * Synchronous functions touch only small files of the runtime's own or of the kernel; whatever can take time returns a promise.
  * Every function reports a refusal of the kernel by throwing a StrataError of code `system` with syscall, errno and path.

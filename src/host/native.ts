@@ -8,7 +8,6 @@ import type {
   CommandResult,
   Descriptor,
   ExitStatus,
-  FileStatus,
   Host,
   LaunchDescriptors,
   Launched,
@@ -21,8 +20,37 @@ import { LaunchError } from './host.ts';
 /** A promise on Node; in the static command, which has nothing else to do meanwhile, the value itself. */
 type Later<Value> = Value | Promise<Value>;
 
+/** What is the same on both sides: `Host` promises it, and the core does it. */
+type Same =
+  | 'writeText'
+  | 'replaceFile'
+  | 'appendFile'
+  | 'stat'
+  | 'list'
+  | 'makeDirectory'
+  | 'makeDirectories'
+  | 'removeFile'
+  | 'removeDirectory'
+  | 'realPath'
+  | 'workingDirectory'
+  | 'userId'
+  | 'timestamp'
+  | 'tryLock'
+  | 'close'
+  | 'listen'
+  | 'connect'
+  | 'socketPair'
+  | 'pipe'
+  | 'awaitsStart'
+  | 'openProcess'
+  | 'signal'
+  | 'signalCgroup'
+  | 'windowSize'
+  | 'holdSignals'
+  | 'interruption';
+
 /** The functions of `native/face`. Each throws, or rejects with, a {@link LaunchFailure}; text is without NUL where it is a path. */
-export interface Native {
+export interface Native extends Pick<Host, Same> {
   /** The core's own table of operations, to be compared with the one of `src/plan`. */
   wireTable(): string;
   /** The bytes that the core would make of a plan, in hexadecimal digits, for tests. */
@@ -30,27 +58,7 @@ export interface Native {
   libseccompVersion(): string;
 
   readText(path: string, limit: number): string;
-  writeText(path: string, text: string): void;
-  replaceFile(path: string, text: string, mode: number): void;
-  appendFile(path: string, text: string): void;
   writeAll(descriptor: Descriptor, text: string): void;
-  stat(path: string): FileStatus | undefined;
-  list(path: string): string[];
-  makeDirectory(path: string, mode: number): void;
-  makeDirectories(path: string, mode: number): void;
-  removeFile(path: string): void;
-  removeDirectory(path: string): void;
-  realPath(path: string): string;
-  workingDirectory(): string;
-  userId(): number;
-  timestamp(): string;
-  tryLock(directory: string): Descriptor | undefined;
-
-  close(descriptor: Descriptor): void;
-  listen(path: string): Descriptor;
-  connect(path: string): Descriptor;
-  socketPair(): [Descriptor, Descriptor];
-  pipe(): [Descriptor, Descriptor];
   receiveDescriptor(socket: Descriptor): Later<Descriptor>;
 
   launch(plan: readonly WireValue[], stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Later<Launched>;
@@ -59,19 +67,12 @@ export interface Native {
   /** Resolves with whether the process was at the hooks and is ready now; otherwise, and after a failure, `sync` is closed. */
   proceed(pidfd: Descriptor, sync: Descriptor, waitsForStart: boolean): Later<boolean>;
   abandon(pidfd: Descriptor, sync: Descriptor): Later<void>;
-  awaitsStart(socket: string): boolean;
   start(socket: string): Later<void>;
 
-  openProcess(pid: number, startTime: bigint): Descriptor | undefined;
-  signal(pidfd: Descriptor, signal: number): boolean;
   waitExit(pidfd: Descriptor, timeout: number): Later<ExitStatus | 'unknown' | undefined>;
-  signalCgroup(directories: readonly string[], signal: number): number;
   removeCgroups(hierarchies: readonly string[], paths: readonly string[], timeout: number): Later<void>;
   run(command: Command): Later<CommandResult>;
   foreground(pidfd: Descriptor, console: Descriptor): Later<ExitStatus>;
-  windowSize(): { readonly height: number; readonly width: number } | undefined;
-  holdSignals(): void;
-  interruption(): number;
   exitNow(status: number): void;
 }
 

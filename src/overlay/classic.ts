@@ -40,7 +40,7 @@ function fitting(layers: readonly string[], used: number): number {
 }
 
 /** Length in UTF-8; a lone surrogate counts as the U+FFFD that it becomes. */
-export function utf8Length(text: string): number {
+function utf8Length(text: string): number {
   let size = 0;
   for (const char of text) {
     const code = char.codePointAt(0) ?? 0;

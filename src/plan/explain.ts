@@ -1,8 +1,6 @@
 /** A plan for people and for programs: what `strata plan` prints. */
 import { printable } from '../base/error.ts';
 import { stringifyExact } from '../base/json.ts';
-import type { WireValue } from '../host/host.ts';
-import { utf8Length } from '../overlay/classic.ts';
 import { ATTR, CLONE, type FieldType, type FieldTypes, MS, OPERATIONS, type Operation, type OperationName, type Plan } from './op.ts';
 
 /** How each operation reads: one clause in the imperative. */
@@ -87,26 +85,20 @@ export function explain(plan: Plan): string {
   return out;
 }
 
-/** The operations as a JSON array, with integers exact, and a newline behind. Bytes, which nobody reads, are `{ "bytes": count }`. */
+/** The operations as a JSON array, with integers exact, and a newline behind. What becomes bytes, which nobody reads, is counted: `{ "bytes": count }`, or `{ "values": count }` of what they
+ * are made of. */
 export function toJson(plan: Plan): string {
   const operations = plan.operations.map((operation) => {
     const types: Readonly<Record<string, FieldType>> = OPERATIONS[operation.op][1];
     return Object.fromEntries(
-      Object.entries(operation).map(([key, value]) => [key, types[key] === 'bytes' ? { bytes: size(value as FieldTypes['bytes']) } : value]),
+      Object.entries(operation).map(([key, value]) => [key, types[key] === 'bytes' ? counted(value as FieldTypes['bytes']) : value]),
     );
   });
   return `${stringifyExact(operations, 2)}\n`;
 }
 
-/** How many bytes it will be, without the length before them. */
-function size(value: WireValue): number {
-  if (typeof value === 'string') return utf8Length(value) + 1;
-  if (typeof value === 'bigint') return 8;
-  if (typeof value !== 'object') return 4;
-  if (value instanceof Uint8Array) return value.length;
-  let sum = 0;
-  for (const item of value) sum += size(item) + (typeof item === 'string' || typeof item === 'object' ? 4 : 0);
-  return sum;
+function counted(value: FieldTypes['bytes']): object {
+  return value instanceof Uint8Array ? { bytes: value.length } : { values: value.length };
 }
 
 function list(before: string, items: readonly string[]): string {

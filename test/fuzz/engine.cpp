@@ -9,15 +9,9 @@
 #include "core/host/utf8.hpp"
 #include "core/launch.hpp"
 #include "core/plan.hpp"
+#include "init_image.hpp"
 #include "input.hpp"
 #include "kernel.hpp"
-
-// In place of the program that the build links in.
-extern "C" {
-extern const unsigned char strata_init_start[];
-extern const unsigned char strata_init_end[];
-}
-__asm__(".section .rodata\nstrata_init_start: .byte 1, 2, 3, 4\nstrata_init_end:\n.globl strata_init_start, strata_init_end\n.previous");
 
 namespace {
 

@@ -95,11 +95,9 @@ test('as JSON: fields and order as in the plan, integers exact, bytes counted', 
   t.deepEqual(Object.keys(parsed.find(({ op }) => op === 'cgroup-device-program')?.program ?? {}), ['bytes']);
 });
 
-test('a seccomp profile is so many bytes as the core gets', (t) => {
-  const rule = { names: ['é'], action: 'SCMP_ACT_ERRNO', args: [{ index: 0, value: 1, op: 'SCMP_CMP_EQ' }] };
-  const operations = plan({ linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [rule] } } });
+test('a seccomp profile is so many values', (t) => {
+  const operations = plan({ linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW' } } });
   const parsed = parseExact(toJson({ operations })) as Record<string, unknown>[];
-  const head = 4 + (4 + 14 + 1) + 4 + 4 + 4 + 4;
-  const bytes = head + (4 + 14 + 1) + 4 + (4 + 4 + 2 + 1) + 4 + (4 + 8 + 8 + 4 + 11 + 1);
-  t.deepEqual(parsed.find(({ op }) => op === 'seccomp-compile')?.profile, { bytes });
+  // Version, action, errno, and the counts of architectures, flags and rules.
+  t.deepEqual(parsed.find(({ op }) => op === 'seccomp-compile')?.profile, { values: 6 });
 });
