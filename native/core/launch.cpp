@@ -13,6 +13,7 @@
 
 #include <linux/sched.h>
 
+#include "affinity.hpp"
 #include "cgroup.hpp"
 #include "fd.hpp"
 #include "host/process.hpp"
@@ -133,6 +134,7 @@ struct Child {
   int init;
   int orders;
   int sync;
+  int target;
   const sys::ResourceLimit* nofile;
   char number[12];
   const char* argv[3];
@@ -165,7 +167,7 @@ int child_failed(Child* child, const char* call, int error) {
   for (int i = 0; i < 3; i++) {
     if (const int result = sys::dup3(high[i], i, 0); result < 0) return child_failed(child, "dup3", result);
   }
-  const int kept[] = {child->orders, child->sync, request.console, request.start};
+  const int kept[] = {child->orders, child->sync, child->target, request.console, request.start};
   for (const int descriptor : kept) {
     if (descriptor < 0) continue;
     if (const long result = sys::fcntl(descriptor, F_SETFD, 0); result < 0) return child_failed(child, "fcntl", static_cast<int>(result));
@@ -182,8 +184,7 @@ int child_failed(Child* child, const char* call, int error) {
 
 struct CloneFields {
   std::uint32_t create;
-  bool joins_user_or_pid_or_time;
-  bool time_offsets;
+  bool two_stage;
   Text cgroup;
 };
 
@@ -199,8 +200,48 @@ CloneFields read_clone(Fields fields) {
   (void)fields.text();
   (void)fields.text();
   const bool time_offsets = !fields.text().empty();
-  return {create, joins, time_offsets, fields.text()};
+  const bool two_stage = (create & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0 || joins || time_offsets;
+  return {create, two_stage, fields.text()};
 }
+
+// Opens the first process of the container that is to be entered.
+Status read_enter(Fields fields, CloneFields& ret_fields, Fd& ret_target) {
+  const std::uint32_t pid = fields.u32();
+  const std::uint64_t start_time = fields.u64();
+  const std::uint32_t namespaces = fields.u32();
+  (void)fields.boolean();
+  // A pid namespace is entered by a child only.
+  ret_fields = {0, (namespaces & CLONE_NEWPID) != 0, fields.text()};
+  Result<Fd> target = host::open_process(static_cast<int>(pid), start_time);
+  if (target.failed()) return target.status();
+  ret_target = Fd(above_stdio(target.value().release()));
+  return ret_target.valid() ? Status() : Status(ESRCH, "pidfd_open");
+}
+
+// For as long as it lives our thread, and what it clones, runs on other CPUs.
+class Affinity {
+ public:
+  Affinity() = default;
+  Affinity(const Affinity&) = delete;
+  Affinity& operator=(const Affinity&) = delete;
+  ~Affinity() {
+    if (size_ > 0) (void)sys::sched_setaffinity(0, static_cast<std::size_t>(size_), before_);
+  }
+
+  Status take(Fields fields) {
+    CpuMask mask;
+    STRATA_TRY(mask.read(fields));
+    const int size = sys::sched_getaffinity(0, sizeof before_, before_);
+    if (size < 0) return {-size, "sched_getaffinity"};
+    STRATA_TRY(mask.apply());
+    size_ = size;
+    return {};
+  }
+
+ private:
+  std::uint64_t before_[CpuMask::words / 2] = {};
+  int size_ = 0;
+};
 
 void reap_child(int type, int id) {
   while (sys::waitid(type, id, nullptr, WEXITED) == -EINTR) {
@@ -294,8 +335,8 @@ bool receive_failure(int socket, LaunchFailure& ret_failure) {
   return false;
 }
 
-// Waits until the process is ready, or until execve has closed the other end.
-bool receive_progress(int socket, bool& ret_ready, LaunchFailure& ret_failure) {
+// Waits until the process is ready, or until execve has closed the other end. `pidfd`: of a child that ended without a word, or -1.
+bool receive_progress(int socket, int pidfd, bool& ret_ready, LaunchFailure& ret_failure) {
   bool announced = false;
   Message message{};
   while (receive_message(socket, message)) {
@@ -303,7 +344,7 @@ bool receive_progress(int socket, bool& ret_ready, LaunchFailure& ret_failure) {
     if (message == Message::ready) return ret_ready = true;
     announced = announced || message == Message::executing;
   }
-  return announced || fail(ret_failure, -1, silent_death(-1));
+  return announced || fail(ret_failure, -1, silent_death(pidfd));
 }
 
 }  // namespace
@@ -315,6 +356,10 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
 
   Filter filter;
   OpenCgroupFile cgroup_file;
+  Text keep;
+  int compiled_at = -1;
+  Fd target;
+  Affinity affinity;
   CloneFields fields{};
   int operation = -1;
   bool cloned = false;
@@ -329,7 +374,11 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
       case OpCode::seccomp_compile: {
         Fields seccomp = op.fields();
         const Bytes profile = seccomp.bytes();
-        Result<Filter> compiled = seccomp_program(profile, seccomp.text().c_str());
+        const Text cache = seccomp.text();
+        const Text kept = seccomp.text();
+        Result<Filter> compiled = profile.size == 0 ? kept_program(kept.c_str()) : seccomp_program(profile, cache.c_str());
+        if (profile.size != 0) keep = kept;
+        compiled_at = operation;
         if (compiled.failed())
           status = compiled.status();
         else
@@ -338,6 +387,11 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
       }
       case OpCode::clone:
         fields = read_clone(op.fields());
+        cloned = true;
+        break;
+      case OpCode::cpu_affinity: status = affinity.take(op.fields()); break;
+      case OpCode::enter:
+        status = read_enter(op.fields(), fields, target);
         cloned = true;
         break;
       default: status = Status(EBADMSG, "plan"); break;
@@ -356,12 +410,13 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   Fd theirs(above_stdio(ends[1]));
   if (!ours.valid() || !theirs.valid()) return fail(ret_failure, operation, Status(EMFILE, "fcntl"));
 
-  const bool two_stage = (fields.create & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0 || fields.joins_user_or_pid_or_time || fields.time_offsets;
+  const bool two_stage = fields.two_stage;
   InitHeader header{};
   header.magic = init_magic;
   header.sync = theirs.get();
   header.start = request.start;
   header.console = request.console;
+  header.target = target.get();
   header.preserve = static_cast<std::uint32_t>(request.preserve);
   header.two_stage = two_stage ? 1 : 0;
   Result<Fd> orders = write_orders(header, request, filter);
@@ -373,6 +428,7 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   child.init = init.value();
   child.orders = orders.value().get();
   child.sync = theirs.get();
+  child.target = target.get();
   child.nofile = original_nofile(nofile) ? &nofile : nullptr;
   std::snprintf(child.number, sizeof child.number, "%d", child.orders);
   child.argv[0] = "strata-init";
@@ -410,6 +466,13 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
       return fail(ret_failure, operation, Status(-pidfd.get(), "pidfd_open"));
     }
   }
+  // While the process sets itself up.
+  if (!keep.empty()) {
+    if (const Status status = keep_program(keep.c_str(), filter); status.failed()) {
+      abandon(pidfd.get());
+      return fail(ret_failure, compiled_at, status);
+    }
+  }
   Result<std::optional<host::ProcessStat>> stat = host::process_stat(pid);
   const std::uint64_t start_time = !stat.failed() && stat.value().has_value() ? stat.value()->start_time : 0;
   ret_launched = {pid, start_time, pidfd.release(), ours.release()};
@@ -429,7 +492,12 @@ bool proceed(int sync, bool waits_for_start, bool& ret_ready, LaunchFailure& ret
   ret_ready = false;
   if (!send_message(sync, Message::go)) return fail(ret_failure, -1, silent_death(-1));
   if (waits_for_start) return true;
-  return receive_progress(sync, ret_ready, ret_failure);
+  return receive_progress(sync, -1, ret_ready, ret_failure);
+}
+
+bool await_execution(int sync, int pidfd, LaunchFailure& ret_failure) {
+  bool ready = false;
+  return receive_progress(sync, pidfd, ready, ret_failure);
 }
 
 void abandon(int pidfd) {
@@ -443,7 +511,7 @@ bool start(const char* socket, LaunchFailure& ret_failure) {
   if (connection.failed()) return fail(ret_failure, -1, connection.status());
   if (!send_message(connection.value().get(), Message::go)) return fail(ret_failure, -1, silent_death(-1));
   bool ready = false;
-  return receive_progress(connection.value().get(), ready, ret_failure);
+  return receive_progress(connection.value().get(), -1, ready, ret_failure);
 }
 
 bool awaits_start(const char* socket) {

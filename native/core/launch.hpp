@@ -45,6 +45,9 @@ bool settle(int sync, int pidfd, bool& ret_at_hooks, LaunchFailure& ret_failure)
 // start socket, waits there. On failure the process has ended or is ending, and is to be reaped with `abandon`.
 bool proceed(int sync, bool waits_for_start, bool& ret_ready, LaunchFailure& ret_failure);
 
+// For a plan without a point where the process waits: blocks until execve has succeeded. On failure as above.
+bool await_execution(int sync, int pidfd, LaunchFailure& ret_failure);
+
 // SIGKILL and reap a child.
 void abandon(int pidfd);
 

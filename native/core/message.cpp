@@ -69,7 +69,7 @@ Status send_descriptor(int socket, int descriptor, std::string_view name) {
   header->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
   const long sent = sys::sendmsg(socket, &message, MSG_NOSIGNAL);
-  if (sent < 0) return {static_cast<int>(-sent), "sendmsg", "console socket"};
+  if (sent < 0) return {static_cast<int>(-sent), "sendmsg", name};
   return {};
 }
 

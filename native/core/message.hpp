@@ -10,6 +10,8 @@
 //                                        <-   executing       about to call execve; the socket closes when it succeeds
 //                                        <-   failed FAILURE  at any moment; then init exits
 //
+// A process of exec does not wait: it says executing or failed.
+//
 // `start` speaks the last part over a connection to the start socket: it says go, init answers executing or failed.
 // End of file without `executing` means that init died.
 #pragma once
@@ -55,6 +57,7 @@ struct InitHeader {
   std::int32_t sync;
   std::int32_t start;    // the listening socket, -1
   std::int32_t console;  // where the terminal's master goes, -1
+  std::int32_t target;   // pidfd of the first process of the container that is to be entered, -1
   std::uint32_t preserve;
   std::uint32_t two_stage;
 };

@@ -16,8 +16,9 @@ namespace strata {
   X(cgroup_make, 1, "cgroup-make", "hierarchy:string,path:string,controllers:strings,cpuset:bool")                           \
   X(cgroup_write, 2, "cgroup-write", "path:string,value:string,optional:bool")                                               \
   X(cgroup_device_program, 3, "cgroup-device-program", "path:string,program:bytes")                                          \
-  X(seccomp_compile, 4, "seccomp-compile", "profile:bytes,cache:string")                                                     \
+  X(seccomp_compile, 4, "seccomp-compile", "profile:bytes,cache:string,keep:string")                                         \
   X(clone, 5, "clone", "create:u32,join:strings,uidMap:string,gidMap:string,timeOffsets:string,cgroup:string,tasks:strings") \
+  X(enter, 6, "enter", "pid:u32,startTime:u64,namespaces:u32,chroot:bool,cgroup:string,tasks:strings")                       \
   X(propagation, 20, "propagation", "propagation:u32")                                                                       \
   X(root_bind, 21, "root-bind", "path:string")                                                                               \
   X(root_overlay, 22, "root-overlay", "path:string,lower:strings,upper:string,work:string,options:strings,classic:string")   \
@@ -31,7 +32,7 @@ namespace strata {
   X(directory, 26, "directory", "path:string,mode:u32")                                                                      \
   X(symlink, 27, "symlink", "path:string,target:string,ifExists:bool")                                                       \
   X(device, 28, "device", "path:string,type:string,major:u32,minor:u32,mode:u32,uid:u32,gid:u32,bind:bool")                  \
-  X(console, 29, "console", "height:u32,width:u32,uid:u32")                                                                  \
+  X(console, 29, "console", "height:u32,width:u32,uid:u32,bind:bool")                                                        \
   X(runtime_hooks, 30, "runtime-hooks", "")                                                                                  \
   X(hook, 31, "hook", "kind:string,path:string,args:strings,env:strings,timeout:u32,stateBefore:string,stateAfter:string")   \
   X(mask, 32, "mask", "path:string")                                                                                         \
@@ -55,7 +56,8 @@ namespace strata {
   X(personality, 53, "personality", "domain:u32")                                                                            \
   X(ready, 54, "ready", "")                                                                                                  \
   X(exec, 55, "exec", "args:strings,env:strings")                                                                            \
-  X(home, 56, "home", "uid:u32")
+  X(home, 56, "home", "uid:u32")                                                                                             \
+  X(cpu_affinity, 57, "cpu-affinity", "mask:u32s")
 
 enum class OpCode : std::uint32_t {
 #define STRATA_ENUM(name, code, text, fields) name = code,

@@ -11,6 +11,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::cgroup_device_program:
     case OpCode::seccomp_compile:
     case OpCode::clone: return {};  // the runtime's part
+    case OpCode::enter: context.entered = true; return {};
     case OpCode::propagation: return op_propagation(context, fields);
     case OpCode::root_bind: return op_root_bind(context, fields);
     case OpCode::root_overlay: return op_root_overlay(context, fields);
@@ -31,7 +32,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::hostname: return op_hostname(fields);
     case OpCode::domainname: return op_domainname(fields);
     case OpCode::loopback_up: return op_loopback_up();
-    case OpCode::keyring: return op_keyring(fields);
+    case OpCode::keyring: return op_keyring(context, fields);
     case OpCode::oom_score_adj: return op_oom_score_adj(context, fields);
     case OpCode::rlimit: return op_rlimit(fields);
     case OpCode::cwd: return op_cwd(fields);
@@ -43,6 +44,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::user: return op_user(context, fields);
     case OpCode::capabilities: return op_capabilities(fields);
     case OpCode::personality: return op_personality(fields);
+    case OpCode::cpu_affinity: return context.entered ? op_cpu_affinity(fields) : Status();
     case OpCode::ready: return op_ready(context);
     case OpCode::exec: return op_exec(context, fields);
   }

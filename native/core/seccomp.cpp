@@ -271,6 +271,12 @@ EntryHeader header_for(Bytes profile) {
   return header;
 }
 
+EntryHeader kept_header() {
+  EntryHeader header{};
+  header.magic = entry_magic;
+  return header;
+}
+
 // FNV-1a: against accidents, not against adversaries, who cannot write here.
 class Hash {
  public:
@@ -397,6 +403,25 @@ Result<Filter> seccomp_program(Bytes profile, const char* cache) {
   Result<Filter> compiled = compile(profile);
   if (!compiled.failed()) write_entry(directory.get(), name, header, profile, compiled.value());
   return compiled;
+}
+
+// A kept program is an entry without a key.
+Status keep_program(const char* path, const Filter& filter) {
+  EntryHeader header = kept_header();
+  header.program_size = static_cast<std::uint32_t>(filter.size());
+  header.flags = filter.flags();
+  header.checksum = checksum_of(header, filter.data());
+  const Fd file(sys::openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid()) return Status(-file.get(), "open", path);
+  if (write_whole(file.get(), &header, sizeof header) && write_whole(file.get(), filter.data(), filter.size())) return {};
+  return Status(EIO, "write", path);
+}
+
+Result<Filter> kept_program(const char* path) {
+  constexpr std::uint8_t no_key = 0;
+  Filter filter;
+  if (read_entry(AT_FDCWD, path, kept_header(), {&no_key, 0}, filter)) return filter;
+  return Status::with_detail("open", path, "is missing, damaged or not ours alone", EBADMSG);
 }
 
 void libseccomp_version(char* buffer, std::size_t size) {

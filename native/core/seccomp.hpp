@@ -40,6 +40,10 @@ class Filter {
 // collision of names can never give one container the filter of another.
 Result<Filter> seccomp_program(Bytes profile, const char* cache);
 
+// Leaves the program in a new file, and takes it from there, if it is whole and nobody but us can have written it.
+Status keep_program(const char* path, const Filter& filter);
+Result<Filter> kept_program(const char* path);
+
 // "2.5.4".
 void libseccomp_version(char* buffer, std::size_t size);
 

@@ -216,6 +216,8 @@ int getgroups(std::size_t count, unsigned* ret_groups) { return call(SYS_getgrou
 int prlimit(int pid, int resource, const ResourceLimit* value, ResourceLimit* old) {
   return call(SYS_prlimit64, pid, resource, word(value), word(old));
 }
+int sched_getaffinity(int pid, std::size_t size, void* ret_mask) { return call(SYS_sched_getaffinity, pid, static_cast<long>(size), word(ret_mask)); }
+int sched_setaffinity(int pid, std::size_t size, const void* mask) { return call(SYS_sched_setaffinity, pid, static_cast<long>(size), word(mask)); }
 int personality(unsigned long persona) { return call(SYS_personality, persona); }
 int sethostname(const char* name, std::size_t size) { return call(SYS_sethostname, word(name), size); }
 int setdomainname(const char* name, std::size_t size) { return call(SYS_setdomainname, word(name), size); }

@@ -115,6 +115,8 @@ struct ResourceLimit {
 };
 int prlimit(int pid, int resource, const ResourceLimit* value, ResourceLimit* old);
 int personality(unsigned long persona);
+int sched_getaffinity(int pid, std::size_t size, void* ret_mask);  // the number of bytes written
+int sched_setaffinity(int pid, std::size_t size, const void* mask);
 int sethostname(const char* name, std::size_t size);
 int setdomainname(const char* name, std::size_t size);
 long keyctl(int operation, unsigned long a2 = 0, unsigned long a3 = 0, unsigned long a4 = 0);

@@ -5,6 +5,7 @@
 #include <seccomp.h>
 
 #include "../core/launch.hpp"
+#include "../core/message.hpp"
 #include "../core/plan.hpp"
 
 namespace strata::face {
@@ -15,6 +16,8 @@ Status close_descriptor(int descriptor) {
 }
 
 Outcome<Fd> receive_descriptor(const Duplicate& socket) { return Outcome<Fd>(host::receive_descriptor(socket.get())); }
+
+Status send_descriptor_to(int socket, int descriptor, std::string_view text) { return send_descriptor(socket, descriptor, text); }
 
 Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start) {
   if (stdio.size() != 3) return Outcome<Launched>(Failure(Status(EINVAL, "strata", "stdio")));
@@ -40,6 +43,14 @@ Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start) {
   if (!done) abandon(pidfd);
   if (!ready) sys::close(sync);
   return done ? Outcome(ready) : Outcome<bool>(Failure(failure));
+}
+
+Outcome<Nothing> await_launched(int pidfd, int sync) {
+  LaunchFailure failure{};
+  const bool done = await_execution(sync, pidfd, failure);
+  if (!done) abandon(pidfd);
+  sys::close(sync);
+  return done ? Outcome<Nothing>() : Outcome<Nothing>(Failure(failure));
 }
 
 void abandon_launched(int pidfd, int sync) {

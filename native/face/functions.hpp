@@ -17,12 +17,15 @@ namespace strata::face {
 
 Status close_descriptor(int descriptor);
 Outcome<Fd> receive_descriptor(const Duplicate& socket);
+Status send_descriptor_to(int socket, int descriptor, std::string_view text);
 
 Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
 // Is it at the hooks, and not ready? After a failure the process has been killed and reaped, and `sync` is closed; the pidfd stays for `abandon`.
 Outcome<bool> settle_launched(int pidfd, int sync);
 // Was it at the hooks and is ready now? If not, `sync` has done its service and is closed. After a failure as above.
 Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start);
+// `sync` is closed; after a failure as above.
+Outcome<Nothing> await_launched(int pidfd, int sync);
 // Kills and reaps the process, which may be gone already, and closes both; `sync` may be -1.
 void abandon_launched(int pidfd, int sync);
 Outcome<Nothing> start_container(const std::string& socket);
@@ -66,10 +69,12 @@ void describe(Face& face) {
   face.template now<host::socket_pair>("socketPair");
   face.template now<host::make_pipe>("pipe");
   face.template later<receive_descriptor>("receiveDescriptor");
+  face.template now<send_descriptor_to>("sendDescriptor");
 
   face.template later<launch_plan>("launch");
   face.template later<settle_launched>("settle");
   face.template later<proceed_launched>("proceed");
+  face.template later<await_launched>("awaitExecution");
   face.template later<abandon_launched>("abandon");
   face.template later<start_container>("start");
   face.template now<awaits_start_at>("awaitsStart");

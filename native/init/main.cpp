@@ -43,7 +43,7 @@ const InitHeader* map_orders(int descriptor) {
 
 // Closes everything but stdio, what the caller passes on, and `kept`: a descriptor of the host that somebody forgot to mark would reach the
 // container's program, and already its path could lead through /proc/self/fd to the host (CVE-2024-21626).
-void close_others(std::uint32_t preserve, const int (&kept)[3]) {
+void close_others(std::uint32_t preserve, const int (&kept)[4]) {
   unsigned first = 3 + preserve;
   for (;;) {
     // The next one to be kept, in ascending order.
@@ -77,16 +77,18 @@ int main(int argc, char** argv) {
   if (sys::prctl(PR_SET_DUMPABLE, 0) < 0) return 1;
   (void)sys::prctl(PR_SET_NAME, reinterpret_cast<unsigned long>("strata-init"));
 
-  close_others(header->preserve, {header->sync, header->start, header->console});
+  close_others(header->preserve, {header->sync, header->start, header->console, header->target});
 
   Context context;
   context.header = header;
   context.sync = Fd(header->sync);
   context.start = Fd(header->start);
   context.console = Fd(header->console);
+  context.target = Fd(header->target);
   close_on_exec(header->sync);
   close_on_exec(header->start);
   close_on_exec(header->console);
+  close_on_exec(header->target);
 
   int operation = -1;
   Result<Plan> plan = Plan::open(reinterpret_cast<const std::uint8_t*>(header) + header->plan_offset, header->plan_size);
@@ -97,7 +99,8 @@ int main(int argc, char** argv) {
     context.plan = plan.value();
     for (Plan::Iterator at(context.plan); !at.done();) {
       const std::uint32_t index = at.index();
-      if (at.next().code == OpCode::clone) operation = static_cast<int>(index);
+      const OpCode code = at.next().code;
+      if (code == OpCode::clone || code == OpCode::enter) operation = static_cast<int>(index);
     }
     Result<Fd> proc = open_proc();
     if (proc.failed()) {

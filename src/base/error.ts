@@ -44,8 +44,10 @@ export interface ErrorFields {
   readonly code: ErrorCode;
   /** What is wrong, one clause without a full stop; the errno's words are added when `errno` is set. */
   readonly reason: string;
-  /** JSON pointer (RFC 6901) into config.json, '' for the document itself. */
+  /** JSON pointer (RFC 6901) into `document`, '' for the document itself. */
   readonly pointer?: string;
+  /** config.json if absent. */
+  readonly document?: string;
   readonly stage?: Stage;
   /** Name of the plan operation that failed. */
   readonly operation?: string;
@@ -65,6 +67,7 @@ export class StrataError extends Error {
   readonly code: ErrorCode;
   readonly reason: string;
   readonly pointer: string | undefined;
+  readonly document: string | undefined;
   readonly stage: Stage | undefined;
   readonly operation: string | undefined;
   readonly syscall: string | undefined;
@@ -77,6 +80,7 @@ export class StrataError extends Error {
     this.code = fields.code;
     this.reason = fields.reason;
     this.pointer = fields.pointer;
+    this.document = fields.document;
     this.stage = fields.stage;
     this.operation = fields.operation;
     this.syscall = fields.syscall;
@@ -99,6 +103,13 @@ export class StrataError extends Error {
   }
 }
 
+/** The error with some of its fields replaced. */
+export function withFields(error: StrataError, changes: Partial<ErrorFields>): StrataError {
+  const { code, reason, pointer, document, stage, operation, syscall, errno, path, hint } = error;
+  const all = Object.entries({ code, reason, pointer, document, stage, operation, syscall, errno, path, hint, ...changes });
+  return new StrataError(Object.fromEntries(all.filter(([, value]) => value !== undefined)) as unknown as ErrorFields);
+}
+
 /** Whether JavaScript had no memory left. QuickJS throws null when not even the error finds room. */
 export function isOutOfMemory(error: unknown): boolean {
   return error === null || (error instanceof Error && error.message === 'out of memory');
@@ -119,7 +130,8 @@ const CONTROL = /\p{Control}/gu;
 
 function describe(fields: ErrorFields): string {
   let text = '';
-  if (fields.pointer !== undefined) text += `config.json ${fields.pointer === '' ? '(document)' : fields.pointer}: `;
+  const { document = 'config.json' } = fields;
+  if (fields.pointer !== undefined) text += `${document} ${fields.pointer === '' ? '(document)' : fields.pointer}: `;
   text += fields.reason;
   if (fields.path !== undefined && !fields.reason.includes(fields.path)) text += ` ${fields.path}`;
   if (fields.errno !== undefined) text += `: ${errnoText(fields.errno)}`;

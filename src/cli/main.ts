@@ -7,6 +7,7 @@ import { internalError } from '../lifecycle/fault.ts';
 import { Flag, Verb } from './command.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
+import { addExec } from './exec.ts';
 import { addKill } from './kill.ts';
 import { addList } from './list.ts';
 import { LEVELS, LOG_FORMATS } from './log.ts';
@@ -26,6 +27,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell) => void>> 
   create: addCreate,
   start: addStart,
   run: addRun,
+  exec: addExec,
   state: addState,
   list: addList,
   ps: addPs,

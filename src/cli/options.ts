@@ -21,6 +21,7 @@ export interface CreationFlags {
   readonly bundle: string;
   readonly consoleSocket?: string;
   readonly pidFile?: string;
+  readonly pidfdSocket?: string;
   /** False with --no-pivot. */
   readonly pivot: boolean;
   /** False with --no-new-keyring. */
@@ -37,6 +38,7 @@ export function addCreation(command: Command): Command {
   return addBundle(command)
     .option('--console-socket <path>', "send the terminal's master to this unix socket")
     .option('--pid-file <file>', "write the pid of the container's process to this file")
+    .option('--pidfd-socket <path>', "send a pidfd of the container's process to this unix socket")
     .option('--no-pivot', 'enter the root with MS_MOVE and chroot(2), for a host whose root is a ramdisk', true)
     .option('--no-new-keyring', "keep the caller's session keyring", true)
     .option('--preserve-fds <n>', 'pass on so many descriptors beyond stdio (and LISTEN_FDS)', count, 0);
@@ -59,6 +61,7 @@ export function creationOptions(shell: Shell, id: string, flags: CreationFlags):
     ...options,
     ...(flags.consoleSocket !== undefined && { consoleSocket: flags.consoleSocket }),
     ...(flags.pidFile !== undefined && { pidFile: flags.pidFile }),
+    ...(flags.pidfdSocket !== undefined && { pidfdSocket: flags.pidfdSocket }),
   };
 }
 

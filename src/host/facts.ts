@@ -53,14 +53,21 @@ const LIMIT = 64 * 1024 * 1024;
  * @throws StrataError `system` when /proc is not mounted, `internal` when one of its files has a form unknown to us.
  */
 export function readFacts(host: Host): HostFacts {
-  const status = host.readText('/proc/self/status');
   return {
     kernel: parseRelease(host.readText('/proc/sys/kernel/osrelease')),
     cgroup: readCgroups(host),
+    ...readCapabilities(host),
+    userId: host.userId(),
+  };
+}
+
+/** The part of the facts that a process's rights depend on. */
+export function readCapabilities(host: Host): Pick<HostFacts, 'lastCapability' | 'permitted' | 'bounding'> {
+  const status = host.readText('/proc/self/status');
+  return {
     lastCapability: Number.parseInt(host.readText('/proc/sys/kernel/cap_last_cap'), 10),
     permitted: statusSet(status, 'CapPrm'),
     bounding: statusSet(status, 'CapBnd'),
-    userId: host.userId(),
   };
 }
 

@@ -146,6 +146,8 @@ export interface Host {
   pipe(): [Descriptor, Descriptor];
   /** Receive one descriptor that was sent with SCM_RIGHTS. */
   receiveDescriptor(socket: Descriptor): Promise<Descriptor>;
+  /** Send a descriptor with SCM_RIGHTS, and `text` with it. */
+  sendDescriptor(socket: Descriptor, descriptor: Descriptor, text: string): void;
   /**
    * Carry out a plan, in the form of `src/plan/encode.ts`, up to the birth of the container's process, which then goes on by itself to its first waiting point. Rejects with a
    * {@link LaunchError}; then nothing of the process is left.
@@ -158,6 +160,8 @@ export interface Host {
    * without: run the program; resolves when execve(2) has succeeded. Rejects with a {@link LaunchError}; then the process is gone.
    */
   proceed(launched: Launched, from: WaitingPoint): Promise<void>;
+  /** For a plan without a waiting point: resolves when execve(2) has succeeded, and closes `sync`. Rejects with a {@link LaunchError}; then the process is gone. */
+  awaitExecution(launched: Launched): Promise<void>;
   /** SIGKILL a launched process, reap it and close its descriptors. */
   abandon(launched: Launched): Promise<void>;
   /** Is a process waiting for `start` behind this socket? */

@@ -41,6 +41,7 @@ type Same =
   | 'connect'
   | 'socketPair'
   | 'pipe'
+  | 'sendDescriptor'
   | 'awaitsStart'
   | 'openProcess'
   | 'signal'
@@ -66,6 +67,8 @@ export interface Native extends Pick<Host, Same> {
   settle(pidfd: Descriptor, sync: Descriptor): Later<boolean>;
   /** Resolves with whether the process was at the hooks and is ready now; otherwise, and after a failure, `sync` is closed. */
   proceed(pidfd: Descriptor, sync: Descriptor, waitsForStart: boolean): Later<boolean>;
+  /** `sync` is closed in any case. */
+  awaitExecution(pidfd: Descriptor, sync: Descriptor): Later<void>;
   abandon(pidfd: Descriptor, sync: Descriptor): Later<void>;
   start(socket: string): Later<void>;
 
@@ -130,6 +133,7 @@ export function createHost(native: Native, platform: Platform): Host {
     connect: guarded(native.connect),
     socketPair: guarded(native.socketPair),
     pipe: guarded(native.pipe),
+    sendDescriptor: guarded(native.sendDescriptor),
     receiveDescriptor: (socket) => attemptLater(() => native.receiveDescriptor(socket)),
 
     async launch(plan: readonly WireValue[], { stdio, preserve, console, start }: LaunchDescriptors): Promise<Launched> {
@@ -147,6 +151,10 @@ export function createHost(native: Native, platform: Platform): Host {
         () => native.proceed(pidfd, sync, waitsForStart),
         (ready) => ready,
       );
+    },
+    awaitExecution({ pidfd, sync }: Launched): Promise<void> {
+      launches.delete(sync);
+      return attemptLaunch(() => native.awaitExecution(pidfd, sync));
     },
     abandon({ pidfd, sync }: Launched): Promise<void> {
       const open = launches.get(sync)?.pidfd === pidfd;

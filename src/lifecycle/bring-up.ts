@@ -18,7 +18,7 @@ import { checkRootfs } from './prepare.ts';
 import { runPoststartHooks, withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import type { CgroupIntent, ContainerRecord } from './store.ts';
-import { hasState, idTaken, prepareRoot, release, reserve, save, startSocket } from './store.ts';
+import { hasState, idTaken, prepareRoot, release, reserve, save, saveProcess, startSocket } from './store.ts';
 
 /** A container that is up: `created`, or `running` if it was not to wait. */
 export interface Up {
@@ -89,9 +89,11 @@ class Attempt {
       // While the process sets itself up. After this it may run the program before we record that it does, so that poststop hooks are due.
       const { pid, startTime } = launched;
       this.keep({ process: { pid, startTime }, ...(this.willRunUnasked() && { hooksBegun: true }) });
+      const section = this.prepared.spec.process;
+      if (section !== undefined) saveProcess(this.host, this.options.root, this.options.id, section);
       const at = await this.host.settle(launched);
       if (at === 'hooks') this.keep({ hooksBegun: true });
-      this.writePidFile(pid);
+      this.handOut(launched);
       if (at === 'hooks') await this.passHooks(launched);
       this.pause(this.waits ? 'let it wait for start' : 'run the program');
       this.hooksBegun = true;
@@ -132,7 +134,7 @@ class Attempt {
       const start = opened[0] ?? -1;
       let console = (this.record.terminal ? options.console : undefined) ?? -1;
       if (options.consoleSocket !== undefined) {
-        console = connectConsole(host, options.consoleSocket);
+        console = connectTo(host, options.consoleSocket, 'console socket');
         opened.push(console);
       }
       const preserve = (options.listenFds ?? 0) + (options.preserveFds ?? 0);
@@ -145,17 +147,14 @@ class Attempt {
     }
   }
 
-  private writePidFile(pid: number): void {
-    const { pidFile } = this.options;
-    if (pidFile === undefined) return;
-    try {
-      this.host.replaceFile(pidFile, String(pid), 0o644);
-    } catch (error) {
-      // The path in the error is that of a temporary file.
-      if (!(error instanceof StrataError) || error.errno === undefined) throw error;
-      throw new StrataError({ code: 'system', stage: 'process', reason: `cannot write the pid file ${pidFile}`, errno: error.errno, path: pidFile });
+  /** Tells the process to those who asked for it. */
+  private handOut({ pid, pidfd }: Launched): void {
+    const { pidFile, pidfdSocket } = this.options;
+    if (pidFile !== undefined) {
+      writePidFile(this.host, pidFile, pid);
+      this.pidFileWritten = true;
     }
-    this.pidFileWritten = true;
+    if (pidfdSocket !== undefined) sendPidfd(this.host, pidfdSocket, pidfd, 'standard');
   }
 
   private async passHooks(launched: Launched): Promise<void> {
@@ -203,17 +202,37 @@ class Attempt {
   }
 }
 
-function connectConsole(host: Host, path: string): Descriptor {
+export function connectTo(host: Host, path: string, what: string): Descriptor {
   try {
     return host.connect(path);
   } catch (error) {
     if (!(error instanceof StrataError) || error.errno === undefined) throw error;
-    throw new StrataError({ code: 'system', stage: 'process', reason: `cannot connect to the console socket ${path}`, errno: error.errno, path });
+    throw new StrataError({ code: 'system', stage: 'process', reason: `cannot connect to the ${what} ${path}`, errno: error.errno, path });
+  }
+}
+
+export function writePidFile(host: Host, path: string, pid: number): void {
+  try {
+    host.replaceFile(path, String(pid), 0o644);
+  } catch (error) {
+    // The path in the error is that of a temporary file.
+    if (!(error instanceof StrataError) || error.errno === undefined) throw error;
+    throw new StrataError({ code: 'system', stage: 'process', reason: `cannot write the pid file ${path}`, errno: error.errno, path });
+  }
+}
+
+/** `kind` is what runc sends along: `standard` for a container's first process, `setns` for one of exec. */
+export function sendPidfd(host: Host, path: string, pidfd: Descriptor, kind: 'standard' | 'setns'): void {
+  const socket = connectTo(host, path, 'pidfd socket');
+  try {
+    host.sendDescriptor(socket, pidfd, kind);
+  } finally {
+    host.close(socket);
   }
 }
 
 /** Descriptors that are to be passed on must have been given to us: those that our own language runtime opened are none of the container's. */
-function checkDescriptors(host: Host, options: CreateOptions): void {
+export function checkDescriptors(host: Host, options: Pick<CreateOptions, 'listenFds' | 'preserveFds'>): void {
   const { listenFds = 0, preserveFds = 0 } = options;
   for (let descriptor = 3; descriptor < 3 + listenFds + preserveFds; descriptor++) {
     if (host.isInherited(descriptor)) continue;

@@ -18,10 +18,10 @@ export async function create(host: Host, options: CreateOptions): Promise<Up> {
 }
 
 /** A terminal needs someone to hold its master when we are gone; without a terminal there is nothing to send. @throws StrataError `usage`. */
-export function checkTerminal(terminal: boolean, options: CreateOptions): void {
+export function checkTerminal(terminal: boolean, options: Pick<CreateOptions, 'console' | 'consoleSocket'>): void {
   const fault = { code: 'usage', stage: 'check' } as const;
   if (terminal && options.consoleSocket === undefined && options.console === undefined) {
-    const reason = 'cannot allocate a terminal for a detached container without a console socket';
+    const reason = 'cannot allocate a terminal for a detached process without a console socket';
     throw new StrataError({ ...fault, pointer: '/process/terminal', reason, hint: 'give --console-socket' });
   }
   if (!terminal && options.consoleSocket !== undefined) {

@@ -96,6 +96,7 @@ function stageOf(op: OperationName): Stage {
       return 'cgroup';
     case 'clone':
       return 'clone';
+    case 'enter':
     case 'hostname':
     case 'domainname':
     case 'loopback-up':
@@ -147,9 +148,11 @@ function wordsOf(operation: Operation): string {
     case 'cgroup-device-program':
       return `attach the device rules to ${operation.path}`;
     case 'seccomp-compile':
-      return 'compile the seccomp profile';
+      return operation.profile.length === 0 ? "take the container's seccomp program" : 'compile the seccomp profile';
     case 'clone':
       return operation.join.length > 0 ? "make the container's process and join namespaces" : "make the container's process";
+    case 'enter':
+      return "join the container's namespaces and cgroups";
     case 'propagation':
       return 'set the propagation of the root mount';
     case 'root-bind':
@@ -189,13 +192,15 @@ function wordsOf(operation: Operation): string {
     case 'loopback-up':
       return 'bring up the loopback interface';
     case 'keyring':
-      return 'join a new session keyring';
+      return 'join the session keyring';
     case 'oom-score-adj':
       return `set the OOM score adjustment to ${operation.value}`;
     case 'rlimit':
       return `set ${operation.name} to ${operation.soft}, at most ${operation.hard}`;
     case 'cwd':
       return `change to the working directory ${operation.path}`;
+    case 'cpu-affinity':
+      return 'set the CPU affinity';
     case 'no-new-privileges':
       return 'set no_new_privs';
     case 'seccomp-load':

@@ -6,6 +6,8 @@ import { fromBundle } from '../overlay/path.ts';
 import type { CgroupPlace } from '../plan/cgroup.ts';
 import { cgroupPaths } from '../plan/cgroup.ts';
 import { planCreate } from '../plan/create.ts';
+import { namespaceBits } from '../plan/exec.ts';
+import { isNew } from '../plan/namespaces.ts';
 import type { Plan } from '../plan/op.ts';
 import { check } from '../spec/check.ts';
 import { loadSpec, parseSpec } from '../spec/parse.ts';
@@ -15,7 +17,7 @@ import { startSteps } from './failure.ts';
 import { checkId } from './id.ts';
 import type { ContainerName } from './report.ts';
 import type { ContainerRecord, Freezer } from './store.ts';
-import { seccompCache } from './store.ts';
+import { seccompCache, seccompProgram } from './store.ts';
 
 /** What `create`, `run` and `plan` are told. */
 export interface BundleOptions extends ContainerName {
@@ -42,6 +44,8 @@ export interface CreateOptions extends BundleOptions {
   readonly console?: Descriptor;
   /** Where to write the pid of the container's process. */
   readonly pidFile?: string;
+  /** Path of a unix socket to which a pidfd of that process is sent. */
+  readonly pidfdSocket?: string;
   /** Called between the stages; what it throws ends the work, and everything is undone. */
   readonly checkpoint?: () => void;
 }
@@ -74,6 +78,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
       noNewKeyring: options.noNewKeyring ?? false,
       listenFds: options.listenFds ?? 0,
       seccompCache: seccompCache(root),
+      seccompProgram: seccompProgram(root, id),
     },
   });
   options.debug?.(`planned ${plan.operations.length} operations`);
@@ -97,6 +102,14 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     startSteps: startSteps(plan),
     annotations: spec.annotations,
     owner: facts.userId,
+    traits: {
+      namespaces: namespaceBits(spec),
+      ownRoot: isNew(spec, 'mount'),
+      keyring: options.noNewKeyring !== true,
+      seccomp: spec.linux.seccomp !== undefined,
+      unified: facts.cgroup.unified !== undefined,
+      ...(spec.linux.personality && { personality: spec.linux.personality.domain }),
+    },
   };
   return { spec, plan, record };
 }

@@ -1,5 +1,5 @@
 /** `start`: the created container runs its program. */
-import { StrataError } from '../base/error.ts';
+import { StrataError, withFields } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { destroy } from './destroy.ts';
@@ -81,8 +81,5 @@ async function destroyed(host: Host, root: string, record: ContainerRecord, caus
 /** `cause`, with the failure of clearing up behind it as a second matter. */
 export function withCleanupFault(cause: unknown, fault: unknown): unknown {
   if (!(cause instanceof StrataError)) return cause;
-  const { code, reason, pointer, stage, operation, syscall, errno, path } = cause;
-  const hint = `${cause.hint === undefined ? '' : `${cause.hint}; `}clearing up failed too: ${messageOf(fault)}`;
-  const given = Object.entries({ pointer, stage, operation, syscall, errno, path }).filter(([, value]) => value !== undefined);
-  return new StrataError({ ...(Object.fromEntries(given) as object), code, reason, hint });
+  return withFields(cause, { hint: `${cause.hint === undefined ? '' : `${cause.hint}; `}clearing up failed too: ${messageOf(fault)}` });
 }

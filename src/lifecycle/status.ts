@@ -5,8 +5,8 @@ import { StrataError } from '../base/error.ts';
 export const STATUSES = ['creating', 'created', 'running', 'paused', 'stopped'] as const;
 export type Status = (typeof STATUSES)[number];
 
-/** Verbs whose permission depends on the status. `kill-all` is `kill --all`, `delete-force` is `delete --force`. */
-export const VERBS = ['start', 'kill', 'kill-all', 'pause', 'resume', 'delete', 'delete-force'] as const;
+/** Verbs whose permission depends on the status. `kill-all` is `kill --all`, `delete-force` is `delete --force`, `exec-paused` is `exec --ignore-paused`. */
+export const VERBS = ['start', 'kill', 'kill-all', 'pause', 'resume', 'exec', 'exec-paused', 'delete', 'delete-force'] as const;
 export type Verb = (typeof VERBS)[number];
 
 /** `true`: permitted. A text: why not, with the words that engines look for (`container not running` above all). `ID` stands for the id. */
@@ -46,6 +46,20 @@ const TABLE: Readonly<Record<Verb, Readonly<Record<Status, true | string>>>> = {
     running: 'container not paused: ID is running',
     paused: true,
     stopped: 'container not paused: ID has stopped',
+  },
+  exec: {
+    creating: 'container not running: ID is still being created',
+    created: true,
+    running: true,
+    paused: 'cannot exec in a paused container: ID (--ignore-paused waits until it is resumed)',
+    stopped: 'container not running: ID has stopped',
+  },
+  'exec-paused': {
+    creating: 'container not running: ID is still being created',
+    created: true,
+    running: true,
+    paused: true,
+    stopped: 'container not running: ID has stopped',
   },
   delete: {
     creating: 'cannot delete container ID that is not stopped: creating',

@@ -4,9 +4,11 @@
  */
 import { isOutOfMemory, StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
+import type { ContainerTraits } from '../plan/exec.ts';
 import type { OperationName } from '../plan/op.ts';
 import { OPERATIONS } from '../plan/op.ts';
-import type { Hook } from '../spec/types.ts';
+import { parseProcess } from '../spec/parse.ts';
+import type { Hook, Process } from '../spec/types.ts';
 import { ERRNO, hasErrno, messageOf } from './fault.ts';
 import { isId } from './id.ts';
 
@@ -15,6 +17,8 @@ const VERSION = 1;
 const LARGEST = 64 * 1024 * 1024;
 const STATE_FILE = 'state.json';
 const START_SOCKET = 'start.sock';
+const PROCESS_FILE = 'process.json';
+const SECCOMP_FILE = 'seccomp';
 
 /** A cgroup of the container: the mount point of its hierarchy, and the path below it. */
 export interface CgroupIntent {
@@ -68,6 +72,13 @@ export interface ContainerRecord {
   readonly annotations: Readonly<Record<string, string>>;
   /** User id of who created it. */
   readonly owner: number;
+  /** What `exec` has to know; a state that was written before there was `exec` has none. */
+  readonly traits?: RecordedTraits;
+}
+
+export interface RecordedTraits extends ContainerTraits {
+  /** The last of the cgroups is one of cgroup v2. */
+  readonly unified: boolean;
 }
 
 export function containerDirectory(root: string, id: string): string {
@@ -77,6 +88,11 @@ export function containerDirectory(root: string, id: string): string {
 /** The socket on which a created container waits for `start`. */
 export function startSocket(root: string, id: string): string {
   return `${root}/${id}/${START_SOCKET}`;
+}
+
+/** The container's own seccomp program, which `exec` loads. */
+export function seccompProgram(root: string, id: string): string {
+  return `${root}/${id}/${SECCOMP_FILE}`;
 }
 
 /** The directory of compiled seccomp programs; no id can have this name. */
@@ -162,6 +178,25 @@ function textOf(record: ContainerRecord): string {
   return JSON.stringify({ version: VERSION, ...rest, ...(process && { pid: process.pid, startTime: String(process.startTime) }) });
 }
 
+/** Keeps the section of the first process, which `exec` starts from. 64-bit numbers are texts, so that any parser reads them exactly. */
+export function saveProcess(host: Host, root: string, id: string, process: Process): void {
+  const rlimits = process.rlimits.map(({ type, soft, hard }) => ({ type, soft: String(soft), hard: String(hard) }));
+  host.replaceFile(`${containerDirectory(root, id)}/${PROCESS_FILE}`, JSON.stringify({ ...process, rlimits }), 0o600);
+}
+
+/** What {@link saveProcess} has kept; undefined for a container without `process`. @throws StrataError `state-damaged` */
+export function loadProcess(host: Host, root: string, id: string): Process | undefined {
+  try {
+    const value = JSON.parse(host.readText(`${containerDirectory(root, id)}/${PROCESS_FILE}`, LARGEST)) as { rlimits: Record<string, unknown>[] };
+    const rlimits = value.rlimits.map(({ type, soft, hard }) => ({ type, soft: BigInt(String(soft)), hard: BigInt(String(hard)) }));
+    return parseProcess({ ...value, rlimits });
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT)) return undefined;
+    if (isOutOfMemory(error) || (error instanceof StrataError && error.errno !== undefined)) throw error;
+    throw damaged(id, `${PROCESS_FILE} cannot be read`);
+  }
+}
+
 /**
  * Reads a container's state. `saved`: the record that the caller has saved; if that is what the file still holds, it need not be read with care.
  *
@@ -196,6 +231,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
   if (read.string('id') !== id) throw damaged(id, 'id is that of another container');
   const process = read.process();
   const freezer = read.freezer();
+  const traits = read.traits();
   return {
     ociVersion: read.string('ociVersion'),
     id,
@@ -214,6 +250,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     startSteps: read.list('startSteps', (item) => item.step()),
     annotations: read.annotations(),
     owner: read.integer('owner', 0, 0xffff_ffff),
+    ...(traits && { traits }),
   };
 }
 
@@ -312,6 +349,21 @@ class Reader {
     if (this.field('freezer') === undefined) return undefined;
     const inner = new Reader(this.field('freezer'), this.id);
     return { version: inner.integer('version', 1, 2) as 1 | 2, directory: inner.below('directory') };
+  }
+
+  traits(): RecordedTraits | undefined {
+    if (this.field('traits') === undefined) return undefined;
+    const inner = new Reader(this.field('traits'), this.id);
+    const personality = inner.field('personality');
+    if (personality !== undefined && personality !== 'LINUX' && personality !== 'LINUX32') throw this.wrong('traits');
+    return {
+      namespaces: inner.integer('namespaces', 0, 0xffff_ffff),
+      ownRoot: inner.boolean('ownRoot'),
+      keyring: inner.boolean('keyring'),
+      seccomp: inner.boolean('seccomp'),
+      unified: inner.boolean('unified'),
+      ...(personality !== undefined && { personality }),
+    };
   }
 
   hook(): Hook {

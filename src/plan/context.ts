@@ -19,6 +19,8 @@ export interface PlanOptions {
   readonly listenFds: number;
   /** Directory of compiled seccomp programs, '' for none. */
   readonly seccompCache: string;
+  /** File in which the container's own is kept for `exec`, '' for none. */
+  readonly seccompProgram: string;
 }
 
 /** What each part of the plan contributes, in order. */

@@ -53,7 +53,7 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
       mounts.operations,
       process === undefined ? [] : workingDirectoryOperations(process),
       deviceOperations(spec, mounts.devBound),
-      process === undefined ? [] : consoleOperations(process),
+      process === undefined ? [] : consoleOperations(process, true),
 
       // The hooks of the runtime see the mounts, and may add to them; the container's own follow, before its root is entered.
       runtimeHookOperations(spec),

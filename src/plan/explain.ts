@@ -19,9 +19,13 @@ const WORDS: Words = {
   'cgroup-write': ({ path, value, optional }) => `write ${quote(value)} to ${path}${optional ? ', if there is such a file' : ''}`,
   'cgroup-device-program': ({ path, program }) =>
     `attach a program of ${program.length / 8} instructions to ${path} that decides on access to devices`,
-  'seccomp-compile': ({ cache }) => `compile the seccomp profile${cache === '' ? '' : `, or take it from ${cache}`}`,
+  'seccomp-compile': ({ profile, cache, keep }) =>
+    profile.length === 0 ? `take the seccomp program from ${keep}` : `compile the seccomp profile${cache === '' ? '' : `, or take it from ${cache}`}`,
   clone: ({ create, join, cgroup, tasks }) =>
     `make the first process${list(', in new namespaces', names(CLONE, create))}${list(', joining', pairs(join))}` +
+    list(', in the cgroups of', cgroups(cgroup, tasks)),
+  enter: ({ pid, namespaces, cgroup, tasks }) =>
+    `make a process in the container of process ${pid}${list(', in its namespaces', names(CLONE, namespaces))}` +
     list(', in the cgroups of', cgroups(cgroup, tasks)),
 
   propagation: ({ propagation }) => `make every mount here ${propagationWords(propagation)}`,
@@ -38,8 +42,9 @@ const WORDS: Words = {
   symlink: ({ path, target, ifExists }) => `link ${path} to ${target}${ifExists ? ', if that exists' : ''}`,
   device: ({ path, type, major, minor, mode, uid, gid, bind }) =>
     `${bind ? "bind the host's" : 'make the'} ${deviceWords(type, major, minor)} ${path} (${octal(mode)}, owner ${uid}:${gid})`,
-  console: ({ height, width }) =>
-    `make a terminal${height === 0 && width === 0 ? '' : ` of ${width} columns and ${height} rows`}, bind it to /dev/console, send its master away`,
+  console: ({ height, width, bind }) =>
+    `make a terminal${height === 0 && width === 0 ? '' : ` of ${width} columns and ${height} rows`}${bind ? ', bind it to /dev/console' : ''}, ` +
+    'send its master away',
   'runtime-hooks': () => 'wait while the runtime runs its hooks',
   hook: ({ kind, path, timeout }) => `run the ${kind} hook ${path}${timeout === 0 ? '' : `, for at most ${timeout / 1000} s`}`,
   mask: ({ path }) => `hide ${path}`,
@@ -68,12 +73,13 @@ const WORDS: Words = {
   personality: ({ domain }) => `take the personality ${domain === 8 ? 'LINUX32' : 'LINUX'}`,
   ready: () => 'tell the runtime that the container is created, and wait for start',
   exec: ({ args }) => `execute ${args.map(quote).join(' ')}`,
+  'cpu-affinity': ({ mask }) => `run on the CPUs ${cpus(mask).join(' ')}`,
   home: ({ uid }) => `take HOME of user ${uid} from the container's /etc/passwd`,
 };
 
 /** A numbered line for each operation, from 1, with the pointer of what asked for it. */
 export function explain(plan: Plan): string {
-  const cloneAt = plan.operations.findIndex(({ op }) => op === 'clone');
+  const cloneAt = plan.operations.findIndex(({ op }) => op === 'clone' || op === 'enter');
   const digits = String(plan.operations.length).length;
   let out = 'In the runtime\n';
   plan.operations.forEach((operation, index) => {
@@ -127,6 +133,10 @@ function pairs(join: readonly string[]): string[] {
 function cgroups(unified: string, tasks: readonly string[]): string[] {
   const directories = tasks.map((path) => path.replace(/\/tasks$/, ''));
   return unified === '' ? directories : [...directories, unified];
+}
+
+function cpus(mask: readonly number[]): number[] {
+  return mask.flatMap((word, index) => Array.from({ length: 32 }, (_, bit) => (((word >>> bit) & 1) === 0 ? -1 : 32 * index + bit))).filter((cpu) => cpu >= 0);
 }
 
 function names(bits: Readonly<Record<string, number>>, value: number): string[] {

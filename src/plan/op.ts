@@ -34,8 +34,11 @@ export const OPERATIONS = {
   'cgroup-write': [2, { path: 'string', value: 'string', optional: 'bool' }],
   /** Load a BPF_PROG_TYPE_CGROUP_DEVICE program and attach it to the v2 cgroup directory `path` (host). */
   'cgroup-device-program': [3, { path: 'string', program: 'bytes' }],
-  /** Compile a seccomp profile (see `seccomp.ts` for the bytes), or take it from the cache directory `cache` (host, '' for none). */
-  'seccomp-compile': [4, { profile: 'bytes', cache: 'string' }],
+  /**
+   * Compile a seccomp profile (see `seccomp.ts` for the bytes), or take it from the cache directory `cache` (host, '' for none). The program is left
+   * in the file `keep` (host, '' for none), and an empty profile stands for the program that was left there.
+   */
+  'seccomp-compile': [4, { profile: 'bytes', cache: 'string', keep: 'string' }],
   /**
    * Make the container's first process. `create`: CLONE_NEW* bits of new namespaces. `join`: type and host path alternating, of namespaces
    * to join. `uidMap`, `gidMap`: text for /proc/PID/uid_map, '' without a new user namespace. `timeOffsets`: text for
@@ -43,6 +46,12 @@ export const OPERATIONS = {
    * that it joins.
    */
   clone: [5, { create: 'u32', join: 'strings', uidMap: 'string', gidMap: 'string', timeOffsets: 'string', cgroup: 'string', tasks: 'strings' }],
+  /**
+   * In place of `clone`: make a process in a container that is there, whose first process has this pid and start time. `namespaces`: CLONE_NEW* bits
+   * of those of that process that it joins; `chroot`: its root too, since that is not the root of a mount namespace of the container's own.
+   * `cgroup` and `tasks` as for `clone`.
+   */
+  enter: [6, { pid: 'u32', startTime: 'u64', namespaces: 'u32', chroot: 'bool', cgroup: 'string', tasks: 'strings' }],
 
   // --- in strata-init: the root file system -------------------------------------------------------------------------------------------
 
@@ -108,8 +117,8 @@ export const OPERATIONS = {
   symlink: [27, { path: 'string', target: 'string', ifExists: 'bool' }],
   /** Make a device node or fifo; `type` is a character of the specification. `bind`: bind the host's node (user namespaces cannot mknod). */
   device: [28, { path: 'string', type: 'string', major: 'u32', minor: 'u32', mode: 'u32', uid: 'u32', gid: 'u32', bind: 'bool' }],
-  /** Open a pseudoterminal of the container's devpts, bind it to /dev/console, send its master to the caller, make it stdio. 0 x 0: no size. */
-  console: [29, { height: 'u32', width: 'u32', uid: 'u32' }],
+  /** Open a pseudoterminal of the container's devpts, send its master to the caller, make it stdio. 0 x 0: no size. `bind`: also to /dev/console. */
+  console: [29, { height: 'u32', width: 'u32', uid: 'u32', bind: 'bool' }],
   /** Tell the runtime that prestart and createRuntime hooks can run, and wait until they have. */
   'runtime-hooks': [30, {}],
   /**
@@ -137,7 +146,7 @@ export const OPERATIONS = {
   domainname: [41, { name: 'string' }],
   /** Bring up `lo` in a new network namespace. */
   'loopback-up': [42, {}],
-  /** Join a new session keyring of this name. */
+  /** Join the session keyring of this name, which is made if there is none. */
   keyring: [43, { name: 'string' }],
   /** Write /proc/self/oom_score_adj. */
   'oom-score-adj': [44, { value: 'string' }],
@@ -164,6 +173,11 @@ export const OPERATIONS = {
   exec: [55, { args: 'strings', env: 'strings' }],
   /** Find the home directory of `uid` in the container's /etc/passwd, '/' if it has none; `exec` adds it to the environment as HOME. */
   home: [56, { uid: 'u32' }],
+  /**
+   * sched_setaffinity(2): bit b of `mask[w]` is CPU 32 w + b. Before `enter` it is for the new process alone, which has it from its birth on, and so
+   * before it is in the container's cgroups.
+   */
+  'cpu-affinity': [57, { mask: 'u32s' }],
 } as const satisfies Record<string, readonly [code: number, fields: Readonly<Record<string, FieldType>>]>;
 
 export type OperationName = keyof typeof OPERATIONS;

@@ -1,13 +1,13 @@
 /** The process: its surroundings, its rights, its program (config.md, Process; config-linux.md for the rest). */
 import { StrataError } from '../base/error.ts';
 import { pointer } from '../base/pointer.ts';
-import type { HostFacts } from '../host/facts.ts';
-import { grantedCapabilities, inUserNamespace } from '../spec/capabilities.ts';
+import { type CapabilityFacts, grantedCapabilities, inUserNamespace } from '../spec/capabilities.ts';
+import { cpuMask } from '../spec/check-process.ts';
 import { sysctlPath } from '../spec/check-sysctl.ts';
 import { RLIMITS } from '../spec/names.ts';
 import { findNamespace } from '../spec/refuse.ts';
 import type { Capabilities, Process, Spec } from '../spec/types.ts';
-import type { PlanContext } from './context.ts';
+import type { PlanOptions } from './context.ts';
 import { isNew } from './namespaces.ts';
 import type { Operation, OperationFields } from './op.ts';
 
@@ -18,6 +18,12 @@ const UNCHANGED = 0xffffffff;
 const NO_CAPABILITIES: Capabilities = { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] };
 type Sets = OperationFields<'capabilities'>;
 
+/** What the process's operations depend on besides the configuration. */
+export interface ProcessContext {
+  readonly id: string;
+  readonly options: Pick<PlanOptions, 'noNewKeyring' | 'listenFds'>;
+}
+
 /** Of personality(2). */
 const PERSONALITIES = { LINUX: 0, LINUX32: 8 } as const;
 
@@ -26,10 +32,11 @@ export function workingDirectoryOperations(process: Process): Operation[] {
   return [{ op: 'directory', pointer: '/process/cwd', path: process.cwd, mode: 0o755 }];
 }
 
-export function consoleOperations(process: Process): Operation[] {
+/** `bind`: the terminal is the container's /dev/console, and not only the process's. */
+export function consoleOperations(process: Process, bind: boolean): Operation[] {
   if (!process.terminal) return [];
   const { height = 0, width = 0 } = process.consoleSize ?? {};
-  return [{ op: 'console', pointer: '/process/terminal', height, width, uid: process.user.uid }];
+  return [{ op: 'console', pointer: '/process/terminal', height, width, uid: process.user.uid, bind }];
 }
 
 /** What belongs to the container's own namespaces, rather than to its process. */
@@ -50,7 +57,7 @@ export function sysctlOperations(spec: Spec): Operation[] {
 }
 
 /** Settings that need the rights which are about to be dropped. */
-export function privilegedOperations(spec: Spec, process: Process, context: PlanContext): Operation[] {
+export function privilegedOperations(spec: Spec, process: Process, context: ProcessContext): Operation[] {
   const out: Operation[] = [];
   // The name is for keyctl(1) and people. Ids are at most 1024 bytes, the kernel takes 4095.
   if (!context.options.noNewKeyring) out.push({ op: 'keyring', pointer: '', name: `_ses.${context.id}` });
@@ -83,7 +90,7 @@ export function locateOperations(process: Process, env: readonly string[]): Oper
 }
 
 /** From root to the user. The bounding set goes first, because dropping from it needs CAP_SETPCAP. */
-export function userOperations(spec: Spec, process: Process, facts: HostFacts): { bounding: Operation; rest: readonly Operation[] } {
+export function userOperations(spec: Spec, process: Process, facts: CapabilityFacts): { bounding: Operation; rest: readonly Operation[] } {
   const masks = capabilityMasks(spec, process, facts);
   const { uid, gid, additionalGids, umask = UNCHANGED } = process.user;
   return {
@@ -96,8 +103,16 @@ export function userOperations(spec: Spec, process: Process, facts: HostFacts): 
   };
 }
 
+/** `part`: `initial` for the way into the container, `final` for the program (config.md#linux-process, execCPUAffinity). */
+export function affinityOperations({ execCPUAffinity }: Process, part: 'initial' | 'final'): Operation[] {
+  const list = execCPUAffinity?.[part];
+  if (list === undefined) return [];
+  const pointer = `/process/execCPUAffinity/${part}`;
+  return [{ op: 'cpu-affinity', pointer, mask: cpuMask(list, pointer) }];
+}
+
 /** Without `capabilities` the process gets none, as it would with five empty sets. */
-function capabilityMasks(spec: Spec, process: Process, facts: HostFacts): { bounding: bigint; sets: Sets } {
+function capabilityMasks(spec: Spec, process: Process, facts: CapabilityFacts): { bounding: bigint; sets: Sets } {
   const asked = process.capabilities ?? NO_CAPABILITIES;
   const { masks } = grantedCapabilities(asked, findNamespace(spec, 'user') === undefined ? facts : inUserNamespace(facts));
   // capset(2) refuses to raise in the inheritable set what the bounding set has lost by then; and what is not inheritable cannot be ambient.
@@ -107,7 +122,7 @@ function capabilityMasks(spec: Spec, process: Process, facts: HostFacts): { boun
 }
 
 /** Execute the program: the last operation of all. `env` is what comes of {@link uniqueEnvironment}, here and above. */
-export function execOperation(spec: Spec, { args }: Process, env: readonly string[], context: PlanContext): Operation {
+export function execOperation(spec: Spec, { args }: Process, env: readonly string[], context: ProcessContext): Operation {
   return { op: 'exec', pointer: '/process/args', args, env: env.concat(listenVariables(spec, context)) };
 }
 
@@ -124,7 +139,7 @@ function variable(item: string): string {
 }
 
 /** Socket activation, sd_listen_fds(3): the variables name the process that the descriptors are for, which is 1 only in a new pid namespace. */
-function listenVariables(spec: Spec, context: PlanContext): string[] {
+function listenVariables(spec: Spec, context: ProcessContext): string[] {
   const count = context.options.listenFds;
   if (count === 0) return [];
   return isNew(spec, 'pid') ? [`LISTEN_FDS=${count}`, 'LISTEN_PID=1'] : [`LISTEN_FDS=${count}`];

@@ -21,7 +21,8 @@ const NO_ERRNO = 0xffffffff;
 export function seccompCompileOperations(spec: Spec, context: PlanContext): Operation[] {
   const { seccomp } = spec.linux;
   if (seccomp === undefined) return [];
-  return [{ op: 'seccomp-compile', pointer: '/linux/seccomp', profile: encodeSeccomp(seccomp), cache: context.options.seccompCache }];
+  const { seccompCache, seccompProgram } = context.options;
+  return [{ op: 'seccomp-compile', pointer: '/linux/seccomp', profile: encodeSeccomp(seccomp), cache: seccompCache, keep: seccompProgram }];
 }
 
 /** Load it; where in the order, `create.ts` knows. */

@@ -24,6 +24,7 @@ export function checkProcess(process: Process, facts: CapabilityFacts, pointer =
   checkConsole(process, `${pointer}/consoleSize`);
   const adjustment = process.oomScoreAdj ?? 0;
   if (adjustment < -1000 || adjustment > 1000) invalid(`${pointer}/oomScoreAdj`, `expected an integer from -1000 to 1000, found ${adjustment}`);
+  checkAffinity(process, `${pointer}/execCPUAffinity`);
   checkSupported(process, pointer);
   return process.capabilities === undefined ? [] : grantedCapabilities(process.capabilities, facts, `${pointer}/capabilities`).warnings;
 }
@@ -61,7 +62,35 @@ function checkConsole({ terminal, consoleSize }: Process, pointer: string): void
   }
 }
 
-/** `execCPUAffinity` is for exec only, so create has nothing to do with it. */
+/** It is for exec only, but what is wrong with it is told at once. */
+function checkAffinity({ execCPUAffinity }: Process, pointer: string): void {
+  if (execCPUAffinity === undefined) return;
+  for (const part of ['initial', 'final'] as const) {
+    const list = execCPUAffinity[part];
+    if (list !== undefined) cpuMask(list, `${pointer}/${part}`);
+  }
+}
+
+/** The most CPUs that a kernel can be built for. */
+const MOST_CPUS = 8192;
+
+/** The CPUs of a list such as `0-3,7`: bit b of word w is CPU 32 w + b. @throws StrataError `config-invalid` */
+export function cpuMask(list: string, pointer: string): number[] {
+  const mask: number[] = [];
+  for (const part of list.split(',')) {
+    if (part.trim() === '') continue;
+    const match = /^ *([0-9]{1,6}) *(?:- *([0-9]{1,6}) *)?$/.exec(part);
+    const first = Number(match?.[1]);
+    const last = Number(match?.[2] ?? first);
+    if (match === null || last < first) invalid(pointer, `expected a list of CPUs such as 0-3,7, found ${quoted(list)}`);
+    if (last >= MOST_CPUS) invalid(pointer, `expected CPUs from 0 to ${MOST_CPUS - 1}, found ${last}`);
+    while (mask.length * 32 <= last) mask.push(0);
+    for (let cpu = first; cpu <= last; cpu++) mask[cpu >>> 5] = ((mask[cpu >>> 5] as number) | (1 << (cpu & 31))) >>> 0;
+  }
+  if (mask.length === 0) invalid(pointer, `expected a list of CPUs such as 0-3,7, found ${quoted(list)}`);
+  return mask;
+}
+
 function checkSupported(process: Process, pointer: string): void {
   if (process.apparmorProfile !== undefined) unsupported(`${pointer}/apparmorProfile`, 'AppArmor profiles are not supported');
   if (process.selinuxLabel !== undefined) unsupported(`${pointer}/selinuxLabel`, 'SELinux labels are not supported');

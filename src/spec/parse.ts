@@ -129,7 +129,8 @@ const scheduler = record({
   period: optional(uint64),
 });
 const ioPriority = record({ class: required(oneOf('RT BE IDLE', 'IOPRIO_CLASS_')), priority: optional(int32) });
-const cpuList = optional(textLike(/^[0-9, -]*$/, 'a list of CPUs such as 0-3,7'));
+const someCpus = textLike(/^[0-9, -]*$/, 'a list of CPUs such as 0-3,7');
+const cpuList = optional((value) => (someText(value) === undefined ? undefined : someCpus(value)));
 
 const process = object<spec.Process>(
   {
@@ -147,7 +148,7 @@ const process = object<spec.Process>(
     oomScoreAdj: optional(integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
     scheduler: optional(scheduler),
     ioPriority: optional(ioPriority),
-    execCPUAffinity: optional(record({ initial: cpuList, final: cpuList })),
+    execCPUAffinity: optional(object<NonNullable<spec.Process['execCPUAffinity']>>({ initial: cpuList, final: cpuList })),
   },
   { commandLine: text },
 );

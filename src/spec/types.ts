@@ -39,8 +39,8 @@ export interface Process {
   readonly oomScoreAdj?: number;
   readonly scheduler?: Readonly<Record<string, unknown>>;
   readonly ioPriority?: Readonly<Record<string, unknown>>;
-  /** For exec only. */
-  readonly execCPUAffinity?: Readonly<Record<string, unknown>>;
+  /** For exec only: lists of CPUs, such as `0-3,7`. */
+  readonly execCPUAffinity?: { readonly initial?: string; readonly final?: string };
 }
 
 export interface User {

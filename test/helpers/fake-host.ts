@@ -373,19 +373,31 @@ export class FakeHost implements Host {
     return this.descriptor({ kind: 'master' });
   }
 
+  sendDescriptor(socket: number, descriptor: number, text: string): void {
+    this.step();
+    const pid = this.open.get(descriptor)?.process?.pid;
+    this.machine.events.push(`${text} pidfd of ${pid} to ${this.open.get(socket)?.path}`);
+  }
+
   async launch(plan: readonly WireValue[], descriptors: LaunchDescriptors): Promise<Launched> {
     await Promise.resolve();
     this.step();
     const operations: readonly Decoded[] = decode(plan);
     const cgroups = new Set<string>();
-    const clone = operations.findIndex(({ op }) => op === 'clone');
+    const clone = operations.findIndex(({ op }) => op === 'clone' || op === 'enter');
     for (const [index, operation] of operations.slice(0, clone).entries()) {
       this.step();
       this.fail(operation, index);
       if (operation.op === 'cgroup-make') cgroups.add(this.makeCgroup(operation, index));
     }
     this.step();
-    this.fail(operations[clone] ?? { op: '' }, clone);
+    const entry = operations[clone] ?? { op: '' };
+    this.fail(entry, clone);
+    if (entry.op === 'enter') {
+      const first = this.machine.processes.find(({ pid, startTime, phase }) => pid === entry.pid && startTime === entry.startTime && phase !== 'dead');
+      if (first === undefined) throw new LaunchError({ operation: clone, syscall: 'pidfd_open', errno: 3, path: '', detail: '' });
+      for (const directory of first.cgroups) cgroups.add(directory);
+    }
     const socket = this.open.get(descriptors.start)?.path ?? '';
     const process = this.machine.spawn({ cgroups, plan: operations, socket, parent: this });
     process.at = clone + 1;
@@ -463,12 +475,22 @@ export class FakeHost implements Host {
     return undefined;
   }
 
+  async awaitExecution(launched: Launched): Promise<void> {
+    await Promise.resolve();
+    this.step();
+    const process = this.open.get(launched.sync)?.process;
+    this.close(launched.sync);
+    if (process === undefined || process.phase === 'dead')
+      throw new LaunchError({ operation: -1, syscall: 'init', errno: 0, path: '', detail: 'killed by signal 9' });
+    this.carryOn(process);
+  }
+
   async abandon(launched: Launched): Promise<void> {
     await Promise.resolve();
     this.step();
     const process = this.open.get(launched.pidfd)?.process;
     if (process !== undefined) this.machine.die(process, { code: 137, signal: 9 });
-    this.close(launched.sync);
+    if (this.open.has(launched.sync)) this.close(launched.sync);
     this.close(launched.pidfd);
   }
 

@@ -20,6 +20,8 @@ struct Context {
   Fd sync;
   Fd start;
   Fd console;
+  // pidfd of the first process of the container that is entered; invalid for create.
+  Fd target;
   // Where a container without a mount namespace of its own belongs; invalid for all others.
   Fd final_mount_namespace;
   // Detached mounts that were opened with the host's rights before a user namespace was entered, by operation index; null if none.
@@ -34,6 +36,8 @@ struct Context {
   bool shared_propagation = false;
   // An empty read-only directory that masks share.
   Fd empty_directory;
+  // The container was there before us, and what belongs to all of it is not to be changed.
+  bool entered = false;
   bool no_new_privileges = false;
   bool executing_announced = false;
   // The program that `executable` found.
@@ -84,7 +88,7 @@ Status op_sysctl(Context& context, Fields fields);
 Status op_hostname(Fields fields);
 Status op_domainname(Fields fields);
 Status op_loopback_up();
-Status op_keyring(Fields fields);
+Status op_keyring(const Context& context, Fields fields);
 Status op_oom_score_adj(Context& context, Fields fields);
 Status op_rlimit(Fields fields);
 // Makes room for op_rlimit in a process that may not raise hard limits itself.
@@ -98,6 +102,7 @@ Status op_bounding(Fields fields);
 Status op_user(const Context& context, Fields fields);
 Status op_capabilities(Fields fields);
 Status op_personality(Fields fields);
+Status op_cpu_affinity(Fields fields);
 Status op_ready(Context& context);
 Status op_exec(Context& context, Fields fields);
 

@@ -50,6 +50,15 @@ Status bind_device(Context& context, Text path, unsigned type, unsigned major, u
   return attach(tree.value().get(), target.value().get(), path.view());
 }
 
+// Also the container's /dev/console.
+Status bind_console(Context& context, int slave) {
+  Result<Fd> tree = clone_mount(slave, "", false, "/dev/console");
+  if (tree.failed()) return tree.status();
+  Result<Fd> target = make_in_root(context.root.get(), "/dev/console", Make::file, 0600, Links::refuse);
+  if (target.failed()) return target.status();
+  return attach(tree.value().get(), target.value().get(), "/dev/console");
+}
+
 }  // namespace
 
 Status op_directory(Context& context, Fields fields) {
@@ -104,6 +113,9 @@ Status op_console(Context& context, Fields fields) {
   const unsigned height = fields.u32();
   const unsigned width = fields.u32();
   const unsigned uid = fields.u32();
+  const bool bind = fields.boolean();
+  // In a container that was there before us, this process's root.
+  if (!context.root.valid()) context.root = Fd(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
 
   Result<Fd> opened = open_in_root(context.root.get(), "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
   if (opened.failed()) {
@@ -130,12 +142,7 @@ Status op_console(Context& context, Fields fields) {
   // The group stays the one that devpts was told to give (tty).
   if (const int result = sys::fchownat(slave.get(), "", uid, unchanged, AT_EMPTY_PATH); result < 0) return {-result, "fchownat", "/dev/console"};
 
-  Result<Fd> tree = clone_mount(slave.get(), "", false, "/dev/console");
-  if (tree.failed()) return tree.status();
-  Result<Fd> target = make_in_root(context.root.get(), "/dev/console", Make::file, 0600, Links::refuse);
-  if (target.failed()) return target.status();
-  STRATA_TRY(attach(tree.value().get(), target.value().get(), "/dev/console"));
-
+  if (bind) STRATA_TRY(bind_console(context, slave.get()));
   STRATA_TRY(send_descriptor(context.console.get(), master.get(), "/dev/ptmx"));
   context.console.reset();
   if (const int result = sys::ioctl(slave.get(), TIOCSCTTY, 0UL); result < 0) return {-result, "ioctl", "/dev/console"};

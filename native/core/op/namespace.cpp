@@ -7,19 +7,25 @@
 // rights, does what needs them (cgroups, the root, sources of bind mounts, id maps), and clones the container's process as its sibling
 // (CLONE_PARENT), so that the runtime is the parent of both.
 //
+// A container that is there is entered by one setns(2) with the pidfd of its first process. Into its pid namespace only a child gets, so this process
+// does all that needs the host first, and what appears among the container's processes has nothing of the host's any more but its rights.
+//
 // A container without a mount namespace of its own (none is listed, or one is joined) is set up in a private one all the same, so that nothing of
 // it appears where others look; `pivot` then takes a copy of the finished tree along into the namespace where the process belongs.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <cerrno>
 #include <csignal>
 
 #include <linux/sched.h>
+#include <linux/stat.h>
 
 #include "../path.hpp"
+#include "../text.hpp"
 #include "context.hpp"
 #include "mount_util.hpp"
 #include "user_namespace.hpp"
@@ -279,9 +285,88 @@ Status clone_container(Context& context, const CloneFields& fields) {
   sys::exit_group(send_message(ours.get(), Message::go) ? 0 : 1);
 }
 
+struct EnterFields {
+  long pid = 0;
+  std::uint64_t namespaces = 0;
+  bool chroot = false;
+  TextList tasks{0, Cursor(nullptr, 0)};
+};
+
+bool find_enter(const Plan& plan, EnterFields& ret_fields) {
+  for (Plan::Iterator at(plan); !at.done();) {
+    const Op op = at.next();
+    if (op.code != OpCode::enter) continue;
+    Fields fields = op.fields();
+    const std::uint32_t pid = fields.u32();
+    (void)fields.u64();
+    const std::uint32_t namespaces = fields.u32();
+    const bool chroot = fields.boolean();
+    (void)fields.text();
+    ret_fields = {static_cast<long>(pid), namespaces, chroot, fields.texts()};
+    return true;
+  }
+  return false;
+}
+
+// setns(2) refuses the user namespace that the caller is in already.
+Status drop_own_user_namespace(const Context& context, EnterFields& fields) {
+  if ((fields.namespaces & CLONE_NEWUSER) == 0) return {};
+  struct statx own {};
+  struct statx theirs {};
+  Result<Fd> user = open_namespace(context.proc.get(), fields.pid, "user");
+  if (user.failed()) return user.status();
+  if (const int result = sys::statx(user.value().get(), "", AT_EMPTY_PATH, STATX_INO, &theirs); result < 0) return {-result, "statx"};
+  if (const int result = sys::statx(context.proc.get(), "self/ns/user", 0, STATX_INO, &own); result < 0) return {-result, "statx"};
+  if (own.stx_ino == theirs.stx_ino) fields.namespaces &= ~std::uint64_t{CLONE_NEWUSER};
+  return {};
+}
+
+// Returns in the process that becomes the program only.
+Status enter_container(Context& context, EnterFields fields) {
+  STRATA_TRY(join_cgroups(fields.tasks));
+  STRATA_TRY(drop_own_user_namespace(context, fields));
+  const bool user = (fields.namespaces & CLONE_NEWUSER) != 0;
+  if (user) STRATA_TRY(apply_host_rights(context));
+  Fd root;
+  if (fields.chroot) {
+    TextBuilder<32> path;
+    path.add_number(static_cast<std::uint64_t>(fields.pid)).add("/root");
+    root = Fd(sys::openat(context.proc.get(), path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root.valid()) return {-root.get(), "open", path.view()};
+  }
+  // Should the first process have ended, and its number be another's by now, this fails; and it tells that the cgroups joined above were still the
+  // container's, for they go after it.
+  const int joined = fields.namespaces == 0 ? sys::pidfd_send_signal(context.target.get(), 0, nullptr, 0)
+                                            : sys::setns(context.target.get(), static_cast<int>(fields.namespaces));
+  if (joined < 0) return {-joined, "setns"};
+  context.target.reset();
+  if (root.valid()) {
+    if (const int result = sys::fchdir(root.get()); result < 0) return {-result, "fchdir"};
+    if (const int result = sys::chroot("."); result < 0) return {-result, "chroot"};
+    root.reset();
+  }
+  if (user) become_namespace_root();
+  if (context.header->two_stage == 0) return {};
+
+  clone_args arguments{};
+  arguments.flags = CLONE_PARENT;
+  const long pid = sys::clone3(&arguments, sizeof arguments);
+  if (pid < 0) return {static_cast<int>(-pid), "clone3"};
+  if (pid == 0) return {};
+  const auto number = static_cast<std::int32_t>(pid);
+  const bool told = send_message(context.sync.get(), Message::process) && send_all(context.sync.get(), &number, sizeof number);
+  sys::exit_group(told ? 0 : 1);
+}
+
 }  // namespace
 
 Status enter_namespaces(Context& context) {
+  EnterFields enter;
+  if (find_enter(context.plan, enter)) {
+    STRATA_TRY(enter_container(context, enter));
+    if (const int result = sys::setsid(); result < 0 && result != -EPERM) return {-result, "setsid"};
+    return {};
+  }
   const CloneFields fields = read_clone(context.plan);
   STRATA_TRY(join_cgroups(fields.tasks));
   if (context.header->two_stage != 0) {

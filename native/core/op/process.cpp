@@ -16,6 +16,7 @@
 #include <linux/sockios.h>
 #include <linux/stat.h>
 
+#include "../affinity.hpp"
 #include "../path.hpp"
 #include "../text.hpp"
 #include "argv.hpp"
@@ -122,12 +123,12 @@ Status op_loopback_up() {
   return result < 0 ? Status(-result, "ioctl", "lo") : Status();
 }
 
-Status op_keyring(Fields fields) {
+Status op_keyring(const Context& context, Fields fields) {
   const Text name = fields.text();
   const long result = sys::keyctl(KEYCTL_JOIN_SESSION_KEYRING, reinterpret_cast<unsigned long>(name.c_str()));
   // What the kernel gives a session keyring, and the owner's right to search it: the program's user is about to change.
   constexpr unsigned long possessor_all_owner_view_read_search_link = 0x3f1b0000;
-  if (result >= 0) (void)sys::keyctl(KEYCTL_SETPERM, static_cast<unsigned long>(result), possessor_all_owner_view_read_search_link);
+  if (result >= 0 && !context.entered) (void)sys::keyctl(KEYCTL_SETPERM, static_cast<unsigned long>(result), possessor_all_owner_view_read_search_link);
   // A kernel without keyrings has none to leak.
   if (result < 0 && result != -ENOSYS) return {static_cast<int>(-result), "keyctl", name.view()};
   return {};
@@ -323,6 +324,12 @@ Status op_capabilities(Fields fields) {
 Status op_personality(Fields fields) {
   const int result = sys::personality(fields.u32());
   return result < 0 ? Status(-result, "personality") : Status();
+}
+
+Status op_cpu_affinity(Fields fields) {
+  CpuMask mask;
+  STRATA_TRY(mask.read(fields));
+  return mask.apply();
 }
 
 Status op_ready(Context& context) {

@@ -8,6 +8,8 @@ const PERMITTED: Readonly<Record<Verb, readonly Status[]>> = {
   'kill-all': ['created', 'running', 'paused', 'stopped'],
   pause: ['created', 'running'],
   resume: ['paused'],
+  exec: ['created', 'running'],
+  'exec-paused': ['created', 'running', 'paused'],
   delete: ['stopped'],
   'delete-force': ['creating', 'created', 'running', 'paused', 'stopped'],
 };
@@ -26,6 +28,7 @@ for (const verb of VERBS) {
 test('refusals hold the words that engines look for', (t) => {
   t.regex(refusal('kill', 'stopped', 'c1') ?? '', /container not running/);
   t.regex(refusal('pause', 'stopped', 'c1') ?? '', /container not running/);
+  t.regex(refusal('exec', 'stopped', 'c1') ?? '', /container not running/);
   t.is(refusal('start', 'running', 'c1'), 'cannot start an already running container');
   t.is(refusal('start', 'stopped', 'c1'), 'cannot start a container that has stopped');
   t.is(refusal('delete', 'running', 'c1'), 'cannot delete container c1 that is not stopped: running');

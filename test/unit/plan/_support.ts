@@ -40,7 +40,7 @@ export const NO_CGROUPS: HostFacts = { ...COMMON, cgroup: { mode: 'none', hierar
 /** Two hierarchies, to keep a plan short. */
 export const SMALL: HostFacts = { ...COMMON, cgroup: { mode: 'v1', hierarchies: [v1('memory'), v1('devices')] } };
 
-const OPTIONS: PlanOptions = { noPivot: false, noNewKeyring: false, listenFds: 0, seccompCache: '/run/strata/.seccomp' };
+const OPTIONS: PlanOptions = { noPivot: false, noNewKeyring: false, listenFds: 0, seccompCache: '/run/strata/.seccomp', seccompProgram: '' };
 
 export function contextOf(facts: HostFacts = SMALL, options: Partial<PlanOptions> = {}): PlanContext {
   return { id: 'c1', bundle: '/bundle', facts, options: { ...OPTIONS, ...options } };

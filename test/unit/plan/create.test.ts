@@ -89,7 +89,7 @@ const EXPECTED: readonly Operation[] = [
   link('/dev/stderr', '/proc/self/fd/2'),
   link('/dev/core', '/proc/kcore'),
   link('/dev/ptmx', 'pts/ptmx', false),
-  { op: 'console', pointer: '/process/terminal', height: 0, width: 0, uid: 0 },
+  { op: 'console', pointer: '/process/terminal', height: 0, width: 0, uid: 0, bind: true },
   { op: 'mask', pointer: '/linux/maskedPaths/0', path: '/proc/acpi' },
   { op: 'mask', pointer: '/linux/maskedPaths/1', path: '/proc/kcore' },
   { op: 'mask', pointer: '/linux/maskedPaths/2', path: '/sys/firmware' },

@@ -1,0 +1,300 @@
+/** `exec`: one more process in a container. It takes no lock, so that any number can begin at the same time, and leaves the container's record alone. */
+import { StrataError, withFields } from '../base/error.ts';
+import { readCapabilities, recentFacts } from '../host/facts.ts';
+import type { Descriptor, ExitStatus, Host, Launched } from '../host/host.ts';
+import { LaunchError } from '../host/host.ts';
+import { encode } from '../plan/encode.ts';
+import { planExec } from '../plan/exec.ts';
+import type { Plan } from '../plan/op.ts';
+import { checkProcess } from '../spec/check-process.ts';
+import { parseProcess } from '../spec/parse.ts';
+import type { Capabilities, Process } from '../spec/types.ts';
+import { checkDescriptors, connectTo, sendPidfd, writePidFile } from './bring-up.ts';
+import { checkTerminal } from './create.ts';
+import { cgroupDirectory } from './destroy.ts';
+import { launchError, stepAt } from './failure.ts';
+import { isFrozen } from './freezer.ts';
+import { checkId } from './id.ts';
+import { isAlive, observe } from './observe.ts';
+import type { CreateOptions } from './prepare.ts';
+import type { ContainerName } from './report.ts';
+import { loadSettled } from './state.ts';
+import { permit } from './status.ts';
+import type { CgroupIntent, ContainerRecord, RecordedTraits } from './store.ts';
+import { loadProcess, seccompProgram } from './store.ts';
+
+/** What is different from the section that exec starts from. */
+export interface ProcessChanges {
+  readonly args?: readonly string[];
+  readonly cwd?: string;
+  /** Added to those of the section. */
+  readonly env?: readonly string[];
+  readonly terminal?: boolean;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Added to those of the section. */
+  readonly additionalGids?: readonly number[];
+  /** Added to the bounding, effective and permitted sets. */
+  readonly capabilities?: readonly string[];
+  readonly noNewPrivileges?: boolean;
+  readonly apparmorProfile?: string;
+  readonly selinuxLabel?: string;
+}
+
+type Handed = 'stdio' | 'console' | 'consoleSocket' | 'pidFile' | 'pidfdSocket' | 'preserveFds' | 'consoleSize' | 'checkpoint';
+
+export interface ExecOptions extends ContainerName, Pick<CreateOptions, Handed> {
+  /** The section that it starts from, as a JSON value; that of the container's first process if absent. */
+  readonly process?: unknown;
+  readonly changes: ProcessChanges;
+  /** Cgroups below the container's, as `PATH` for all hierarchies or `CONTROLLER[,CONTROLLER]:PATH`. */
+  readonly cgroups?: readonly string[];
+  /** Also in a paused container; the process then begins when that is resumed. */
+  readonly ignorePaused?: boolean;
+}
+
+/** A process that runs its program. */
+export interface Executed {
+  readonly pid: number;
+  /** The caller's to close. */
+  readonly pidfd: Descriptor;
+  readonly terminal: boolean;
+}
+
+/** What pointers in errors point into: FILE of `--process`, or the container's own section with the changes. */
+const DOCUMENT = 'exec';
+
+/** Begins the process and returns when its program runs. @throws StrataError of any code; then nothing of the process is left. */
+export async function execDetached(host: Host, options: ExecOptions): Promise<Executed> {
+  const prepared = await prepareExec(host, options);
+  checkTerminal(prepared.process.terminal, options);
+  return new Attempt(host, options, prepared).carryOut();
+}
+
+/** The same in front of the caller: its terminal or stdio, its signals, its exit status. */
+export async function execForeground(host: Host, options: ExecOptions): Promise<ExitStatus> {
+  if (options.consoleSocket !== undefined) {
+    throw new StrataError({ code: 'usage', stage: 'check', reason: 'cannot use a console socket in the foreground', hint: 'give --detach too' });
+  }
+  const consoleSize = host.windowSize();
+  const prepared = await prepareExec(host, consoleSize === undefined ? options : { ...options, consoleSize });
+  const [mine, theirs] = prepared.process.terminal ? host.socketPair() : [-1, -1];
+  let master = -1;
+  let executed: Executed | undefined;
+  try {
+    // Until then a signal ends this process, and what was begun ends itself: a paused container can keep it waiting for long.
+    const born = (): void => host.holdSignals();
+    executed = await new Attempt(host, mine === -1 ? options : { ...options, console: theirs }, prepared, born).carryOut();
+    if (mine !== -1) master = await host.receiveDescriptor(mine);
+    return await host.foreground(executed.pidfd, master);
+  } finally {
+    for (const descriptor of [mine, theirs, master, executed?.pidfd ?? -1]) if (descriptor !== -1) host.close(descriptor);
+  }
+}
+
+interface Prepared {
+  readonly process: Process;
+  readonly plan: Plan;
+  readonly record: ContainerRecord;
+}
+
+async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> {
+  const { root, id } = options;
+  checkId(id);
+  if (host.userId() !== 0) throw new StrataError({ code: 'system', stage: 'check', reason: 'exec needs root', errno: 1 });
+  const record = await loadSettled(host, root, id);
+  const first = permitted(host, options, record);
+  const { traits } = record;
+  if (traits === undefined) {
+    const reason = `container ${id} was created by a version of strata that had no exec`;
+    throw new StrataError({ code: 'config-unsupported', stage: 'state', reason });
+  }
+  try {
+    const process = withConsoleSize(changed(section(host, options), options.changes), options.consoleSize);
+    const facts = readCapabilities(host);
+    for (const warning of checkProcess(process, facts)) options.warn?.(warning);
+    const { cgroup, tasks } = cgroupFiles(host, record.cgroups, traits, options.cgroups ?? []);
+    const context = { id, facts, traits, ...first, cgroup, tasks, seccompProgram: seccompProgram(root, id) };
+    const plan = planExec(process, context);
+    options.debug?.(`planned ${plan.operations.length} operations`);
+    return { process, plan, record };
+  } catch (error) {
+    throw located(error);
+  }
+}
+
+/** The container's first process, if its status permits exec. */
+function permitted(host: Host, options: ExecOptions, record: ContainerRecord): { pid: number; startTime: bigint } {
+  const { root, id, ignorePaused = false } = options;
+  const verb = ignorePaused ? 'exec-paused' : 'exec';
+  // That the process lives is for the launch to find out, which opens it in any case.
+  if (record.process === undefined || record.status === 'creating' || (!ignorePaused && isFrozen(host, record.freezer))) {
+    permit(verb, observe(host, root, record, false).status, id);
+  }
+  if (record.process === undefined) permit(verb, 'stopped', id);
+  return record.process as NonNullable<ContainerRecord['process']>;
+}
+
+/** What exec starts from. What only confines, and is missing in a section that was given, is that of the container's first process, as for runc. */
+function section(host: Host, { root, id, process }: ExecOptions): Process {
+  if (process === undefined) {
+    const own = loadProcess(host, root, id);
+    if (own !== undefined) return own;
+    throw new StrataError({ code: 'usage', stage: 'check', reason: `container ${id} was created without process; give one with --process` });
+  }
+  return parseProcess(process, '/process');
+}
+
+/** The section with the changes; it is the caller's to check. */
+function changed(process: Process, changes: ProcessChanges): Process {
+  const { args, cwd, env = [], terminal, uid, gid, additionalGids = [], capabilities = [], noNewPrivileges, apparmorProfile, selinuxLabel } = changes;
+  const { user } = process;
+  return {
+    ...process,
+    ...(args !== undefined && { args }),
+    ...(cwd !== undefined && { cwd }),
+    ...(env.length > 0 && { env: process.env.concat(env) }),
+    ...(terminal !== undefined && { terminal }),
+    user: {
+      ...user,
+      ...(uid !== undefined && { uid }),
+      ...(gid !== undefined && { gid }),
+      additionalGids: user.additionalGids.concat(additionalGids),
+    },
+    ...(capabilities.length > 0 && { capabilities: withCapabilities(process.capabilities, capabilities) }),
+    ...(noNewPrivileges !== undefined && { noNewPrivileges }),
+    ...(apparmorProfile !== undefined && { apparmorProfile }),
+    ...(selinuxLabel !== undefined && { selinuxLabel }),
+  };
+}
+
+/** Not to the inheritable set, and so not to the ambient one: what its user executes is not to have more than it has itself (CVE-2022-29162). */
+function withCapabilities(own: Capabilities | undefined, more: readonly string[]): Capabilities {
+  const { bounding = [], effective = [], permitted = [], inheritable = [], ambient = [] } = own ?? {};
+  return { bounding: bounding.concat(more), effective: effective.concat(more), permitted: permitted.concat(more), inheritable, ambient };
+}
+
+function withConsoleSize(process: Process, consoleSize: ExecOptions['consoleSize']): Process {
+  return consoleSize === undefined ? process : { ...process, consoleSize };
+}
+
+/** Where the process goes: the container's cgroups, or those below that were asked for. */
+function cgroupFiles(
+  host: Host,
+  cgroups: readonly CgroupIntent[],
+  { unified }: RecordedTraits,
+  asked: readonly string[],
+): { cgroup: string; tasks: readonly string[] } {
+  const below = asked.length === 0 ? undefined : subCgroups(host, cgroups, asked);
+  const tasks: string[] = [];
+  let cgroup = '';
+  for (let index = 0; index < cgroups.length; ++index) {
+    const { hierarchy, path } = cgroups[index] as CgroupIntent;
+    const directory = cgroupDirectory(hierarchy, path) + (below?.[index] ?? '');
+    if (unified && index === cgroups.length - 1) cgroup = directory;
+    else tasks[index] = `${directory}/tasks`;
+  }
+  return { cgroup, tasks };
+}
+
+/** For each of the container's cgroups, what `--cgroup` adds to its directory. @throws StrataError `usage` */
+function subCgroups(host: Host, cgroups: readonly CgroupIntent[], asked: readonly string[]): string[] {
+  const below = cgroups.map(() => '');
+  const wrong = (text: string, why: string): never => {
+    throw new StrataError({ code: 'usage', stage: 'check', reason: `--cgroup ${text}: ${why}` });
+  };
+  const first = asked[0] ?? '';
+  if (asked.length === 1 && !first.includes(':')) return below.fill(subPath(first, wrong));
+  const { hierarchies, unified } = recentFacts(host).cgroup;
+  for (const text of asked) {
+    const colon = text.indexOf(':');
+    if (colon === -1) wrong(text, 'more than one needs CONTROLLER: before each path');
+    const path = subPath(text.slice(colon + 1), (_, why) => wrong(text, why));
+    for (const controller of text.slice(0, colon).split(',')) {
+      const place = [...hierarchies, ...(unified === undefined ? [] : [unified])].find(({ controllers }) => controllers.includes(controller));
+      const index = cgroups.findIndex(({ hierarchy }) => hierarchy === place?.mount);
+      if (index === -1) wrong(text, `the container has no cgroup of a controller '${controller}'`);
+      if (below[index] !== '') wrong(text, `the hierarchy of '${controller}' is given twice`);
+      below[index] = path;
+    }
+  }
+  return below;
+}
+
+/** `/PATH`, without a way up. */
+function subPath(path: string, wrong: (text: string, why: string) => never): string {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) wrong(path, 'the path must not lead out of the container’s cgroup');
+  return parts.length === 0 ? '' : `/${parts.join('/')}`;
+}
+
+/** One attempt, and what it has achieved so far. */
+class Attempt {
+  private readonly host: Host;
+  private readonly options: ExecOptions;
+  private readonly prepared: Prepared;
+  private readonly born: (() => void) | undefined;
+  private launched: Launched | undefined;
+  private pidFileWritten = false;
+
+  /** `born`: called when there is a process. */
+  constructor(host: Host, options: ExecOptions, prepared: Prepared, born?: () => void) {
+    this.host = host;
+    this.options = options;
+    this.prepared = prepared;
+    this.born = born;
+  }
+
+  async carryOut(): Promise<Executed> {
+    const { host, options, prepared } = this;
+    const { pidFile, pidfdSocket } = options;
+    checkDescriptors(host, options);
+    try {
+      options.checkpoint?.();
+      this.launched = await this.launch();
+      this.born?.();
+      const { pid, pidfd } = this.launched;
+      // While it sets itself up.
+      if (pidFile !== undefined) {
+        writePidFile(host, pidFile, pid);
+        this.pidFileWritten = true;
+      }
+      if (pidfdSocket !== undefined) sendPidfd(host, pidfdSocket, pidfd, 'setns');
+      options.checkpoint?.();
+      await host.awaitExecution(this.launched);
+      return { pid, pidfd, terminal: prepared.process.terminal };
+    } catch (error) {
+      throw await this.undo(error);
+    }
+  }
+
+  private async launch(): Promise<Launched> {
+    const { host, options, prepared } = this;
+    const { stdio = [0, 1, 2], preserveFds = 0, consoleSocket } = options;
+    const connected = consoleSocket === undefined ? -1 : connectTo(host, consoleSocket, 'console socket');
+    try {
+      const console = connected !== -1 ? connected : ((prepared.process.terminal ? options.console : undefined) ?? -1);
+      return await host.launch(encode(prepared.plan), { stdio, preserve: preserveFds, console, start: -1 });
+    } finally {
+      if (connected !== -1) host.close(connected);
+    }
+  }
+
+  private async undo(cause: unknown): Promise<unknown> {
+    const { host, options, prepared } = this;
+    if (this.launched !== undefined) await host.abandon(this.launched);
+    if (this.pidFileWritten && options.pidFile !== undefined) host.removeFile(options.pidFile);
+    if (!(cause instanceof LaunchError)) return cause;
+    const { failure } = cause;
+    const step = stepAt(prepared.plan, failure.operation);
+    // Whatever it was that a container on its way out did not have any more: its end is the reason.
+    if ((step === undefined || step.op === 'enter') && !isAlive(host, prepared.record)) {
+      return new StrataError({ code: 'status', stage: 'state', reason: `container not running: ${options.id} has stopped` });
+    }
+    return located(launchError(failure, step));
+  }
+}
+
+function located(error: unknown): unknown {
+  return error instanceof StrataError && error.pointer !== undefined ? withFields(error, { document: DOCUMENT }) : error;
+}
