@@ -8,6 +8,7 @@ import { Flag, Verb } from './command.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
 import { addExec } from './exec.ts';
+import { addFeatures } from './features.ts';
 import { addKill } from './kill.ts';
 import { addList } from './list.ts';
 import { LEVELS, LOG_FORMATS } from './log.ts';
@@ -23,7 +24,7 @@ import { addState } from './state.ts';
 import type { Build } from './version.ts';
 import { versionText } from './version.ts';
 
-const VERBS: Readonly<Record<string, (program: Command, shell: Shell) => void>> = {
+const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Build) => void>> = {
   create: addCreate,
   start: addStart,
   run: addRun,
@@ -36,6 +37,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell) => void>> 
   resume: addResume,
   delete: addDelete,
   spec: addSpec,
+  features: addFeatures,
   plan: addPlan,
 };
 /** What a command line that is wrong, and every other failure, ends with. */
@@ -80,7 +82,7 @@ export class CommandLine {
       .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
       .addOption(new Flag('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
     program.hook('preAction', () => this.shell.log.open());
-    for (const verb of verbsFor(program, argv)) VERBS[verb]?.(program, this.shell);
+    for (const verb of verbsFor(program, argv)) VERBS[verb]?.(program, this.shell, build);
   }
 
   /** Runs one command. `argv`: without the names of the interpreter and the program. Resolves to the exit status; never rejects. */

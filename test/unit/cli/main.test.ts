@@ -42,7 +42,7 @@ test('without arguments the help is printed', async (t) => {
   const { status, out, err } = await strata(new FakeMachine());
   t.is(status, 0);
   t.is(err, '');
-  for (const verb of ['create', 'run', 'start', 'state', 'list', 'ps', 'kill', 'pause', 'resume', 'delete', 'spec', 'plan'])
+  for (const verb of ['create', 'run', 'start', 'state', 'list', 'ps', 'kill', 'pause', 'resume', 'delete', 'spec', 'features', 'plan'])
     t.regex(out, new RegExp(`^  ${verb}\\b`, 'm'));
 });
 
