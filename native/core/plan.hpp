@@ -57,7 +57,13 @@ namespace strata {
   X(ready, 54, "ready", "")                                                                                                  \
   X(exec, 55, "exec", "args:strings,env:strings")                                                                            \
   X(home, 56, "home", "uid:u32")                                                                                             \
-  X(cpu_affinity, 57, "cpu-affinity", "mask:u32s")
+  X(cpu_affinity, 57, "cpu-affinity", "mask:u32s") \
+  X(scheduler, 58, "scheduler", "policy:u32,nice:u32,priority:u32,flags:u64,runtime:u64,deadline:u64,period:u64")            \
+  X(io_priority, 59, "io-priority", "class:u32,priority:u32")                                                                \
+  X(memory_policy, 60, "memory-policy", "mode:u32,nodes:string,mask:u32s")                                                   \
+  X(apparmor_profile, 61, "apparmor-profile", "profile:string")                                                              \
+  X(selinux_label, 62, "selinux-label", "attribute:string,label:string")                                                     \
+  X(mount_label, 63, "mount-label", "label:string")
 
 enum class OpCode : std::uint32_t {
 #define STRATA_ENUM(name, code, text, fields) name = code,

@@ -45,6 +45,12 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::capabilities: return op_capabilities(fields);
     case OpCode::personality: return op_personality(fields);
     case OpCode::cpu_affinity: return context.entered ? op_cpu_affinity(fields) : Status();
+    case OpCode::scheduler: return op_scheduler(fields);
+    case OpCode::io_priority: return op_io_priority(context, fields);
+    case OpCode::memory_policy: return op_memory_policy(fields);
+    case OpCode::apparmor_profile: return op_apparmor_profile(context, fields);
+    case OpCode::selinux_label: return op_selinux_label(context, fields);
+    case OpCode::mount_label: return op_mount_label(context, fields);
     case OpCode::ready: return op_ready(context);
     case OpCode::exec: return op_exec(context, fields);
   }

@@ -219,6 +219,10 @@ int prlimit(int pid, int resource, const ResourceLimit* value, ResourceLimit* ol
 int sched_getaffinity(int pid, std::size_t size, void* ret_mask) { return call(SYS_sched_getaffinity, pid, static_cast<long>(size), word(ret_mask)); }
 int sched_setaffinity(int pid, std::size_t size, const void* mask) { return call(SYS_sched_setaffinity, pid, static_cast<long>(size), word(mask)); }
 int personality(unsigned long persona) { return call(SYS_personality, persona); }
+int sched_setattr(int pid, const SchedulerAttributes* attributes) { return call(SYS_sched_setattr, pid, word(attributes), 0); }
+int setpriority(int which, int who, int priority) { return call(SYS_setpriority, which, who, priority); }
+int ioprio_set(int which, int who, int priority) { return call(SYS_ioprio_set, which, who, priority); }
+int set_mempolicy(int mode, const unsigned long* nodes, unsigned long size) { return call(SYS_set_mempolicy, mode, word(nodes), size); }
 int sethostname(const char* name, std::size_t size) { return call(SYS_sethostname, word(name), size); }
 int setdomainname(const char* name, std::size_t size) { return call(SYS_setdomainname, word(name), size); }
 long keyctl(int operation, unsigned long a2, unsigned long a3, unsigned long a4) {

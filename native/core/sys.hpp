@@ -117,6 +117,24 @@ int prlimit(int pid, int resource, const ResourceLimit* value, ResourceLimit* ol
 int personality(unsigned long persona);
 int sched_getaffinity(int pid, std::size_t size, void* ret_mask);  // the number of bytes written
 int sched_setaffinity(int pid, std::size_t size, const void* mask);
+// struct sched_attr up to Linux 5.3's fields, which older kernels take too while those are 0.
+struct SchedulerAttributes {
+  std::uint32_t size;
+  std::uint32_t policy;
+  std::uint64_t flags;
+  std::int32_t nice;
+  std::uint32_t priority;
+  std::uint64_t runtime;
+  std::uint64_t deadline;
+  std::uint64_t period;
+  std::uint32_t utilization_minimum;
+  std::uint32_t utilization_maximum;
+};
+int sched_setattr(int pid, const SchedulerAttributes* attributes);
+int setpriority(int which, int who, int priority);
+int ioprio_set(int which, int who, int priority);
+// `size` in bits.
+int set_mempolicy(int mode, const unsigned long* nodes, unsigned long size);
 int sethostname(const char* name, std::size_t size);
 int setdomainname(const char* name, std::size_t size);
 long keyctl(int operation, unsigned long a2 = 0, unsigned long a3 = 0, unsigned long a4 = 0);

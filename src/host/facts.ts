@@ -13,6 +13,16 @@ export interface HostFacts {
   readonly bounding: bigint;
   /** Its effective user id. */
   readonly userId: number;
+  /** {@link readSecurity}, for configurations that have labels. */
+  readonly security?: SecurityFacts;
+  /** {@link readMemoryNodes}, for configurations that have a memory policy. */
+  readonly memoryNodes?: string;
+}
+
+/** Which security modules the kernel enforces labels of. */
+export interface SecurityFacts {
+  readonly apparmor: boolean;
+  readonly selinux: boolean;
 }
 
 export interface Kernel {
@@ -83,6 +93,22 @@ export function recentFacts(host: Host): HostFacts {
   const facts = readFacts(host);
   known.set(host, { facts, until: now + LIFETIME });
   return facts;
+}
+
+/** Few configurations have labels, so {@link readFacts} does not look. */
+export function readSecurity(host: Host): SecurityFacts {
+  const parameter = '/sys/module/apparmor/parameters/enabled';
+  return {
+    apparmor: host.stat(parameter) !== undefined && host.readText(parameter).startsWith('Y'),
+    // In a directory that the kernel makes only for this mount.
+    selinux: host.stat('/sys/fs/selinux/enforce') !== undefined,
+  };
+}
+
+/** The nodes that have memory, such as `0-1`; undefined if the kernel was built without NUMA. */
+export function readMemoryNodes(host: Host): string | undefined {
+  const path = '/sys/devices/system/node/has_memory';
+  return host.stat(path) === undefined ? undefined : host.readText(path).trim();
 }
 
 /** Is this kernel at least `major.minor`? */

@@ -3,6 +3,7 @@ import type { ErrorFields, Stage } from '../base/error.ts';
 import { StrataError } from '../base/error.ts';
 import type { LaunchFailure } from '../host/host.ts';
 import type { Operation, OperationName, Plan } from '../plan/op.ts';
+import { IO_CLASSES, SCHEDULERS } from '../spec/names.ts';
 import { ERRNO } from './fault.ts';
 import type { Step } from './store.ts';
 
@@ -43,8 +44,13 @@ export function launchError(failure: LaunchFailure, step: Step | undefined): Str
     ...located(failure),
     ...numbered(failure),
     ...detailed(failure),
+    ...(step.op === 'scheduler' && failure.errno === ERRNO.EPERM && { hint: SCHEDULER_HINT }),
   });
 }
+
+/** The kernel has one errno for two reasons. */
+const SCHEDULER_HINT =
+  'real-time policies need CAP_SYS_NICE outside of user namespaces, and resources.cpu.realtimeRuntime where v1 cgroups limit them';
 
 /** What the call was about, where the words do not say so already. */
 function object({ path }: LaunchFailure, words: string): string {
@@ -108,6 +114,7 @@ function stageOf(op: OperationName): Stage {
     case 'propagation':
     case 'root-bind':
     case 'root-overlay':
+    case 'mount-label':
     case 'mount':
     case 'bind':
     case 'remount':
@@ -213,6 +220,19 @@ function wordsOf(operation: Operation): string {
       return 'set the capabilities';
     case 'personality':
       return 'set the personality';
+    case 'scheduler':
+      return `set the scheduling policy to ${Object.keys(SCHEDULERS)[operation.policy]}`;
+    case 'io-priority':
+      return `set the I/O priority to ${operation.priority} of ${Object.keys(IO_CLASSES)[operation.class]}`;
+    case 'memory-policy':
+      return operation.nodes === '' ? 'set the memory policy' : `set the memory policy for the nodes ${operation.nodes}`;
+    // Engines look for the file between backticks.
+    case 'apparmor-profile':
+      return `take on the AppArmor profile ${operation.profile} through \`/proc/thread-self/attr/apparmor/exec\``;
+    case 'selinux-label':
+      return `take on the SELinux label ${operation.label} through \`/proc/thread-self/attr/${operation.attribute}\``;
+    case 'mount-label':
+      return `label file systems ${operation.label}`;
     case 'runtime-hooks':
     case 'ready':
       return 'wait for the runtime';

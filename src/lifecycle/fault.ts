@@ -3,6 +3,7 @@ import { isOutOfMemory, isStackOverflow, StrataError } from '../base/error.ts';
 
 /** errno numbers that the lifecycle decides by. */
 export const ERRNO = {
+  EPERM: 1,
   ENOENT: 2,
   ENOEXEC: 8,
   EACCES: 13,

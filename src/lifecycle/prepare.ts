@@ -1,6 +1,6 @@
 /** From a bundle to a plan and the first record: everything that create can decide before it touches anything. */
 import { StrataError } from '../base/error.ts';
-import { type HostFacts, recentFacts } from '../host/facts.ts';
+import type { HostFacts } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import { fromBundle } from '../overlay/path.ts';
 import type { CgroupPlace } from '../plan/cgroup.ts';
@@ -13,6 +13,7 @@ import { check } from '../spec/check.ts';
 import { loadSpec, parseSpec } from '../spec/parse.ts';
 import type { Spec } from '../spec/types.ts';
 import { readConfig, resolveBundle } from './bundle.ts';
+import { factsFor } from './facts.ts';
 import { startSteps } from './failure.ts';
 import { checkId } from './id.ts';
 import type { ContainerName } from './report.ts';
@@ -67,7 +68,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const bundle = resolveBundle(host, options.bundle);
   options.debug?.(`load ${bundle}/config.json`);
   const spec = withConsoleSize(options.spec === undefined ? loadSpec(readConfig(host, bundle)) : parseSpec(options.spec), options.consoleSize);
-  const facts = asRoot(recentFacts(host));
+  const facts = asRoot(factsFor(host, spec.process, spec.linux));
   for (const warning of check(spec, facts)) options.warn?.(warning);
   const plan = planCreate(spec, {
     id,

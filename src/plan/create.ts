@@ -6,6 +6,7 @@ import { deviceOperations } from './devices.ts';
 import { hookOperations, runtimeHookOperations } from './hooks.ts';
 import {
   maskOperations,
+  mountLabelOperations,
   pivotOperation,
   planMounts,
   propagationOperations,
@@ -45,6 +46,7 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
     cloneOperation(spec, places),
 
     propagationOperations(spec),
+    mountLabelOperations(spec),
     rootOperation(spec, context),
   );
   const mounts = planMounts(spec, context, places);

@@ -1,12 +1,15 @@
 /** A plan for people and for programs: what `strata plan` prints. */
 import { printable } from '../base/error.ts';
 import { stringifyExact } from '../base/json.ts';
+import { IO_CLASSES, MEMORY_FLAGS, MEMORY_MODES, SCHEDULER_FLAGS, SCHEDULERS } from '../spec/names.ts';
 import { ATTR, CLONE, type FieldType, type FieldTypes, MS, OPERATIONS, type Operation, type OperationName, type Plan } from './op.ts';
 
 /** How each operation reads: one clause in the imperative. */
 type Words = { readonly [Name in OperationName]: (operation: Extract<Operation, { op: Name }>) => string };
 
 const UNCHANGED = 0xffffffff;
+/** The flags of a memory policy stand above its mode. */
+const MODE_BITS = 0xff;
 /** Lists longer than this are cut: the JSON form has them whole. */
 const LONGEST_LIST = 8;
 /** By the number that the operation has. */
@@ -75,6 +78,16 @@ const WORDS: Words = {
   exec: ({ args }) => `execute ${args.map(quote).join(' ')}`,
   'cpu-affinity': ({ mask }) => `run on the CPUs ${cpus(mask).join(' ')}`,
   home: ({ uid }) => `take HOME of user ${uid} from the container's /etc/passwd`,
+  scheduler: ({ policy, nice, priority, flags, runtime, deadline, period }) =>
+    `take the scheduling policy ${nameOf(SCHEDULERS, policy)}${priority === 0 ? '' : `, priority ${priority}`}${nice === 0 ? '' : `, nice ${nice | 0}`}` +
+    `${runtime === 0n ? '' : `, ${runtime} ns of every ${period === 0n ? deadline : period} within ${deadline}`}${list(', with', bitNames(SCHEDULER_FLAGS, flags))}`,
+  'io-priority': ({ class: number, priority }) => `take the I/O priority ${priority} of ${nameOf(IO_CLASSES, number)}`,
+  'memory-policy': ({ mode, nodes }) =>
+    `take the memory policy ${nameOf(MEMORY_MODES, mode & MODE_BITS)}${nodes === '' ? '' : ` of the nodes ${nodes}`}${list(', with', names(MEMORY_FLAGS, mode))}`,
+  'apparmor-profile': ({ profile }) => `take on the AppArmor profile ${quote(profile)} with the next execve`,
+  'selinux-label': ({ attribute, label }) =>
+    attribute === 'exec' ? `take on the SELinux label ${quote(label)} with the next execve` : `give new keys the SELinux label ${quote(label)}`,
+  'mount-label': ({ label }) => `label file systems that are made from here on ${quote(label)}`,
 };
 
 /** A numbered line for each operation, from 1, with the pointer of what asked for it. */
@@ -143,6 +156,15 @@ function names(bits: Readonly<Record<string, number>>, value: number): string[] 
   return Object.entries(bits)
     .filter(([, bit]) => (value & bit) !== 0)
     .map(([name]) => name);
+}
+
+function nameOf(numbers: Readonly<Record<string, number>>, number: number): string {
+  return Object.keys(numbers).find((name) => numbers[name] === number) ?? String(number);
+}
+
+/** For names that are numbered by their bit. */
+function bitNames(numbers: Readonly<Record<string, number>>, bits: bigint): string[] {
+  return Object.keys(numbers).filter((name) => ((bits >> BigInt(numbers[name] ?? 0)) & 1n) === 1n);
 }
 
 function propagationWords(propagation: number): string {

@@ -28,6 +28,11 @@ export function propagationOperations(spec: Spec): Operation[] {
   return [{ op: 'propagation', pointer: at, propagation: MS.rec | kind }];
 }
 
+/** What the file systems of the container are labelled with, before the first of them is made. */
+export function mountLabelOperations({ linux }: Spec): Operation[] {
+  return linux.mountLabel === undefined ? [] : [{ op: 'mount-label', pointer: '/linux/mountLabel', label: linux.mountLabel }];
+}
+
 /** Take the root: the bundle's directory, or the stack of layers that the annotation names. */
 export function rootOperation(spec: Spec, context: PlanContext): Operation {
   const path = rootPath(spec, context);

@@ -178,6 +178,19 @@ export const OPERATIONS = {
    * before it is in the container's cgroups.
    */
   'cpu-affinity': [57, { mask: 'u32s' }],
+  /** sched_setattr(2). `policy`: SCHED_*; `nice`: signed, in 32 bits; `flags`: SCHED_FLAG_*; times in nanoseconds. */
+  scheduler: [58, { policy: 'u32', nice: 'u32', priority: 'u32', flags: 'u64', runtime: 'u64', deadline: 'u64', period: 'u64' }],
+  /** ioprio_set(2): IOPRIO_CLASS_*, and the priority in it. */
+  'io-priority': [59, { class: 'u32', priority: 'u32' }],
+  /** set_mempolicy(2): MPOL_* with MPOL_F_*; `mask`: bit n of word n / 32 is node n, `nodes` the same for errors. */
+  'memory-policy': [60, { mode: 'u32', nodes: 'string', mask: 'u32s' }],
+  /** Take on an AppArmor profile with execve. */
+  'apparmor-profile': [61, { profile: 'string' }],
+  /** Set an SELinux label of the process. `attribute`, a file of /proc/PID/attr: `exec`, taken on with execve, or `keycreate`, that of its new keys. */
+  'selinux-label': [62, { attribute: 'string', label: 'string' }],
+
+  /** The SELinux label of the file systems that are made from here on, but for those that the kernel labels itself. */
+  'mount-label': [63, { label: 'string' }],
 } as const satisfies Record<string, readonly [code: number, fields: Readonly<Record<string, FieldType>>]>;
 
 export type OperationName = keyof typeof OPERATIONS;

@@ -3,8 +3,9 @@ import { StrataError } from '../base/error.ts';
 import { pointer } from '../base/pointer.ts';
 import { type CapabilityFacts, grantedCapabilities, inUserNamespace } from '../spec/capabilities.ts';
 import { cpuMask } from '../spec/check-process.ts';
+import { parseNodes } from '../spec/check-scheduling.ts';
 import { sysctlPath } from '../spec/check-sysctl.ts';
-import { RLIMITS } from '../spec/names.ts';
+import { IO_CLASSES, MEMORY_FLAGS, MEMORY_MODES, RLIMITS, SCHEDULER_FLAGS, SCHEDULERS } from '../spec/names.ts';
 import { findNamespace } from '../spec/refuse.ts';
 import type { Capabilities, Process, Spec } from '../spec/types.ts';
 import type { PlanOptions } from './context.ts';
@@ -60,19 +61,68 @@ export function sysctlOperations(spec: Spec): Operation[] {
 export function privilegedOperations(spec: Spec, process: Process, context: ProcessContext): Operation[] {
   const out: Operation[] = [];
   // The name is for keyctl(1) and people. Ids are at most 1024 bytes, the kernel takes 4095.
-  if (!context.options.noNewKeyring) out.push({ op: 'keyring', pointer: '', name: `_ses.${context.id}` });
+  const { selinuxLabel } = process;
+  if (!context.options.noNewKeyring) {
+    // Else it would have the runtime's label, and the process could not use it.
+    if (selinuxLabel !== undefined) out.push({ op: 'selinux-label', pointer: '/process/selinuxLabel', attribute: 'keycreate', label: selinuxLabel });
+    out.push({ op: 'keyring', pointer: '', name: `_ses.${context.id}` });
+  }
   if (process.oomScoreAdj !== undefined) out.push({ op: 'oom-score-adj', pointer: '/process/oomScoreAdj', value: `${process.oomScoreAdj}` });
   if (spec.linux.personality !== undefined) {
     out.push({ op: 'personality', pointer: '/linux/personality/domain', domain: PERSONALITIES[spec.linux.personality.domain] });
   }
   process.rlimits.forEach(({ type, soft, hard }, index) => {
     const at = `/process/rlimits/${index}`;
-    const resource = RLIMITS[type];
-    if (resource === undefined)
-      throw new StrataError({ code: 'internal', stage: 'plan', pointer: `${at}/type`, reason: `nothing is known of ${type}` });
-    out.push({ op: 'rlimit', pointer: at, resource, name: type, soft, hard });
+    out.push({ op: 'rlimit', pointer: at, resource: numberOf(RLIMITS, type), name: type, soft, hard });
   });
+  out.push(...schedulingOperations(spec, process), ...labelOperations(process));
   return out;
+}
+
+/** Limits come before these: what RLIMIT_NICE and RLIMIT_RTPRIO permit needs no more rights. */
+function schedulingOperations({ linux }: Spec, { scheduler, ioPriority }: Process): Operation[] {
+  const out: Operation[] = [];
+  const { memoryPolicy } = linux;
+  if (memoryPolicy !== undefined) {
+    const { mode, nodes = '', flags } = memoryPolicy;
+    const number = flags.reduce((bits, flag) => bits | numberOf(MEMORY_FLAGS, flag), numberOf(MEMORY_MODES, mode));
+    out.push({ op: 'memory-policy', pointer: '/linux/memoryPolicy', mode: number, nodes, mask: nodeMask(nodes) });
+  }
+  if (ioPriority !== undefined) {
+    const { class: name, priority } = ioPriority;
+    out.push({ op: 'io-priority', pointer: '/process/ioPriority', class: numberOf(IO_CLASSES, name), priority });
+  }
+  if (scheduler !== undefined) {
+    const { policy, nice, priority, runtime, deadline, period } = scheduler;
+    const flags = scheduler.flags.reduce((bits, flag) => bits | (1n << BigInt(numberOf(SCHEDULER_FLAGS, flag))), 0n);
+    const fields = { policy: numberOf(SCHEDULERS, policy), nice: nice >>> 0, priority, flags, runtime, deadline, period };
+    out.push({ op: 'scheduler', pointer: '/process/scheduler', ...fields });
+  }
+  return out;
+}
+
+/** Taken on with execve. Here nothing of what the process still has can be in the way: neither no_new_privs, nor a seccomp filter, nor its user's rights. */
+function labelOperations({ apparmorProfile, selinuxLabel }: Process): Operation[] {
+  const out: Operation[] = [];
+  if (apparmorProfile !== undefined) out.push({ op: 'apparmor-profile', pointer: '/process/apparmorProfile', profile: apparmorProfile });
+  if (selinuxLabel !== undefined) out.push({ op: 'selinux-label', pointer: '/process/selinuxLabel', attribute: 'exec', label: selinuxLabel });
+  return out;
+}
+
+function numberOf(numbers: Readonly<Record<string, number>>, name: string): number {
+  const number = numbers[name];
+  if (number === undefined) throw new StrataError({ code: 'internal', stage: 'plan', reason: `nothing is known of ${name}` });
+  return number;
+}
+
+function nodeMask(nodes: string): number[] {
+  const words: number[] = [];
+  if (nodes === '') return words;
+  for (const node of parseNodes(nodes, '/linux/memoryPolicy/nodes')) {
+    while (words.length <= node >> 5) words.push(0);
+    words[node >> 5] = ((words[node >> 5] ?? 0) | (1 << (node & 31))) >>> 0;
+  }
+  return words;
 }
 
 /**

@@ -1,8 +1,11 @@
 /** Checks of `process`, for create and for exec. */
 import type { CapabilityFacts } from './capabilities.ts';
 import { grantedCapabilities } from './capabilities.ts';
+import type { SecurityFacts } from './check-labels.ts';
+import { checkLabels } from './check-labels.ts';
+import { checkScheduling } from './check-scheduling.ts';
 import { RLIMITS } from './names.ts';
-import { checkEnv, invalid, mustBeAbsolute, quoted, unsupported } from './refuse.ts';
+import { checkEnv, invalid, mustBeAbsolute, quoted } from './refuse.ts';
 import type { Process } from './types.ts';
 
 /** The id that setresuid(2) and chown(2) take as 'leave as it is'. */
@@ -10,12 +13,17 @@ const UNCHANGED = 0xffff_ffff;
 /** Dimensions of a terminal are unsigned short, ioctl_tty(2). */
 const MOST_CHARACTERS = 0xffff;
 
+export interface ProcessFacts extends CapabilityFacts {
+  /** Read only for those who ask for a label. */
+  readonly security?: SecurityFacts;
+}
+
 /**
  * @param pointer where the process stands in its document
  * @returns warnings
  * @throws StrataError `config-invalid` or `config-unsupported`
  */
-export function checkProcess(process: Process, facts: CapabilityFacts, pointer = '/process'): readonly string[] {
+export function checkProcess(process: Process, facts: ProcessFacts, pointer = '/process'): readonly string[] {
   mustBeAbsolute(process.cwd, `${pointer}/cwd`);
   if (process.args.length === 0) invalid(`${pointer}/args`, 'must have at least one entry');
   checkEnv(process.env, `${pointer}/env`);
@@ -25,7 +33,8 @@ export function checkProcess(process: Process, facts: CapabilityFacts, pointer =
   const adjustment = process.oomScoreAdj ?? 0;
   if (adjustment < -1000 || adjustment > 1000) invalid(`${pointer}/oomScoreAdj`, `expected an integer from -1000 to 1000, found ${adjustment}`);
   checkAffinity(process, `${pointer}/execCPUAffinity`);
-  checkSupported(process, pointer);
+  checkScheduling(process, pointer);
+  checkLabels(process, facts.security, pointer);
   return process.capabilities === undefined ? [] : grantedCapabilities(process.capabilities, facts, `${pointer}/capabilities`).warnings;
 }
 
@@ -89,11 +98,4 @@ export function cpuMask(list: string, pointer: string): number[] {
   }
   if (mask.length === 0) invalid(pointer, `expected a list of CPUs such as 0-3,7, found ${quoted(list)}`);
   return mask;
-}
-
-function checkSupported(process: Process, pointer: string): void {
-  if (process.apparmorProfile !== undefined) unsupported(`${pointer}/apparmorProfile`, 'AppArmor profiles are not supported');
-  if (process.selinuxLabel !== undefined) unsupported(`${pointer}/selinuxLabel`, 'SELinux labels are not supported');
-  if (process.scheduler !== undefined) unsupported(`${pointer}/scheduler`, 'scheduling policies are not supported');
-  if (process.ioPriority !== undefined) unsupported(`${pointer}/ioPriority`, 'I/O priorities are not supported');
 }

@@ -1,9 +1,12 @@
 /** What the properties of a {@link Spec} mean together, and whether this version and machine can honour them. Nothing is touched. */
-import { type CapabilityFacts, inUserNamespace } from './capabilities.ts';
+import { inUserNamespace } from './capabilities.ts';
+import { checkMountLabel } from './check-labels.ts';
 import { checkDevices, checkMounts, checkPaths } from './check-mounts.ts';
 import { checkIdMappings, checkNames, checkNamespaces, checkTimeOffsets } from './check-namespaces.ts';
+import type { ProcessFacts } from './check-process.ts';
 import { checkProcess } from './check-process.ts';
 import { checkCgroupsPath, checkResources } from './check-resources.ts';
+import { checkDeadlineHooks, checkMemoryPolicy } from './check-scheduling.ts';
 import { checkSeccomp } from './check-seccomp.ts';
 import { checkSysctl } from './check-sysctl.ts';
 import { OCI_VERSION } from './defaults.ts';
@@ -12,9 +15,12 @@ import type { Spec } from './types.ts';
 import { HOOK_KINDS } from './types.ts';
 
 /** What the checks want to know of the machine. */
-export type CheckFacts = CapabilityFacts;
+export interface CheckFacts extends ProcessFacts {
+  /** The nodes that have memory, such as `0-1`; read only for those who ask for a memory policy, and absent where the kernel knows no nodes. */
+  readonly memoryNodes?: string;
+}
 
-const CHECKS: readonly ((spec: Spec) => void)[] = [
+const CHECKS: readonly ((spec: Spec, facts: CheckFacts) => void)[] = [
   checkVersion,
   checkRoot,
   checkNamespaces,
@@ -28,6 +34,9 @@ const CHECKS: readonly ((spec: Spec) => void)[] = [
   checkSysctl,
   checkSeccomp,
   checkSupported,
+  checkDeadlineHooks,
+  (spec, facts) => checkMemoryPolicy(spec.linux.memoryPolicy, facts.memoryNodes),
+  (spec, facts) => checkMountLabel(spec, facts.security),
   (spec) => checkResources(spec.linux.resources),
 ];
 /** Checks that also have warnings. */
@@ -40,7 +49,7 @@ const WARNING_CHECKS: readonly ((spec: Spec, facts: CheckFacts) => readonly stri
  * @throws StrataError `config-invalid` or `config-unsupported`, with the pointer of the property
  */
 export function check(spec: Spec, facts: CheckFacts): readonly string[] {
-  for (const one of CHECKS) one(spec);
+  for (const one of CHECKS) one(spec, facts);
   return WARNING_CHECKS.flatMap((one) => one(spec, facts));
 }
 
@@ -68,7 +77,7 @@ function checkRoot({ root }: Spec): void {
 
 function checkContainerProcess(spec: Spec, facts: CheckFacts): readonly string[] {
   if (spec.process === undefined) return [];
-  return checkProcess(spec.process, findNamespace(spec, 'user') === undefined ? facts : inUserNamespace(facts));
+  return checkProcess(spec.process, findNamespace(spec, 'user') === undefined ? facts : { ...facts, ...inUserNamespace(facts) });
 }
 
 function checkHooks({ hooks }: Spec): void {
@@ -82,8 +91,7 @@ function checkHooks({ hooks }: Spec): void {
 }
 
 function checkSupported({ linux }: Spec): void {
-  if (linux.mountLabel !== undefined) unsupported('/linux/mountLabel', 'SELinux labels are not supported');
-  for (const key of ['netDevices', 'intelRdt', 'memoryPolicy'] as const) {
+  for (const key of ['netDevices', 'intelRdt'] as const) {
     const value = linux[key];
     if (value !== undefined && Object.keys(value).length > 0) unsupported(`/linux/${key}`, `${key} is not supported`);
   }

@@ -12,6 +12,16 @@
  */
 import { StrataError } from '../base/error.ts';
 import { parseExact } from '../base/json.ts';
+import {
+  MEMORY_FLAGS,
+  MEMORY_MODES,
+  SCHEDULER_FLAGS,
+  SCHEDULERS,
+  SECCOMP_ACTIONS,
+  SECCOMP_ARCHITECTURES,
+  SECCOMP_FLAGS,
+  SECCOMP_OPERATORS,
+} from './names.ts';
 import type { Reader } from './reader.ts';
 import {
   defaulting,
@@ -119,16 +129,16 @@ const characters = (value: unknown): number => Number(uint64(value));
 /** A property that is checked, and kept as it is for the message that it is not honoured. */
 const record = (fields: Readonly<Record<string, ReturnType<typeof optional>>>): Reader<Readonly<Record<string, unknown>>> => verbatim(object(fields));
 
-const scheduler = record({
-  policy: required(oneOf('OTHER FIFO RR BATCH ISO IDLE DEADLINE', 'SCHED_')),
-  nice: optional(int32),
-  priority: optional(int32),
-  flags: optional(list(oneOf('RESET_ON_FORK RECLAIM DL_OVERRUN KEEP_POLICY KEEP_PARAMS UTIL_CLAMP_MIN UTIL_CLAMP_MAX', 'SCHED_FLAG_'))),
-  runtime: optional(uint64),
-  deadline: optional(uint64),
-  period: optional(uint64),
+const scheduler = object<spec.Scheduler>({
+  policy: required(oneOf(Object.keys(SCHEDULERS).join(' '))),
+  nice: defaulting(int32, 0),
+  priority: defaulting(int32, 0),
+  flags: defaulting(list(oneOf(Object.keys(SCHEDULER_FLAGS).join(' '))), NONE),
+  runtime: defaulting(uint64, 0n),
+  deadline: defaulting(uint64, 0n),
+  period: defaulting(uint64, 0n),
 });
-const ioPriority = record({ class: required(oneOf('RT BE IDLE', 'IOPRIO_CLASS_')), priority: optional(int32) });
+const ioPriority = object<spec.IoPriority>({ class: required(oneOf('RT BE IDLE', 'IOPRIO_CLASS_')), priority: defaulting(int32, 0) });
 const someCpus = textLike(/^[0-9, -]*$/, 'a list of CPUs such as 0-3,7');
 const cpuList = optional((value) => (someText(value) === undefined ? undefined : someCpus(value)));
 
@@ -247,14 +257,12 @@ const resources = object<spec.Resources>({
   unified: defaulting(strings, EMPTY),
 });
 
-const action = oneOf<string>('KILL KILL_PROCESS KILL_THREAD TRAP ERRNO TRACE ALLOW LOG NOTIFY', 'SCMP_ACT_');
-const ARCHITECTURES =
-  'X86 X86_64 X32 ARM AARCH64 LOONGARCH64 M68K MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X SH SHEB PARISC PARISC64 RISCV64';
+const action = oneOf<string>(SECCOMP_ACTIONS.join(' '));
 const seccompArg = object<spec.SeccompArg>({
   index: required(uint32),
   value: required(uint64),
   valueTwo: defaulting(uint64, 0n),
-  op: required(oneOf('NE LT LE EQ GE GT MASKED_EQ', 'SCMP_CMP_')),
+  op: required(oneOf(SECCOMP_OPERATORS.join(' '))),
 });
 const syscallNames: Reader<readonly string[]> = (value) => {
   const names = texts(value);
@@ -269,8 +277,8 @@ const seccompRule = object<spec.SeccompRule>({
 const seccomp = object<spec.Seccomp>({
   defaultAction: required(action),
   defaultErrnoRet: optional(uint32),
-  architectures: defaulting(list(oneOf(ARCHITECTURES, 'SCMP_ARCH_')), NONE),
-  flags: defaulting(list(oneOf('TSYNC LOG SPEC_ALLOW WAIT_KILLABLE_RECV', 'SECCOMP_FILTER_FLAG_')), NONE),
+  architectures: defaulting(list(oneOf(SECCOMP_ARCHITECTURES.join(' '))), NONE),
+  flags: defaulting(list(oneOf(SECCOMP_FLAGS.join(' '))), NONE),
   listenerPath: optional(someText),
   listenerMetadata: optional(someText),
   syscalls: defaulting(list(seccompRule), NONE),
@@ -283,10 +291,10 @@ const intelRdt = record({
   memBwSchema: optional(textLike(/^MB:[^\n]*$/, 'one line that begins with MB:')),
   enableMonitoring: optional(flag),
 });
-const memoryPolicy = record({
-  mode: optional(oneOf('DEFAULT BIND INTERLEAVE WEIGHTED_INTERLEAVE PREFERRED PREFERRED_MANY LOCAL', 'MPOL_')),
-  nodes: optional(text),
-  flags: optional(list(oneOf('NUMA_BALANCING RELATIVE_NODES STATIC_NODES', 'MPOL_F_'))),
+const memoryPolicy = object<spec.MemoryPolicy>({
+  mode: required(oneOf(Object.keys(MEMORY_MODES).join(' '))),
+  nodes: optional(someText),
+  flags: defaulting(list(oneOf(Object.keys(MEMORY_FLAGS).join(' '))), NONE),
 });
 
 const linux = object<spec.Linux>({

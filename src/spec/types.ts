@@ -37,8 +37,8 @@ export interface Process {
   readonly selinuxLabel?: string;
   /** -1000 to 1000. */
   readonly oomScoreAdj?: number;
-  readonly scheduler?: Readonly<Record<string, unknown>>;
-  readonly ioPriority?: Readonly<Record<string, unknown>>;
+  readonly scheduler?: Scheduler;
+  readonly ioPriority?: IoPriority;
   /** For exec only: lists of CPUs, such as `0-3,7`. */
   readonly execCPUAffinity?: { readonly initial?: string; readonly final?: string };
 }
@@ -61,6 +61,26 @@ export interface Rlimit {
   readonly type: string;
   readonly soft: bigint;
   readonly hard: bigint;
+}
+
+export interface Scheduler {
+  /** `SCHED_…`. */
+  readonly policy: string;
+  readonly nice: number;
+  readonly priority: number;
+  /** `SCHED_FLAG_…`. */
+  readonly flags: readonly string[];
+  /** Nanoseconds. */
+  readonly runtime: bigint;
+  readonly deadline: bigint;
+  readonly period: bigint;
+}
+
+export interface IoPriority {
+  /** `IOPRIO_CLASS_…`. */
+  readonly class: string;
+  /** 0 to 7. */
+  readonly priority: number;
 }
 
 export interface IdMapping {
@@ -118,8 +138,17 @@ export interface Linux {
   readonly readonlyPaths: readonly string[];
   readonly mountLabel?: string;
   readonly intelRdt?: Readonly<Record<string, unknown>>;
-  readonly memoryPolicy?: Readonly<Record<string, unknown>>;
+  readonly memoryPolicy?: MemoryPolicy;
   readonly personality?: { readonly domain: 'LINUX' | 'LINUX32'; readonly flags: readonly string[] };
+}
+
+export interface MemoryPolicy {
+  /** `MPOL_…`. */
+  readonly mode: string;
+  /** A list of nodes such as `0-3,7`. */
+  readonly nodes?: string;
+  /** `MPOL_F_…`. */
+  readonly flags: readonly string[];
 }
 
 export interface TimeOffset {

@@ -578,6 +578,16 @@ int prlimit(int, int, const ResourceLimit* value, ResourceLimit* old) {
   return 0;
 }
 int personality(unsigned long) { return kernel.outcome(); }
+int sched_setattr(int, const SchedulerAttributes* attributes) {
+  touch(attributes, sizeof *attributes);
+  return kernel.outcome();
+}
+int setpriority(int, int, int) { return kernel.outcome(); }
+int ioprio_set(int, int, int) { return kernel.outcome(); }
+int set_mempolicy(int, const unsigned long* nodes, unsigned long size) {
+  if (size > 0) touch(nodes, (size - 1 + 63) / 64 * 8);
+  return kernel.outcome();
+}
 int sethostname(const char* name, std::size_t size) {
   touch(name, size);
   return kernel.outcome();

@@ -30,8 +30,11 @@ struct Context {
   bool root_prepared = false;
   // The umask of the runtime's caller; set-up itself runs with 0 so that modes are what the plan says.
   unsigned callers_umask = 022;
-  // oom_score_adj was set before the user namespace took the right to it.
+  // These were set before the user namespace took the right to them.
   bool oom_score_adjusted = false;
+  bool io_priority_set = false;
+  // SELinux label of file systems that are made, "" for none.
+  Text mount_label;
   // The host's propagation is kept (rootfsPropagation shared), so parents must be made private before something is attached to them.
   bool shared_propagation = false;
   // An empty read-only directory that masks share.
@@ -64,6 +67,7 @@ Status op_pivot(Context& context, Fields fields);
 Status op_mount(Context& context, Fields fields);
 Status op_bind(Context& context, Fields fields, std::uint32_t index);
 Status op_remount(Context& context, Fields fields);
+Status op_mount_label(Context& context, Fields fields);
 Status op_mask(Context& context, Fields fields);
 Status op_readonly(Context& context, Fields fields);
 // Opens the source of a bind operation as a detached mount with the rights of the caller.
@@ -103,6 +107,13 @@ Status op_user(const Context& context, Fields fields);
 Status op_capabilities(Fields fields);
 Status op_personality(Fields fields);
 Status op_cpu_affinity(Fields fields);
+Status op_scheduler(Fields fields);
+// Whether children get what op_scheduler sets.
+bool scheduler_is_inherited(Fields fields);
+Status op_io_priority(Context& context, Fields fields);
+Status op_memory_policy(Fields fields);
+Status op_apparmor_profile(const Context& context, Fields fields);
+Status op_selinux_label(const Context& context, Fields fields);
 Status op_ready(Context& context);
 Status op_exec(Context& context, Fields fields);
 

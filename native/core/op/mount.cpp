@@ -55,9 +55,9 @@ Result<unsigned> directory_mode(int fd) {
   return static_cast<unsigned>(status.stx_mode);
 }
 
-bool sets_mode(TextList options) {
+bool sets(TextList options, std::string_view key) {
   for (std::uint32_t i = 0; i < options.count; i++) {
-    if (options.next().view().starts_with("mode=")) return true;
+    if (options.next().view().starts_with(key)) return true;
   }
   return false;
 }
@@ -78,6 +78,17 @@ Status refused_option(Text destination, Text option, const Status& status) {
   detail.add("option ").add(option.view());
   if (*status.detail() != '\0') detail.add(": ").add(status.detail());
   return Status::with_detail(status.call(), destination.view(), detail.view(), status.error());
+}
+
+// File systems whose files the kernel labels by their names; it would refuse a label for all of them, or believe it.
+bool is_labelled_by_kernel(std::string_view type) { return type == "proc" || type == "sysfs" || type == "cgroup2"; }
+
+// Message queues have a label each, and older kernels take none for the mount, but one for its root.
+Status label_root(int mount, Text label, Text destination) {
+  const Fd root(sys::openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) return {-root.get(), "openat", destination.view()};
+  const int result = sys::fsetxattr(root.get(), "security.selinux", label.c_str(), label.size, 0);
+  return result < 0 ? Status(-result, "fsetxattr", destination.view()) : Status();
 }
 
 // Nothing may be put over procfs but the few files that the plan allows: a fake /proc/self/attr would swallow security labels.
@@ -123,17 +134,21 @@ Status op_mount(Context& context, Fields fields) {
   if (opened.failed()) return opened.status();
   FileSystem& file_system = opened.value();
   if (!source.empty()) STRATA_TRY(file_system.set("source", source.c_str()));
-  if (type.view() == "tmpfs" && existed && !sets_mode(options)) STRATA_TRY(keep_mode(file_system, target.get()));
+  if (type.view() == "tmpfs" && existed && !sets(options, "mode=")) STRATA_TRY(keep_mode(file_system, target.get()));
   for (std::uint32_t i = 0; i < options.count; i++) {
     const Text option = options.next();
     if (const Status status = file_system.option(option); status.failed()) return refused_option(destination, option, status);
   }
+  const bool is_labelled = !context.mount_label.empty() && !is_labelled_by_kernel(type.view()) && !sets(options, "context=");
+  const bool label_on_root = is_labelled && type.view() == "mqueue";
+  if (is_labelled && !label_on_root) STRATA_TRY(file_system.set("context", context.mount_label.c_str()));
 
   // A new mount has nothing below it: recursive attributes are its own. Read-only comes after what is copied into it.
   const std::uint64_t wanted = (attributes.recursive_set & ~attributes.clear) | attributes.set;
   const std::uint64_t early = copy_up ? wanted & ~std::uint64_t{MOUNT_ATTR_RDONLY} : wanted;
   Result<Fd> mount = file_system.mount(early);
   if (mount.failed()) return mount.status();
+  if (label_on_root) STRATA_TRY(label_root(mount.value().get(), context.mount_label, destination));
   if (copy_up) {
     Result<Fd> from = open_in_root(context.root.get(), destination.view(), O_RDONLY | O_DIRECTORY);
     if (from.failed()) return from.status();
@@ -200,6 +215,11 @@ Status op_remount(Context& context, Fields fields) {
   return attributes.propagation == 0 ? Status() : set_propagation(target.get(), attributes.propagation, destination.view());
 }
 
+Status op_mount_label(Context& context, Fields fields) {
+  context.mount_label = fields.text();
+  return {};
+}
+
 Status op_mask(Context& context, Fields fields) {
   const Text path = fields.text();
   Result<Fd> target = open_in_root(context.root.get(), path.view(), O_PATH);
@@ -213,6 +233,7 @@ Status op_mask(Context& context, Fields fields) {
     if (!context.empty_directory.valid()) {
       Result<FileSystem> tmpfs = FileSystem::open("tmpfs");
       if (tmpfs.failed()) return tmpfs.status();
+      if (!context.mount_label.empty()) STRATA_TRY(tmpfs.value().set("context", context.mount_label.c_str()));
       Result<Fd> empty = tmpfs.value().mount(MOUNT_ATTR_RDONLY);
       if (empty.failed()) return empty.status();
       context.empty_directory = std::move(empty.value());

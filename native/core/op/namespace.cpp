@@ -161,6 +161,7 @@ Status prepare_mounts(Context& context) {
     context.prepared[index] = -1;
     switch (op.code) {
       case OpCode::propagation: STRATA_TRY(op_propagation(context, op.fields())); break;
+      case OpCode::mount_label: STRATA_TRY(op_mount_label(context, op.fields())); break;
       case OpCode::root_bind: STRATA_TRY(op_root_bind(context, op.fields())); break;
       case OpCode::root_overlay: STRATA_TRY(op_root_overlay(context, op.fields())); break;
       case OpCode::bind: {
@@ -211,16 +212,19 @@ bool joins(TextList join, std::string_view type) {
   return false;
 }
 
-// What children inherit and a user namespace has no right to set: the OOM score, and hard limits above our own. One that is joined may even deny
-// setgroups(2), and the caller's groups are not for the container.
+// What children inherit and a user namespace has no right to set: the OOM score, priorities, and hard limits above our own. One that is joined
+// may even deny setgroups(2), and the caller's groups are not for the container.
 Status apply_host_rights(Context& context) {
   (void)sys::setgroups(0, nullptr);
   for (Plan::Iterator at(context.plan); !at.done();) {
     const Op op = at.next();
     if (op.code == OpCode::oom_score_adj) STRATA_TRY(op_oom_score_adj(context, op.fields()));
     if (op.code == OpCode::rlimit) STRATA_TRY(raise_hard_limit(op.fields()));
+    if (op.code == OpCode::scheduler && scheduler_is_inherited(op.fields())) STRATA_TRY(op_scheduler(op.fields()));
+    if (op.code == OpCode::io_priority) STRATA_TRY(op_io_priority(context, op.fields()));
   }
   context.oom_score_adjusted = true;
+  context.io_priority_set = true;
   return {};
 }
 

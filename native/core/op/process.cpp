@@ -332,6 +332,77 @@ Status op_cpu_affinity(Fields fields) {
   return mask.apply();
 }
 
+Status op_scheduler(Fields fields) {
+  constexpr std::uint32_t other = 0;
+  constexpr std::uint32_t batch = 3;
+  sys::SchedulerAttributes attributes{};
+  attributes.size = sizeof attributes;
+  attributes.policy = fields.u32();
+  attributes.nice = static_cast<std::int32_t>(fields.u32());
+  attributes.priority = fields.u32();
+  attributes.flags = fields.u64();
+  attributes.runtime = fields.u64();
+  attributes.deadline = fields.u64();
+  attributes.period = fields.u64();
+  // The other policies have no use for a nice value, and the call passes it over; but the process has one, for when it leaves them.
+  if (attributes.nice != 0 && attributes.policy != other && attributes.policy != batch) {
+    if (const int result = sys::setpriority(PRIO_PROCESS, 0, attributes.nice); result < 0) return {-result, "setpriority"};
+  }
+  const int result = sys::sched_setattr(0, &attributes);
+  return result < 0 ? Status(-result, "sched_setattr") : Status();
+}
+
+bool scheduler_is_inherited(Fields fields) {
+  constexpr std::uint32_t deadline = 6;
+  constexpr std::uint64_t reset_on_fork = 1;
+  const std::uint32_t policy = fields.u32();
+  (void)fields.u32();
+  (void)fields.u32();
+  return policy != deadline && (fields.u64() & reset_on_fork) == 0;
+}
+
+Status op_io_priority(Context& context, Fields fields) {
+  if (context.io_priority_set) return {};
+  constexpr int process = 1;  // IOPRIO_WHO_PROCESS: it leads a process group of its own, and its children inherit
+  constexpr unsigned class_shift = 13;
+  const std::uint32_t name = fields.u32();
+  const std::uint32_t priority = fields.u32();
+  const int result = sys::ioprio_set(process, 0, static_cast<int>(name << class_shift | priority));
+  return result < 0 ? Status(-result, "ioprio_set") : Status();
+}
+
+Status op_memory_policy(Fields fields) {
+  const std::uint32_t mode = fields.u32();
+  (void)fields.text();
+  Fields::Numbers words = fields.u32s();
+  constexpr std::uint32_t most = 1024;  // the kernel takes a page
+  if (words.count > most) return {EINVAL, "set_mempolicy"};
+  unsigned long mask[most / 2] = {};
+  for (std::uint32_t i = 0; i < words.count; i++) mask[i / 2] |= static_cast<unsigned long>(words.next()) << (i % 2 * 32);
+  // It counts one bit less than it is told.
+  const bool has_nodes = words.count > 0;
+  const int result = sys::set_mempolicy(static_cast<int>(mode), has_nodes ? mask : nullptr, has_nodes ? words.count * 32UL + 1 : 0);
+  return result < 0 ? Status(-result, "set_mempolicy") : Status();
+}
+
+Status op_apparmor_profile(const Context& context, Fields fields) {
+  const Text profile = fields.text();
+  TextBuilder<4096> command;
+  command.add("exec ").add(profile.view());
+  if (command.view().size() != profile.size + 5) return {ENAMETOOLONG, "write", "/proc/thread-self/attr/apparmor/exec"};
+  const Status status = write_proc(context.proc.get(), "thread-self/attr/apparmor/exec", command.view());
+  // The directory came with Linux 5.8; the file without it is that of the kernel's first security module.
+  const bool is_old = status.error() == ENOENT && std::string_view(status.call()) == "openat2";
+  return is_old ? write_proc(context.proc.get(), "thread-self/attr/exec", command.view()) : status;
+}
+
+Status op_selinux_label(const Context& context, Fields fields) {
+  const Text attribute = fields.text();
+  TextBuilder<64> path;
+  path.add("thread-self/attr/").add(attribute.view());
+  return write_proc(context.proc.get(), path.c_str(), fields.text().view());
+}
+
 Status op_ready(Context& context) {
   // The wait may be long, and in a shared pid namespace somebody with CAP_SYS_PTRACE may look at us: nothing of the host stays open.
   context.proc.reset();

@@ -102,3 +102,53 @@ test('the working directory is made before the root can become read-only, and en
   t.true(order.indexOf('directory') < order.indexOf('root-readonly'));
   t.true(order.indexOf('cwd') < order.indexOf('user') && order.indexOf('user') < order.lastIndexOf('cwd'));
 });
+
+test('scheduling: numbers of the kernel, before the rights to them are gone', (t) => {
+  const scheduler = {
+    policy: 'SCHED_DEADLINE',
+    nice: -5,
+    flags: ['SCHED_FLAG_RESET_ON_FORK', 'SCHED_FLAG_DL_OVERRUN'],
+    runtime: 2048,
+    deadline: 4096,
+  };
+  const operations = plan({ process: { scheduler, ioPriority: { class: 'IOPRIO_CLASS_BE', priority: 6 } } });
+  t.like(only(operations, 'scheduler')[0], { policy: 6, nice: 0xfffffffb, priority: 0, flags: 5n, runtime: 2048n, deadline: 4096n, period: 0n });
+  t.like(only(operations, 'io-priority')[0], { class: 2, priority: 6 });
+  const order = names(operations);
+  t.true(order.indexOf('scheduler') < order.indexOf('bounding') && order.indexOf('io-priority') < order.indexOf('user'));
+  t.deepEqual([...only(plan(), 'scheduler'), ...only(plan(), 'io-priority'), ...only(plan(), 'memory-policy')], []);
+});
+
+test('memory policy: mode with flags, and a mask as long as the nodes need', (t) => {
+  const policy = (mode: string, nodes?: string, flags: string[] = []) =>
+    only(plan({ linux: { memoryPolicy: { mode, nodes, flags } } }), 'memory-policy')[0];
+  t.deepEqual(policy('MPOL_INTERLEAVE', '0-1,31,33', ['MPOL_F_STATIC_NODES']), {
+    op: 'memory-policy',
+    pointer: '/linux/memoryPolicy',
+    mode: 0x8003,
+    nodes: '0-1,31,33',
+    mask: [0x80000003, 2],
+  });
+  t.is(policy('MPOL_BIND', '2000', ['MPOL_F_RELATIVE_NODES'])?.mask.length, 63);
+  t.deepEqual(policy('MPOL_LOCAL')?.mask, []);
+});
+
+test('labels: for keys before the keyring, for the program at the end of what needs rights', (t) => {
+  const operations = plan({ process: { apparmorProfile: 'p', selinuxLabel: 'l', noNewPrivileges: true }, linux: { mountLabel: 'm' } });
+  const order = names(operations);
+  t.deepEqual(
+    only(operations, 'selinux-label').map(({ attribute, label }) => [attribute, label]),
+    [
+      ['keycreate', 'l'],
+      ['exec', 'l'],
+    ],
+  );
+  t.is(order.indexOf('selinux-label') + 1, order.indexOf('keyring'));
+  t.like(only(operations, 'apparmor-profile')[0], { profile: 'p', pointer: '/process/apparmorProfile' });
+  for (const label of ['apparmor-profile', 'selinux-label'] as const) {
+    t.true(order.lastIndexOf(label) < order.indexOf('bounding'));
+    t.true(order.lastIndexOf(label) < order.indexOf('no-new-privileges'));
+  }
+  t.true(order.indexOf('mount-label') < order.indexOf('root-bind'));
+  t.deepEqual(only(plan({ process: { selinuxLabel: 'l' } }, SMALL, { noNewKeyring: true }), 'selinux-label').length, 1);
+});

@@ -142,6 +142,7 @@ function properties(schema: Resolved, all: boolean, inner: (child: Schema) => fc
   if (schema.properties?.ociVersion !== undefined) required.push('root');
   if (schema.name === 'Device') required.push('major', 'minor');
   if (schema.name === 'Personality') required.push('domain');
+  if (schema.properties?.nodes !== undefined) required.push('mode');
   if (schema.name === 'DeviceCgroup') {
     fields.type = fc.constantFrom('a', 'b', 'c');
     fields.access = fc.constantFrom('r', 'rw', 'rwm', 'm');

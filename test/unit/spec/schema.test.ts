@@ -49,12 +49,12 @@ function differs(config: unknown, path: Path, value: unknown): boolean {
   const place = path.map((token) => (typeof token === 'number' ? '*' : token)).join('/');
   const key = path.at(-1);
   if (value === null || path.length === 0) return true;
-  if (key === 'root' || key === 'domain') return value === undefined;
+  if (key === 'root' || key === 'domain' || place === 'linux/memoryPolicy/mode') return value === undefined;
   if (key === 'major' || key === 'minor') return value === undefined || typeof value !== 'object';
   if (place === 'linux/devices/*/fileMode') return typeof value !== 'object';
   if (/^linux\/resources\/devices\/\*\/(type|access)$/.test(place)) return typeof value === 'string';
   if (place === 'linux/devices/*') return typeof value === 'object';
-  if (key === 'personality') return typeof value === 'object' && !Array.isArray(value);
+  if (key === 'personality' || key === 'memoryPolicy') return typeof value === 'object' && !Array.isArray(value);
   // The schema has no bounds for these two; strata keeps what a number can hold.
   if (key === 'oomScoreAdj' || key === 'timeout') return typeof value === 'bigint' || Math.abs(Number(value)) > Number.MAX_SAFE_INTEGER;
   return typeof at(config, path) === 'bigint' && typeof value === 'bigint';

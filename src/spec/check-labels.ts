@@ -1,0 +1,21 @@
+/** Checks of labels: `process.apparmorProfile`, `process.selinuxLabel` and `linux.mountLabel`. */
+import { unsupported } from './refuse.ts';
+import type { Process, Spec } from './types.ts';
+
+/** Which security modules the kernel enforces labels of. */
+export interface SecurityFacts {
+  readonly apparmor: boolean;
+  readonly selinux: boolean;
+}
+
+const NEITHER: SecurityFacts = { apparmor: false, selinux: false };
+
+/** A kernel without the security module would leave the process unconfined: the label must not be lost without a word. */
+export function checkLabels({ apparmorProfile, selinuxLabel }: Process, facts: SecurityFacts = NEITHER, pointer: string): void {
+  if (apparmorProfile !== undefined && !facts.apparmor) unsupported(`${pointer}/apparmorProfile`, 'AppArmor is not enabled in this kernel');
+  if (selinuxLabel !== undefined && !facts.selinux) unsupported(`${pointer}/selinuxLabel`, 'SELinux is not enabled in this kernel');
+}
+
+export function checkMountLabel({ linux }: Spec, facts: SecurityFacts = NEITHER): void {
+  if (linux.mountLabel !== undefined && !facts.selinux) unsupported('/linux/mountLabel', 'SELinux is not enabled in this kernel');
+}
