@@ -208,6 +208,7 @@ int setsid() { return call(SYS_setsid); }
 int setpgid(int pid, int group) { return call(SYS_setpgid, pid, group); }
 int getpgid(int pid) { return call(SYS_getpgid, pid); }
 int prctl(int option, unsigned long a2, unsigned long a3, unsigned long a4, unsigned long a5) { return call(SYS_prctl, option, a2, a3, a4, a5); }
+int capget(void* header, void* data) { return call(SYS_capget, word(header), word(data)); }
 int capset(void* header, const void* data) { return call(SYS_capset, word(header), word(data)); }
 int setresuid(unsigned real, unsigned effective, unsigned saved) { return call(SYS_setresuid, real, effective, saved); }
 int setresgid(unsigned real, unsigned effective, unsigned saved) { return call(SYS_setresgid, real, effective, saved); }

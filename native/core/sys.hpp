@@ -103,6 +103,7 @@ int setsid();
 int setpgid(int pid, int group);
 int getpgid(int pid);
 int prctl(int option, unsigned long a2 = 0, unsigned long a3 = 0, unsigned long a4 = 0, unsigned long a5 = 0);
+int capget(void* header, void* data);
 int capset(void* header, const void* data);
 int setresuid(unsigned real, unsigned effective, unsigned saved);
 int setresgid(unsigned real, unsigned effective, unsigned saved);

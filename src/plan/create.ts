@@ -76,7 +76,7 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
 
 /** From root in the container's root to the user's program: each step gives up something that the one before still needed. */
 function processOperations(spec: Spec, process: Process, context: PlanContext): Operations {
-  const { bounding, rest } = userOperations(spec, process, context.facts);
+  const { bounding, user, capabilities } = userOperations(spec, process, context.facts);
   const load = seccompLoadOperations(spec);
   const env = uniqueEnvironment(process.env);
   const none: Operation[] = [];
@@ -84,9 +84,10 @@ function processOperations(spec: Spec, process: Process, context: PlanContext): 
     privilegedOperations(spec, process, context),
     locateOperations(process, env),
     bounding,
+    user,
     // Without no_new_privs the kernel takes a filter from CAP_SYS_ADMIN only, so it is loaded while we have that, and applies to our last steps too.
     process.noNewPrivileges ? none : load,
-    rest,
+    capabilities,
     process.noNewPrivileges ? { op: 'no-new-privileges', pointer: '/process/noNewPrivileges' } : none,
     { op: 'ready', pointer: '' },
     hookOperations(spec, context, 'startContainer'),

@@ -58,7 +58,7 @@ export function planExec(process: Process, context: ExecContext): Plan {
   const spec = specOf(traits);
   const env = uniqueEnvironment(process.env);
   const processContext = { id: context.id, options: { noNewKeyring: !traits.keyring, listenFds: 0 } };
-  const { bounding, rest } = userOperations(spec, process, context.facts);
+  const { bounding, user, capabilities } = userOperations(spec, process, context.facts);
   const load = seccompLoadOperations(spec);
   const none: Operation[] = [];
   return {
@@ -75,8 +75,9 @@ export function planExec(process: Process, context: ExecContext): Plan {
 
       // From root to the program, as in create.ts.
       bounding,
+      user,
       process.noNewPrivileges ? none : load,
-      rest,
+      capabilities,
       process.noNewPrivileges ? { op: 'no-new-privileges', pointer: '/process/noNewPrivileges' } : none,
       process.noNewPrivileges ? load : none,
       execOperation(spec, process, env, processContext),

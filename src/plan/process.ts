@@ -139,17 +139,21 @@ export function locateOperations(process: Process, env: readonly string[]): Oper
   ];
 }
 
-/** From root to the user. The bounding set goes first, because dropping from it needs CAP_SETPCAP. */
-export function userOperations(spec: Spec, process: Process, facts: CapabilityFacts): { bounding: Operation; rest: readonly Operation[] } {
+/** From root to the user, in this order. The bounding set goes first, because dropping from it needs CAP_SETPCAP. */
+export function userOperations(
+  spec: Spec,
+  process: Process,
+  facts: CapabilityFacts,
+): { bounding: Operation; user: readonly Operation[]; capabilities: Operation } {
   const masks = capabilityMasks(spec, process, facts);
   const { uid, gid, additionalGids, umask = UNCHANGED } = process.user;
   return {
     bounding: { op: 'bounding', pointer: '/process/capabilities/bounding', bounding: masks.bounding },
-    rest: [
+    user: [
       { op: 'user', pointer: '/process/user', uid, gid, groups: additionalGids, umask },
       { op: 'cwd', pointer: '/process/cwd', path: process.cwd, last: true },
-      { op: 'capabilities', pointer: '/process/capabilities', ...masks.sets },
     ],
+    capabilities: { op: 'capabilities', pointer: '/process/capabilities', ...masks.sets },
   };
 }
 

@@ -42,6 +42,7 @@ struct Context {
   // The container was there before us, and what belongs to all of it is not to be changed.
   bool entered = false;
   bool no_new_privileges = false;
+  bool closed_at_execution = false;
   bool executing_announced = false;
   // The program that `executable` found.
   char executable[4096] = {};

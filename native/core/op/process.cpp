@@ -35,18 +35,35 @@ Status write_sysctl(Context& context, Text path, Text value) {
   return write_proc(context.proc.get(), full, value.view());
 }
 
+// Above stdio and what the caller passes on, nothing survives execve; the sync socket is among them, and its end is the good news. Whatever is
+// opened later is born so.
+Status close_at_execution(Context& context) {
+  if (context.closed_at_execution) return {};
+  const unsigned first = 3 + context.header->preserve;
+  if (const int result = sys::close_range(first, ~0U, CLOSE_RANGE_CLOEXEC); result < 0) return {-result, "close_range"};
+  context.closed_at_execution = true;
+  return {};
+}
+
 // Everything that is left to do before execve but must not be left to a seccomp filter to permit.
 Status announce_execution(Context& context) {
   if (context.executing_announced) return {};
   context.executing_announced = true;
-  const unsigned first = 3 + context.header->preserve;
-  // Above stdio and what the caller passes on, nothing survives execve; the sync socket is among them, and its end is the good news.
-  if (const int result = sys::close_range(first, ~0U, CLOSE_RANGE_CLOEXEC); result < 0) return {-result, "close_range"};
+  STRATA_TRY(close_at_execution(context));
   for (int signal = 1; signal <= last_signal; signal++) (void)sys::default_signal(signal);
   if (const int result = sys::set_signal_mask(0, nullptr); result < 0) return {-result, "rt_sigprocmask"};
   if (const int result = sys::prctl(PR_SET_PDEATHSIG, 0); result < 0) return {-result, "prctl"};
   if (!send_message(context.sync.get(), Message::executing)) return {EPIPE, "sendmsg", "sync"};
   return {};
+}
+
+// Makes effective again what a change of user has left permitted only.
+bool raise_permitted() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (sys::capget(&header, data) < 0) return false;
+  for (__user_cap_data_struct& word : data) word.effective = word.permitted;
+  return sys::capset(&header, data) == 0;
 }
 
 // Why `path` cannot be executed, 0 if it can. Judged by the mode, as the kernel will judge for the user who gets there without privileges.
@@ -248,12 +265,14 @@ Status op_seccomp_load(Context& context) {
   const InitHeader* header = context.header;
   if (header->filter_size == 0) return {};
   // With no_new_privs this is the last step but execve; the filter may deny all that comes before it.
-  if (context.no_new_privileges) STRATA_TRY(announce_execution(context));
+  // Without it some steps have to follow, but not this one: a profile may be older than the call.
+  STRATA_TRY(context.no_new_privileges ? announce_execution(context) : close_at_execution(context));
   const auto* filter = reinterpret_cast<const char*>(header) + header->filter_offset;
   sock_fprog program{};
   program.len = static_cast<unsigned short>(header->filter_size / sizeof(sock_filter));
   program.filter = reinterpret_cast<sock_filter*>(const_cast<char*>(filter));
-  const int result = sys::seccomp(SECCOMP_SET_MODE_FILTER, header->filter_flags, &program);
+  int result = sys::seccomp(SECCOMP_SET_MODE_FILTER, header->filter_flags, &program);
+  if (result == -EACCES && raise_permitted()) result = sys::seccomp(SECCOMP_SET_MODE_FILTER, header->filter_flags, &program);
   return result < 0 ? Status(-result, "seccomp") : Status();
 }
 

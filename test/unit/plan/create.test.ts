@@ -139,7 +139,7 @@ test('a filter without no_new_privs is loaded while CAP_SYS_ADMIN is held, else 
     names(plan({ process: { noNewPrivileges }, linux: { seccomp }, hooks: { startContainer: [{ path: '/hook' }] } })).filter((name) =>
       ['seccomp-compile', 'clone', 'bounding', 'seccomp-load', 'user', 'capabilities', 'no-new-privileges', 'ready', 'hook', 'exec'].includes(name),
     );
-  t.deepEqual(steps(false), ['seccomp-compile', 'clone', 'bounding', 'seccomp-load', 'user', 'capabilities', 'ready', 'hook', 'exec']);
+  t.deepEqual(steps(false), ['seccomp-compile', 'clone', 'bounding', 'user', 'seccomp-load', 'capabilities', 'ready', 'hook', 'exec']);
   t.deepEqual(steps(true), [
     'seccomp-compile',
     'clone',
