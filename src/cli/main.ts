@@ -17,7 +17,7 @@ import { addPlan } from './plan.ts';
 import { addPs } from './ps.ts';
 import { addResume } from './resume.ts';
 import { addRun } from './run.ts';
-import { Shell } from './shell.ts';
+import { CGROUP_MANAGERS, Shell } from './shell.ts';
 import { addSpec } from './spec.ts';
 import { addStart } from './start.ts';
 import { addState } from './state.ts';
@@ -80,6 +80,11 @@ export class CommandLine {
       .addOption(new Flag('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))
       .option('--debug', 'tell every stage of the work')
       .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
+      .addOption(
+        new Flag('--cgroup-manager <manager>', 'who makes the cgroups; only cgroupfs is supported by this version')
+          .choices([...CGROUP_MANAGERS])
+          .default('cgroupfs'),
+      )
       .addOption(new Flag('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
     program.hook('preAction', () => this.shell.log.open());
     for (const verb of verbsFor(program, argv)) VERBS[verb]?.(program, this.shell, build);

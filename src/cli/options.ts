@@ -19,6 +19,7 @@ export function count(text: string): number {
 /** The options of `create` and `run`. */
 export interface CreationFlags {
   readonly bundle: string;
+  readonly config?: string;
   readonly consoleSocket?: string;
   readonly pidFile?: string;
   readonly pidfdSocket?: string;
@@ -36,6 +37,7 @@ export function addBundle(command: Command): Command {
 /** A flag that begins with `no-` has its default given, or commander would work it out with every command line. */
 export function addCreation(command: Command): Command {
   return addBundle(command)
+    .option('--config <file>', "read this in place of the bundle's config.json")
     .option('--console-socket <path>', "send the terminal's master to this unix socket")
     .option('--pid-file <file>', "write the pid of the container's process to this file")
     .option('--pidfd-socket <path>', "send a pidfd of the container's process to this unix socket")
@@ -59,6 +61,7 @@ export function creationOptions(shell: Shell, id: string, flags: CreationFlags):
   shell.host.holdSignals();
   return {
     ...options,
+    ...(flags.config !== undefined && { config: flags.config }),
     ...(flags.consoleSocket !== undefined && { consoleSocket: flags.consoleSocket }),
     ...(flags.pidFile !== undefined && { pidFile: flags.pidFile }),
     ...(flags.pidfdSocket !== undefined && { pidfdSocket: flags.pidfdSocket }),

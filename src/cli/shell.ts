@@ -7,6 +7,10 @@ import { defaultRoot } from '../lifecycle/root.ts';
 import type { Level, LogFormat } from './log.ts';
 import { Log } from './log.ts';
 
+/** Who makes the cgroups of containers. */
+export const CGROUP_MANAGERS = ['cgroupfs', 'systemd', 'disabled'] as const;
+type CgroupManager = (typeof CGROUP_MANAGERS)[number];
+
 /** The global options as commander reads them. */
 interface GlobalOptions {
   readonly root?: string;
@@ -15,6 +19,7 @@ interface GlobalOptions {
   readonly logLevel: Level;
   readonly debug?: true;
   readonly systemdCgroup?: true;
+  readonly cgroupManager: CgroupManager;
   readonly rootless: string;
 }
 
@@ -53,10 +58,11 @@ export class Shell {
 
   /** Global options that only creating a container could honour; engines give them with every verb. @throws StrataError. */
   checkCreation(): void {
-    const { systemdCgroup, rootless } = this.options;
-    if (systemdCgroup === true) {
+    const { systemdCgroup, cgroupManager, rootless } = this.options;
+    if (systemdCgroup === true || cgroupManager !== 'cgroupfs') {
+      const option = systemdCgroup === true ? '--systemd-cgroup' : `--cgroup-manager ${cgroupManager}`;
       const hint = 'cgroups are made through cgroupfs; leave the option out, or choose the cgroupfs manager in the engine';
-      throw new StrataError({ code: 'config-unsupported', reason: '--systemd-cgroup is not supported by this version', hint });
+      throw new StrataError({ code: 'config-unsupported', reason: `${option} is not supported by this version`, hint });
     }
     if (rootless === 'true') throw new StrataError({ code: 'config-unsupported', reason: '--rootless true is not supported by this version' });
   }

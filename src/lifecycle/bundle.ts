@@ -19,9 +19,8 @@ export function resolveBundle(host: Host, bundle: string): string {
   return real;
 }
 
-/** The text of a bundle's config.json. */
-export function readConfig(host: Host, bundle: string): string {
-  const path = `${bundle}/config.json`;
+/** The text of a configuration, which is a bundle's config.json if nobody names another file. */
+export function readConfig(host: Host, path: string): string {
   try {
     return host.readText(path, MAX_SPEC_LENGTH);
   } catch (error) {

@@ -26,6 +26,8 @@ export interface BundleOptions extends ContainerName {
   readonly bundle: string;
   /** A configuration to use in place of the bundle's config.json, as a JSON value; integers may be bigint. */
   readonly spec?: unknown;
+  /** A file to read in place of the bundle's config.json; a relative path starts at the working directory. */
+  readonly config?: string;
   /** So many descriptors from 3 on, behind those of `listenFds`, are passed on. */
   readonly preserveFds?: number;
   /** So many descriptors from 3 on are sockets for sd_listen_fds(3) in the container. */
@@ -66,8 +68,9 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const { root, id } = options;
   checkId(id);
   const bundle = resolveBundle(host, options.bundle);
-  options.debug?.(`load ${bundle}/config.json`);
-  const spec = withConsoleSize(options.spec === undefined ? loadSpec(readConfig(host, bundle)) : parseSpec(options.spec), options.consoleSize);
+  const config = options.config === undefined ? `${bundle}/config.json` : fromBundle(host.workingDirectory(), options.config);
+  options.debug?.(`load ${config}`);
+  const spec = withConsoleSize(options.spec === undefined ? loadSpec(readConfig(host, config)) : parseSpec(options.spec), options.consoleSize);
   const facts = asRoot(factsFor(host, spec.process, spec.linux));
   for (const warning of check(spec, facts)) options.warn?.(warning);
   const plan = planCreate(spec, {

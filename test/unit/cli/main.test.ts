@@ -81,6 +81,9 @@ const WRONG: readonly (readonly [argv: readonly string[], message: RegExp])[] = 
   [['state', 'c1'], /^strata: container does not exist: c1\n$/],
   [['state', 'a\nb'], /^strata: invalid container id 'a\\x0ab'/],
   [['--systemd-cgroup', 'create', 'c1'], /^strata: --systemd-cgroup is not supported by this version/],
+  [['--cgroup-manager', 'systemd', 'run', 'c1'], /^strata: --cgroup-manager systemd is not supported by this version/],
+  [['--cgroup-manager=disabled', 'create', 'c1'], /^strata: --cgroup-manager disabled is not supported by this version/],
+  [['--cgroup-manager', 'cron', 'create', 'c1'], /cgroupfs, systemd, disabled/],
   [['--rootless', 'true', 'create', 'c1'], /^strata: --rootless true is not supported/],
 ];
 for (const [argv, message] of WRONG) {
@@ -107,6 +110,16 @@ test('the life of a container, as podman has it', async (t) => {
   t.deepEqual(await strata(machine, 'delete', '--force', 'c1'), quiet);
   t.deepEqual(await strata(machine, 'delete', '--force', 'c1'), quiet);
   t.deepEqual(machine.leftovers(), []);
+});
+
+test('another configuration than the bundle has', async (t) => {
+  const machine = new FakeMachine();
+  machine.bundle('/bundle', { annotations: { from: 'bundle' } });
+  machine.bundle('/elsewhere', { annotations: { from: 'elsewhere' } });
+  t.is((await strata(machine, 'create', '--bundle', '/bundle', '--config', '/elsewhere/config.json', 'c1')).err, '');
+  const state = JSON.parse((await strata(machine, 'state', 'c1')).out);
+  t.like(state, { bundle: '/bundle', annotations: { from: 'elsewhere' } });
+  t.regex((await strata(machine, 'create', '--bundle', '/bundle', '--config', 'nothing.json', 'c2')).err, /cannot read .*nothing\.json: no such file/);
 });
 
 test('the life of a container, as containerd has it', async (t) => {
