@@ -28,6 +28,7 @@ import { SIGKILL, signalNumber } from './lifecycle/signals.ts';
 import { start as startContainer } from './lifecycle/start.ts';
 import type { ContainerState } from './lifecycle/state.ts';
 import { state as stateOf } from './lifecycle/state.ts';
+import { update as updateContainer } from './lifecycle/update.ts';
 import { wait as waitFor } from './lifecycle/wait.ts';
 import type { Plan } from './plan/op.ts';
 import type { Stdio } from './streams.ts';
@@ -107,6 +108,11 @@ export interface KillOptions extends ContainerOptions {
   readonly all?: boolean;
 }
 
+export interface UpdateOptions extends ContainerOptions {
+  /** Limits of the form of `linux.resources` in the OCI specification; what is absent stays. Integers beyond 2^53 are exact as bigint. */
+  readonly resources: object;
+}
+
 export interface DeleteOptions extends ContainerOptions {
   /** Kill the container if it is not stopped; then one that does not exist is no error. */
   readonly force?: boolean;
@@ -173,6 +179,11 @@ export class Container {
     await resume(this.#name);
   }
 
+  /** Changes its limits: all of them, or none. */
+  async update(resources: object): Promise<void> {
+    await update({ ...this.#name, resources });
+  }
+
   /** Deletes it; one that has not exited only by force. */
   async delete(options: { readonly force?: boolean } = {}): Promise<void> {
     await deleteContainer({ ...this.#name, ...options });
@@ -223,6 +234,11 @@ export async function pause(options: ContainerOptions): Promise<void> {
 /** Lets the processes of a paused container run on. */
 export async function resume(options: ContainerOptions): Promise<void> {
   await resumeContainer(host(), inside(options));
+}
+
+/** Changes the limits of a container that has not stopped. If one of them is refused, none is changed. */
+export async function update(options: UpdateOptions): Promise<void> {
+  await updateContainer(host(), { ...inside(options), resources: options.resources });
 }
 
 /**

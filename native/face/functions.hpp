@@ -4,6 +4,7 @@
 #include "../core/host/cgroup.hpp"
 #include "../core/host/clock.hpp"
 #include "../core/host/command.hpp"
+#include "../core/host/event.hpp"
 #include "../core/host/file.hpp"
 #include "../core/host/foreground.hpp"
 #include "../core/host/lock.hpp"
@@ -47,6 +48,7 @@ std::string libseccomp_version();
 template <class Face>
 void describe(Face& face) {
   face.template now<host::read_text>("readText");
+  face.template now<host::read_all>("readAll");
   face.template now<host::write_text>("writeText");
   face.template now<host::replace_file>("replaceFile");
   face.template now<host::append_file>("appendFile");
@@ -82,6 +84,8 @@ void describe(Face& face) {
   face.template now<host::open_process>("openProcess");
   face.template now<host::send_signal>("signal");
   face.template now<host::signal_cgroup>("signalCgroup");
+  face.template now<host::watch_memory>("watchMemory");
+  face.template later<host::wait_event>("waitEvent");
   face.template later<remove_cgroups>("removeCgroups");
   face.template later<host::run_command>("run");
   face.template later<host::foreground>("foreground");

@@ -21,6 +21,7 @@ import { CGROUP_MANAGERS, Shell } from './shell.ts';
 import { addSpec } from './spec.ts';
 import { addStart } from './start.ts';
 import { addState } from './state.ts';
+import { addUpdate } from './update.ts';
 import type { Build } from './version.ts';
 import { versionText } from './version.ts';
 
@@ -35,6 +36,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   kill: addKill,
   pause: addPause,
   resume: addResume,
+  update: addUpdate,
   delete: addDelete,
   spec: addSpec,
   features: addFeatures,

@@ -65,6 +65,18 @@ export interface ExitStatus {
   readonly signal?: number;
 }
 
+/** A descriptor that is not wanted is -1. */
+export interface EventSources {
+  readonly pidfd: Descriptor;
+  /** Of {@link Host.watchMemory}, and the version that it was for. */
+  readonly memory: Descriptor;
+  readonly version: 1 | 2;
+  /** The end to read from of a pipe. */
+  readonly cancel: Descriptor;
+}
+
+export type WaitedEvent = 'memory' | 'exit' | 'cancel' | 'timeout';
+
 export interface CgroupName {
   /** Mount point. */
   readonly hierarchy: string;
@@ -96,6 +108,8 @@ export interface Host {
 
   /** A whole file as UTF-8 text. Larger than `limit` bytes (default 1 MiB): EFBIG. Invalid UTF-8: EILSEQ. */
   readText(path: string, limit?: number): string;
+  /** All that can be read from a descriptor, as {@link readText} has it: what another program writes into our standard input. */
+  readAll(descriptor: Descriptor, limit?: number): string;
   /** Write to a file that exists (a kernel file) with one write(2). */
   writeText(path: string, text: string): void;
   /** Replace a file: temporary name in the same directory, rename(2). */
@@ -180,6 +194,13 @@ export interface Host {
    * for any process on Linux 6.15 and later; otherwise `'unknown'`. `undefined` when the time is over.
    */
   waitExit(pidfd: Descriptor, timeout: number): Promise<ExitStatus | 'unknown' | undefined>;
+  /** A descriptor that hears of the want of memory in a cgroup of this version, for {@link waitEvent}. */
+  watchMemory(directory: string, version: 1 | 2): Descriptor;
+  /**
+   * Wait for what comes first: a want of memory, the end of the process, the other end of `cancel` being closed, or `timeout` milliseconds. What
+   * the watch has heard is told before all else, and once.
+   */
+  waitEvent(sources: EventSources, timeout: number): Promise<WaitedEvent>;
   /** Signal every process in the cgroup directories and below, each once, through pidfds checked against cgroup.procs; how many there were. */
   signalCgroup(directories: readonly string[], signal: number): number;
   /**

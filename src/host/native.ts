@@ -12,6 +12,7 @@ import type {
   LaunchDescriptors,
   Launched,
   LaunchFailure,
+  WaitedEvent,
   WaitingPoint,
   WireValue,
 } from './host.ts';
@@ -45,6 +46,7 @@ type Same =
   | 'awaitsStart'
   | 'openProcess'
   | 'signal'
+  | 'watchMemory'
   | 'signalCgroup'
   | 'windowSize'
   | 'holdSignals'
@@ -59,6 +61,7 @@ export interface Native extends Pick<Host, Same> {
   libseccompVersion(): string;
 
   readText(path: string, limit: number): string;
+  readAll(descriptor: Descriptor, limit: number): string;
   writeAll(descriptor: Descriptor, text: string): void;
   receiveDescriptor(socket: Descriptor): Later<Descriptor>;
 
@@ -73,6 +76,7 @@ export interface Native extends Pick<Host, Same> {
   start(socket: string): Later<void>;
 
   waitExit(pidfd: Descriptor, timeout: number): Later<ExitStatus | 'unknown' | undefined>;
+  waitEvent(pidfd: Descriptor, memory: Descriptor, version: number, cancel: Descriptor, timeout: number): Later<WaitedEvent>;
   removeCgroups(hierarchies: readonly string[], paths: readonly string[], timeout: number): Later<void>;
   run(command: Command): Later<CommandResult>;
   foreground(pidfd: Descriptor, console: Descriptor): Later<ExitStatus>;
@@ -107,12 +111,14 @@ export function createHost(native: Native, platform: Platform): Host {
     return result;
   }
   const readText = guarded(native.readText);
+  const readAll = guarded(native.readAll);
   const writeAll = guarded(native.writeAll);
 
   return {
     ...platform,
 
     readText: (path, limit = DEFAULT_LIMIT) => readText(path, limit),
+    readAll: (descriptor, limit = DEFAULT_LIMIT) => readAll(descriptor, limit),
     writeText: guarded(native.writeText),
     replaceFile: guarded(native.replaceFile),
     stat: guarded(native.stat),
@@ -167,6 +173,9 @@ export function createHost(native: Native, platform: Platform): Host {
     openProcess: guarded(native.openProcess),
     signal: guarded(native.signal),
     waitExit: (pidfd, timeout) => attemptLater(() => native.waitExit(pidfd, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
+    watchMemory: guarded(native.watchMemory),
+    waitEvent: ({ pidfd, memory, version, cancel }, timeout) =>
+      attemptLater(() => native.waitEvent(pidfd, memory, version, cancel, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
     signalCgroup: guarded(native.signalCgroup),
     removeCgroups: (cgroups, timeout) => {
       const hierarchies = cgroups.map(({ hierarchy }) => hierarchy);

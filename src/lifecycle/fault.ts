@@ -10,6 +10,7 @@ export const ERRNO = {
   EBUSY: 16,
   EEXIST: 17,
   EISDIR: 21,
+  EINVAL: 22,
   EFBIG: 27,
   ENOTEMPTY: 39,
   EILSEQ: 84,

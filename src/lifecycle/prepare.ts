@@ -99,6 +99,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     ...(freezer && { freezer }),
     sharedPid: !spec.linux.namespaces.some((namespace) => namespace.type === 'pid' && namespace.path === undefined),
     terminal: spec.process?.terminal ?? false,
+    ...(spec.linux.resources.memory?.checkBeforeUpdate === true && { checkBeforeUpdate: true }),
     // With no stop at which the runtime's hooks run, the container's own may have begun whenever we are interrupted.
     hooksBegun: spec.hooks.createContainer.length > 0 && !plan.operations.some(({ op }) => op === 'runtime-hooks'),
     poststart: spec.hooks.poststart,

@@ -64,6 +64,8 @@ export interface ContainerRecord {
   /** The container has no pid namespace of its own: its first process does not take the others with it. */
   readonly sharedPid: boolean;
   readonly terminal: boolean;
+  /** The configuration's `memory.checkBeforeUpdate`, for updates that do not say. */
+  readonly checkBeforeUpdate?: boolean;
   /** A hook may have run, so the poststop hooks must (runtime.md#lifecycle, steps 3 to 13). */
   readonly hooksBegun: boolean;
   readonly poststart: readonly Hook[];
@@ -244,6 +246,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     ...(freezer && { freezer }),
     sharedPid: read.boolean('sharedPid'),
     terminal: read.boolean('terminal'),
+    ...(read.field('checkBeforeUpdate') !== undefined && { checkBeforeUpdate: read.boolean('checkBeforeUpdate') }),
     hooksBegun: read.boolean('hooksBegun'),
     poststart: read.list('poststart', (item) => item.hook()),
     poststop: read.list('poststop', (item) => item.hook()),

@@ -1,6 +1,7 @@
 /** Where the container's cgroups are, and the operations that make and limit them (config-linux.md, Control groups). */
 import { StrataError } from '../base/error.ts';
 import type { HostFacts } from '../host/facts.ts';
+import type { CgroupName } from '../host/host.ts';
 import { cleanPath } from '../spec/refuse.ts';
 import type { Spec } from '../spec/types.ts';
 import type { Operation } from './op.ts';
@@ -35,6 +36,16 @@ export function cgroupPaths(spec: Spec, id: string, facts: HostFacts): CgroupPla
   const places = hierarchies.map(({ mount, controllers }) => place(mount, path, controllers, false));
   if (unified !== undefined) places.push(place(unified.mount, path, unified.controllers, true));
   return places;
+}
+
+/** The same for cgroups that a container has already, in this order. One whose hierarchy is not mounted any more is left out. */
+export function knownPlaces(cgroups: readonly CgroupName[], facts: HostFacts): CgroupPlace[] {
+  const { hierarchies, unified } = facts.cgroup;
+  return cgroups.flatMap(({ hierarchy, path }) => {
+    const found = hierarchies.find(({ mount }) => mount === hierarchy);
+    if (found !== undefined) return [place(hierarchy, path, found.controllers, false)];
+    return unified?.mount === hierarchy ? [place(hierarchy, path, unified.controllers, true)] : [];
+  });
 }
 
 function cgroupPath(asked: string | undefined, id: string): string {

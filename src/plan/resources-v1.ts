@@ -2,7 +2,7 @@
 import { StrataError } from '../base/error.ts';
 import { isAtLeast, type Kernel } from '../host/facts.ts';
 import type { BlockIO, Cpu, HugepageLimit, Memory, Resources, Throttle } from '../spec/types.ts';
-import type { Setting } from './resources.ts';
+import { entryOf, type Setting } from './setting.ts';
 
 /** Engines write 0 where they mean 'not set': none of these limits has a use for 0. */
 export function isSet(value: bigint | number | undefined): value is bigint | number {
@@ -28,8 +28,13 @@ export function memory(asked: Memory | undefined): Setting[] {
   bytes('kernel', 'kmem.limit_in_bytes');
   bytes('kernelTCP', 'kmem.tcp.limit_in_bytes');
   if (asked.swappiness !== undefined) out.push({ pointer: '/memory/swappiness', file: 'memory.swappiness', value: `${asked.swappiness}` });
-  if (asked.disableOOMKiller === true) out.push({ pointer: '/memory/disableOOMKiller', file: 'memory.oom_control', value: '1' });
+  if (asked.disableOOMKiller === true) out.push(oomKiller(true));
   return out;
+}
+
+export function oomKiller(disabled: boolean): Setting {
+  const former = (text: string): string => /^oom_kill_disable (\d)/m.exec(text)?.[1] ?? '0';
+  return { pointer: '/memory/disableOOMKiller', file: 'memory.oom_control', value: disabled ? '1' : '0', former };
 }
 
 export function cpu(asked: Cpu | undefined): Setting[] {
@@ -60,7 +65,9 @@ export function blockIO(asked: BlockIO | undefined): Setting[] {
   if (isSet(asked.weight)) out.push({ pointer: '/blockIO/weight', file: 'blkio.bfq.weight', value: `${asked.weight}` });
   asked.weightDevice.forEach(({ major, minor, weight }, index) => {
     const at = `/blockIO/weightDevice/${index}`;
-    if (isSet(weight)) out.push({ pointer: at, file: 'blkio.bfq.weight_device', value: `${major}:${minor} ${weight}` });
+    const device = `${major}:${minor}`;
+    const former = entryOf(device, `${device} 0`);
+    if (isSet(weight)) out.push({ pointer: at, file: 'blkio.bfq.weight_device', value: `${device} ${weight}`, former });
   });
   for (const [key, file] of [
     ['throttleReadBpsDevice', 'read_bps_device'],
@@ -69,7 +76,9 @@ export function blockIO(asked: BlockIO | undefined): Setting[] {
     ['throttleWriteIOPSDevice', 'write_iops_device'],
   ] as const) {
     asked[key].forEach(({ major, minor, rate }: Throttle, index) => {
-      out.push({ pointer: `/blockIO/${key}/${index}`, file: `blkio.throttle.${file}`, value: `${major}:${minor} ${rate}` });
+      const device = `${major}:${minor}`;
+      const former = entryOf(device, `${device} 0`);
+      out.push({ pointer: `/blockIO/${key}/${index}`, file: `blkio.throttle.${file}`, value: `${device} ${rate}`, former });
     });
   }
   return out;
@@ -107,5 +116,6 @@ export function networkPriorities(asked: Resources['network']): Setting[] {
     pointer: `/network/priorities/${index}`,
     file: 'net_prio.ifpriomap',
     value: `${name} ${priority}`,
+    former: entryOf(name, `${name} 0`),
   }));
 }

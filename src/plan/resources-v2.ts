@@ -2,8 +2,8 @@
 import { StrataError } from '../base/error.ts';
 import { isAtLeast, type Kernel } from '../host/facts.ts';
 import type { BlockIO, Cpu, HugepageLimit, Memory } from '../spec/types.ts';
-import type { Setting } from './resources.ts';
 import { isSet } from './resources-v1.ts';
+import { entryOf, type Setting } from './setting.ts';
 
 function limit(value: bigint): string {
   return value < 0n ? 'max' : `${value}`;
@@ -69,10 +69,13 @@ export function blockIO(asked: BlockIO | undefined, weightFile: 'io.weight' | 'i
   if (asked === undefined) return [];
   const out: Setting[] = [];
   const weight = (value: number): number => (weightFile === 'io.bfq.weight' ? value : ioWeight(value));
-  if (isSet(asked.weight)) out.push({ pointer: '/blockIO/weight', file: weightFile, value: `default ${weight(asked.weight)}` });
+  if (isSet(asked.weight))
+    out.push({ pointer: '/blockIO/weight', file: weightFile, value: `default ${weight(asked.weight)}`, former: entryOf('default', 'default 100') });
   asked.weightDevice.forEach((device, index) => {
     if (!isSet(device.weight)) return;
-    out.push({ pointer: `/blockIO/weightDevice/${index}`, file: weightFile, value: `${device.major}:${device.minor} ${weight(device.weight)}` });
+    const key = `${device.major}:${device.minor}`;
+    const former = entryOf(key, `${key} default`);
+    out.push({ pointer: `/blockIO/weightDevice/${index}`, file: weightFile, value: `${key} ${weight(device.weight)}`, former });
   });
   for (const [key, name] of [
     ['throttleReadBpsDevice', 'rbps'],
@@ -82,8 +85,9 @@ export function blockIO(asked: BlockIO | undefined, weightFile: 'io.weight' | 'i
   ] as const) {
     asked[key].forEach(({ major, minor, rate }, index) => {
       // v1 lifts a limit with 0; v2 refuses 0.
-      const value = `${major}:${minor} ${name}=${rate === 0n ? 'max' : rate}`;
-      out.push({ pointer: `/blockIO/${key}/${index}`, file: 'io.max', value });
+      const device = `${major}:${minor}`;
+      const former = entryOf(device, `${device} ${name}=max`);
+      out.push({ pointer: `/blockIO/${key}/${index}`, file: 'io.max', value: `${device} ${name}=${rate === 0n ? 'max' : rate}`, former });
     });
   }
   return out;

@@ -10,6 +10,7 @@ import { allDeviceRules, DEFAULT_RULES } from './device-rules.ts';
 import type { Operation } from './op.ts';
 import * as v1 from './resources-v1.ts';
 import * as v2 from './resources-v2.ts';
+import { entryOf, type Setting } from './setting.ts';
 
 const POINTER = '/linux/resources';
 const DEVICES_POINTER = `${POINTER}/devices`;
@@ -18,14 +19,11 @@ const DEVICES_POINTER = `${POINTER}/devices`;
 const DEFAULT_LINES = deviceLines(DEFAULT_RULES);
 const DEFAULT_PROGRAM = deviceProgram(DEFAULT_RULES);
 
-/** One write, before it is known in which directory. */
-export interface Setting {
-  /** Pointer below `/linux/resources`. */
-  readonly pointer: string;
-  readonly file: string;
-  readonly value: string;
-  /** Forgive a kernel without this file. */
-  readonly optional?: boolean;
+/** A setting, and where it is written. */
+export interface LimitWrite extends Setting {
+  readonly place: CgroupPlace;
+  /** The controller's name on v2, as `cgroup.subtree_control` takes it; '' for a file of the cgroup itself. */
+  readonly controller: string;
 }
 
 /** One controller: its settings by cgroup version. */
@@ -52,30 +50,60 @@ const CONTROLLERS: readonly Controller[] = [
   },
   { name: 'net_cls', v1: ({ network }) => v1.networkClass(network), v2: () => [] },
   { name: 'net_prio', v1: ({ network }) => v1.networkPriorities(network), v2: () => [] },
+  { name: 'rdma', v1: rdma, v2: rdma },
 ];
 
 /** @throws StrataError `config-unsupported` when no hierarchy here has the controller for a limit. */
 export function resourceOperations(resources: Resources, places: readonly CgroupPlace[], facts: HostFacts): Operation[] {
-  const out: Operation[] = [];
-  for (const controller of CONTROLLERS) {
-    const settings = controller.v1(resources, facts);
+  const out = limitWrites(resources, places, facts).map(operation);
+  return out.concat(devices(resources, places));
+}
+
+/**
+ * Every limit but the rules for devices, in the order in which a new cgroup takes them.
+ *
+ * @throws StrataError `config-unsupported` when no hierarchy here has the controller for a limit.
+ */
+export function limitWrites(resources: Resources, places: readonly CgroupPlace[], facts: HostFacts): LimitWrite[] {
+  const out: LimitWrite[] = [];
+  for (const { name, v1: onV1, v2: onV2 } of CONTROLLERS) {
+    const settings = onV1(resources, facts);
     const first = settings[0];
     if (first === undefined) continue;
-    const place = placeOf(controller.name, places);
-    if (place === undefined) throw unsupported(first.pointer, `needs the cgroup controller ${controller.name}, which no mounted hierarchy has`);
-    for (const setting of place.unified ? controller.v2(resources, facts) : settings) out.push(write(place, setting));
+    const place = placeOf(name, places);
+    if (place === undefined) throw unsupported(first.pointer, `needs the cgroup controller ${name}, which no mounted hierarchy has`);
+    const controller = unifiedName(name);
+    for (const setting of place.unified ? onV2(resources, facts) : settings) out.push({ ...setting, place, controller });
   }
-  return out.concat(unified(resources, places), devices(resources, places));
+  return out.concat(unified(resources, places));
+}
+
+/** What only takes back an earlier setting, and so is nothing to a new cgroup. It comes first: an idle cgroup refuses shares. */
+export function resetWrites({ memory, cpu }: Resources, places: readonly CgroupPlace[]): LimitWrite[] {
+  const out: LimitWrite[] = [];
+  const memoryPlace = placeOf('memory', places);
+  if (memory?.disableOOMKiller === false && memoryPlace?.unified === false) {
+    out.push({ ...v1.oomKiller(false), place: memoryPlace, controller: 'memory' });
+  }
+  const cpuPlace = placeOf('cpu', places);
+  if (cpu?.idle === 0n && cpuPlace !== undefined) {
+    out.push({ pointer: '/cpu/idle', file: 'cpu.idle', value: '0', optional: true, place: cpuPlace, controller: 'cpu' });
+  }
+  return out;
 }
 
 /** A hierarchy where `controller` (its v1 name) can be set. The network controllers never came to v2. */
-function placeOf(controller: string, places: readonly CgroupPlace[]): CgroupPlace | undefined {
-  const name = controller === 'blkio' ? 'io' : controller;
+export function placeOf(controller: string, places: readonly CgroupPlace[]): CgroupPlace | undefined {
+  const name = unifiedName(controller);
   return places.find((place) => place.controllers.includes(place.unified ? name : controller));
 }
 
-function write({ directory }: CgroupPlace, { file, pointer: at, value, optional = false }: Setting): Operation {
-  return { op: 'cgroup-write', pointer: POINTER + at, path: `${directory}/${file}`, value, optional };
+function unifiedName(controller: string): string {
+  return controller === 'blkio' ? 'io' : controller;
+}
+
+function operation({ place, file, pointer: at, value, optional = false }: LimitWrite): Operation {
+  return { op: 'cgroup-write', pointer: POINTER + at, path: `${place.directory}/${file}`, value, optional };
 }
 
 function cpuset({ cpu }: Resources): Setting[] {
@@ -90,8 +118,23 @@ function pids({ pids: asked }: Resources): Setting[] {
   return [{ pointer: '/pids/limit', file: 'pids.max', value: asked.limit < 0n ? 'max' : `${asked.limit}` }];
 }
 
+/** One device for each write(2); what is not named keeps its limit. */
+function rdma({ rdma: asked }: Resources): Setting[] {
+  if (asked === undefined) return [];
+  return Object.entries(asked).flatMap(([device, { hcaHandles, hcaObjects }]) => {
+    const value = [
+      device,
+      ...(hcaHandles === undefined ? [] : [`hca_handle=${hcaHandles}`]),
+      ...(hcaObjects === undefined ? [] : [`hca_object=${hcaObjects}`]),
+    ];
+    if (value.length === 1) return [];
+    const former = entryOf(device, `${device} hca_handle=max hca_object=max`);
+    return [{ pointer: pointer('/rdma', device), file: 'rdma.max', value: value.join(' '), former }];
+  });
+}
+
 /** v2 files verbatim. Last of the limits, so that they win over what was converted from v1's properties. */
-function unified({ unified: files }: Resources, places: readonly CgroupPlace[]): Operation[] {
+function unified({ unified: files }: Resources, places: readonly CgroupPlace[]): LimitWrite[] {
   const place = places.find((item) => item.unified);
   return Object.entries(files).map(([file, value]) => {
     const at = pointer('/unified', file);
@@ -100,8 +143,16 @@ function unified({ unified: files }: Resources, places: readonly CgroupPlace[]):
     if (controller !== 'cgroup' && !place.controllers.includes(controller)) {
       throw unsupported(at, `needs the cgroup v2 controller ${controller}, which is not available in ${place.hierarchy}`);
     }
-    return write(place, { pointer: at, file, value });
+    return { place, controller: controller === 'cgroup' ? '' : controller, pointer: at, file, value, ...formerOf(value) };
   });
+}
+
+/** A value for one device or one kind of line, such as `8:0 rbps=1000` or `default 100`, is taken back as one. */
+function formerOf(value: string): Pick<Setting, 'former'> {
+  const key = /^(\d+:\d+|default) /.exec(value)?.[1];
+  if (key === undefined) return {};
+  const none = value.includes('=') ? value.replace(/=\S+/g, '=max') : `${key} default`;
+  return { former: entryOf(key, none) };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Checks of `linux.cgroupsPath` and `linux.resources`, for create and for update. */
 import { pointer } from '../base/pointer.ts';
-import { invalid, unsupported } from './refuse.ts';
+import { invalid } from './refuse.ts';
 import type { Resources, Spec } from './types.ts';
 
 export function checkCgroupsPath(spec: Spec): readonly string[] {
@@ -23,7 +23,9 @@ export function checkResources(resources: Resources, place = '/linux/resources')
   for (const key of Object.keys(resources.unified)) {
     if (!/^[^/.][^/]*\.[^/]+$/.test(key)) invalid(pointer(`${place}/unified`, key), 'expected the name of a cgroup file such as memory.high');
   }
-  if (resources.rdma !== undefined && Object.keys(resources.rdma).length > 0) unsupported(`${place}/rdma`, 'RDMA limits are not supported');
+  for (const device of Object.keys(resources.rdma ?? {})) {
+    if (!/^[^\s=]+$/.test(device)) invalid(pointer(`${place}/rdma`, device), 'expected the name of an RDMA device such as mlx5_1');
+  }
 }
 
 /** -1 is no limit; the kernel's files would wrap other negative values, or refuse them. */

@@ -245,6 +245,11 @@ const hugepageLimit = object<spec.HugepageLimit>({
 });
 const priority = object({ name: required(text), priority: required(uint32) });
 
+const rdmaLimit = object<{ readonly hcaHandles?: number; readonly hcaObjects?: number }>({
+  hcaHandles: optional(uint32),
+  hcaObjects: optional(uint32),
+});
+
 const resources = object<spec.Resources>({
   devices: defaulting(list(deviceRule), NONE),
   memory: optional(memory),
@@ -253,7 +258,7 @@ const resources = object<spec.Resources>({
   blockIO: optional(blockIO),
   hugepageLimits: defaulting(list(hugepageLimit), NONE),
   network: optional(object<NonNullable<spec.Resources['network']>>({ classID: optional(uint32), priorities: defaulting(list(priority), NONE) })),
-  rdma: optional(verbatim(map(record({ hcaHandles: optional(uint32), hcaObjects: optional(uint32) })))),
+  rdma: optional(map(rdmaLimit)),
   unified: defaulting(strings, EMPTY),
 });
 

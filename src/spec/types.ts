@@ -177,7 +177,8 @@ export interface Resources {
   readonly blockIO?: BlockIO;
   readonly hugepageLimits: readonly HugepageLimit[];
   readonly network?: { readonly classID?: number; readonly priorities: readonly { readonly name: string; readonly priority: number }[] };
-  readonly rdma?: Readonly<Record<string, unknown>>;
+  /** By device, such as `mlx5_1`. */
+  readonly rdma?: Readonly<Record<string, { readonly hcaHandles?: number; readonly hcaObjects?: number }>>;
   /** cgroup v2 file name to value. */
   readonly unified: Readonly<Record<string, string>>;
 }

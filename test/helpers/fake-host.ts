@@ -13,6 +13,7 @@ import type {
   LaunchDescriptors,
   Launched,
   LaunchFailure,
+  WaitedEvent,
   WaitingPoint,
   WireValue,
 } from '../../src/host/host.ts';
@@ -73,6 +74,12 @@ export class FakeMachine {
   readonly commands = new Map<string, Partial<CommandResult>>();
   /** What the foreground process exits with. */
   foregroundExit: ExitStatus = { code: 0 };
+  /** The errno with which a file refuses what is written to it, undefined if it takes it. */
+  readonly refusals = new Map<string, (text: string, machine: FakeMachine) => number | undefined>();
+  /** What comes from standard input. */
+  input = '';
+  /** What waiting for an event answers, in order; then the container's process exits. */
+  readonly waited: WaitedEvent[] = [];
   uid = 0;
   clock = 1000;
   private nextPid = 100;
@@ -237,8 +244,15 @@ export class FakeHost implements Host {
     return text;
   }
 
+  readAll(): string {
+    this.step();
+    return this.machine.input;
+  }
+
   writeText(path: string, text: string): void {
     this.step();
+    const refusal = this.machine.refusals.get(path)?.(text, this.machine);
+    if (refusal !== undefined) throw refused('write', refusal, path);
     const directory = path.slice(0, path.lastIndexOf('/'));
     this.node(directory, 'open');
     this.machine.nodes.set(path, { type: 'file', mode: 0o644, uid: 0, text });
@@ -544,6 +558,18 @@ export class FakeHost implements Host {
       await this.sleep(10);
     }
     return process.exit ?? 'unknown';
+  }
+
+  watchMemory(directory: string): number {
+    this.step();
+    this.node(directory, 'open');
+    return this.descriptor({ kind: 'memory', path: directory });
+  }
+
+  async waitEvent(): Promise<WaitedEvent> {
+    await Promise.resolve();
+    this.step();
+    return this.machine.waited.shift() ?? 'exit';
   }
 
   signalCgroup(directories: readonly string[], signal: number): number {

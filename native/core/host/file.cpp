@@ -61,20 +61,40 @@ Result<Fd> open_file(int directory, const char* path, int flags, unsigned mode) 
   return Fd(descriptor);
 }
 
-Result<std::string> read_file_at(int directory, const char* path, std::size_t limit) {
-  // Whoever puts a fifo where a file should be must not make us wait for its other end.
-  Result<Fd> file = open_file(directory, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
-  if (file.failed()) return file.status();
+namespace {
+
+// `waits`: for what a non-blocking descriptor does not have yet.
+Result<std::string> read_rest(int descriptor, std::size_t limit, bool waits, const char* path) {
   std::string text;
   for (;;) {
     char part[16 * 1024];  // not filled with zeros, which would cost more than most files
-    const long count = sys::read(file.value().get(), part, sizeof part);
+    const long count = sys::read(descriptor, part, sizeof part);
     if (count == -EINTR) continue;
+    if (count == -EAGAIN && waits) {
+      pollfd readable{descriptor, POLLIN, 0};
+      sys::poll(&readable, 1, -1);
+      continue;
+    }
     if (count < 0) return Status(static_cast<int>(-count), "read", path);
     if (count == 0) return text;
     text.append(part, static_cast<std::size_t>(count));
     if (text.size() > limit) return Status(EFBIG, "read", path);
   }
+}
+
+}  // namespace
+
+Result<std::string> read_file_at(int directory, const char* path, std::size_t limit) {
+  // Whoever puts a fifo where a file should be must not make us wait for its other end.
+  Result<Fd> file = open_file(directory, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  if (file.failed()) return file.status();
+  return read_rest(file.value().get(), limit, false, path);
+}
+
+Result<std::string> read_all(int descriptor, std::size_t limit) {
+  Result<std::string> text = read_rest(descriptor, limit, true, "");
+  if (!text.failed() && !is_utf8(text.value())) return Status(EILSEQ, "read");
+  return text;
 }
 
 Result<std::string> read_text(const std::string& path, std::size_t limit) {

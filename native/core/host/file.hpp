@@ -21,7 +21,9 @@ struct FileStatus {
 
 // A whole file. Reads to the end whatever size it claims, since kernel files claim 0. EFBIG beyond `limit` bytes, EILSEQ if not UTF-8.
 Result<std::string> read_text(const std::string& path, std::size_t limit);
-// The same relative to a directory, without the check for UTF-8.
+// The same of a descriptor, from where it stands; waits where it is a pipe that is still written to.
+Result<std::string> read_all(int descriptor, std::size_t limit);
+// A file relative to a directory, without the check for UTF-8.
 Result<std::string> read_file_at(int directory, const char* path, std::size_t limit);
 // One write(2) to a file that exists: a kernel file takes each write as one request.
 Status write_text(const std::string& path, std::string_view text);

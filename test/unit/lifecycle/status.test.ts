@@ -10,6 +10,8 @@ const PERMITTED: Readonly<Record<Verb, readonly Status[]>> = {
   resume: ['paused'],
   exec: ['created', 'running'],
   'exec-paused': ['created', 'running', 'paused'],
+  update: ['created', 'running', 'paused'],
+  events: ['created', 'running', 'paused'],
   delete: ['stopped'],
   'delete-force': ['creating', 'created', 'running', 'paused', 'stopped'],
 };

@@ -219,3 +219,13 @@ test('a new v1 cpuset takes the cpus and mems of its parent', (t) => {
   );
   t.false(only(plan({}, V2), 'cgroup-make')[0]?.cpuset);
 });
+
+test('rdma, the same file on both versions', (t) => {
+  const rdma = { mlx5_1: { hcaHandles: 3, hcaObjects: 10000 }, mlx4_0: { hcaObjects: 0 }, none: {} };
+  const written = ['rdma.max mlx5_1 hca_handle=3 hca_object=10000', 'rdma.max mlx4_0 hca_object=0'];
+  const controller = { controllers: ['rdma'], mount: '/sys/fs/cgroup/rdma', own: '/' };
+  t.deepEqual(writes({ rdma }, { ...V1, cgroup: { ...V1.cgroup, hierarchies: [...V1.cgroup.hierarchies, controller] } }), written);
+  const unified = { ...V2.cgroup.unified, controllers: ['rdma'] } as typeof V2.cgroup.unified;
+  t.deepEqual(writes({ rdma }, { ...V2, cgroup: { ...V2.cgroup, ...(unified && { unified }) } }), written);
+  refused(t, { rdma }, V2, '/rdma/mlx5_1');
+});

@@ -1,0 +1,230 @@
+/** `update`: other limits for a container that exists. Either all of them are in force afterwards, or none. */
+import { StrataError, withFields } from '../base/error.ts';
+import { recentFacts } from '../host/facts.ts';
+import type { Host } from '../host/host.ts';
+import type { CgroupPlace } from '../plan/cgroup.ts';
+import { knownPlaces } from '../plan/cgroup.ts';
+import { type LimitWrite, limitWrites, placeOf, resetWrites } from '../plan/resources.ts';
+import { checkResources } from '../spec/check-resources.ts';
+import { parseResources } from '../spec/parse.ts';
+import type { Resources } from '../spec/types.ts';
+import { ERRNO, hasErrno, messageOf } from './fault.ts';
+import { checkId } from './id.ts';
+import { withLock } from './lock.ts';
+import { observe } from './observe.ts';
+import type { ContainerName, Report } from './report.ts';
+import { permit } from './status.ts';
+import type { ContainerRecord } from './store.ts';
+import { checkRoot, load, notFound } from './store.ts';
+
+export interface UpdateOptions extends ContainerName {
+  /** `linux.resources` as a JSON value; integers may be bigint. What is absent stays as it is. */
+  readonly resources: unknown;
+}
+
+const POINTER = '/linux/resources';
+const DOCUMENT = 'resources';
+
+/**
+ * Gives a container that has not stopped other limits. Rules for devices are left as they are, for engines hand all resources over to change one:
+ * what other programs have allowed since is not taken back.
+ *
+ * @throws StrataError `status`; `config-invalid`, `config-unsupported` or `system` with the limit that is wrong or was refused: then none is changed.
+ */
+export async function update(host: Host, options: UpdateOptions): Promise<void> {
+  const { root, id } = options;
+  checkId(id);
+  if (!checkRoot(host, root)) throw notFound(id);
+  try {
+    const asked = parseResources(options.resources, POINTER);
+    checkResources(asked);
+    if (asked.devices.length > 0) options.debug?.('the rules for devices are left as they are');
+    await withLock(host, root, id, async () => {
+      const record = load(host, root, id);
+      permit('update', observe(host, root, record, true).status, id);
+      change(host, asked, record, options);
+    });
+  } catch (error) {
+    throw aboutResources(error);
+  }
+}
+
+/** The pointer as it is in the resources themselves, which stand in no config.json here. */
+function aboutResources(error: unknown): unknown {
+  if (!(error instanceof StrataError) || error.pointer?.startsWith(POINTER) !== true) return error;
+  return withFields(error, { pointer: error.pointer.slice(POINTER.length), document: DOCUMENT });
+}
+
+function change(host: Host, asked: Resources, record: ContainerRecord, report: Report): void {
+  const facts = recentFacts(host);
+  const places = knownPlaces(record.cgroups, facts);
+  const complete = completed(host, withoutKernelMemory(asked, report), places);
+  checkUsage(host, complete, placeOf('memory', places), record);
+  const writes = [...resetWrites(complete, places), ...limitWrites(complete, places, facts)];
+  const changes = writes.flatMap((write) => changeOf(host, write) ?? []);
+  // Memory last: what a lower limit makes the kernel reclaim, or kill, no second write brings back.
+  carryOut(host, [...changes.filter(({ write }) => write.controller !== 'memory'), ...changes.filter(({ write }) => write.controller === 'memory')]);
+}
+
+/** Kernels have one limit for memory of every kind now. Engines of old ask for the others still, and are told. */
+function withoutKernelMemory(asked: Resources, report: Report): Resources {
+  const { kernel = 0n, kernelTCP = 0n, ...memory } = asked.memory ?? {};
+  if (kernel > 0n || kernelTCP > 0n) report.warn?.('limits of kernel memory are not changed by update');
+  return asked.memory === undefined ? asked : { ...asked, memory };
+}
+
+/** With the limits in force in the place of those that others are reckoned from, and memory without a limit meaning swap too, as in runc. */
+function completed(host: Host, asked: Resources, places: readonly CgroupPlace[]): Resources {
+  let { memory, cpu } = asked;
+  if (memory?.limit === -1n && (memory.swap ?? 0n) === 0n) memory = { ...memory, swap: -1n };
+  const memoryPlace = placeOf('memory', places);
+  if (memory !== undefined && memoryPlace?.unified === true && (memory.swap ?? 0n) > 0n && (memory.limit ?? 0n) === 0n) {
+    memory = { ...memory, limit: limitIn(host, `${memoryPlace.directory}/memory.max`) };
+  }
+  const cpuPlace = placeOf('cpu', places);
+  if (cpu !== undefined && cpuPlace?.unified === true && (cpu.period ?? 0n) > 0n && (cpu.quota ?? 0n) === 0n) {
+    cpu = { ...cpu, quota: limitIn(host, `${cpuPlace.directory}/cpu.max`) };
+  }
+  return { ...asked, ...(memory && { memory }), ...(cpu && { cpu }) };
+}
+
+/** The first number of a cgroup file; -1 for `max`, and for a file that is not there. */
+function limitIn(host: Host, path: string): bigint {
+  const first = /^\d+/.exec(textOf(host, path) ?? '');
+  return first === null ? -1n : BigInt(first[0]);
+}
+
+/** `memory.checkBeforeUpdate`: on v1 the kernel refuses a limit below the usage; on v2 it would kill. */
+function checkUsage(host: Host, { memory }: Resources, place: CgroupPlace | undefined, record: ContainerRecord): void {
+  if (memory === undefined || place?.unified !== true || !(memory.checkBeforeUpdate ?? record.checkBeforeUpdate ?? false)) return;
+  const { limit = 0n, swap = 0n } = memory;
+  const used = limitIn(host, `${place.directory}/memory.current`);
+  if (limit > 0n && used > limit) throw belowUsage('/memory/limit', limit, used);
+  if (swap <= 0n) return;
+  const together = used + limitIn(host, `${place.directory}/memory.swap.current`);
+  if (together > swap) throw belowUsage('/memory/swap', swap, together);
+}
+
+function belowUsage(at: string, limit: bigint, used: bigint): StrataError {
+  const reason = `${limit} is below the ${used} bytes that the container uses`;
+  return new StrataError({ code: 'config-invalid', stage: 'cgroup', pointer: POINTER + at, reason });
+}
+
+/** A write that changes something, and what takes it back. */
+interface Change {
+  readonly write: LimitWrite;
+  readonly path: string;
+  /** undefined for files that cannot be read: such a write is a request, and cannot be taken back. */
+  readonly former: string | undefined;
+}
+
+/** undefined if the limit is in force already. */
+function changeOf(host: Host, write: LimitWrite): Change | undefined {
+  const path = `${write.place.directory}/${write.file}`;
+  if (host.stat(path) === undefined && write.place.unified && write.controller !== '') enable(host, write);
+  if (host.stat(path) === undefined) {
+    if (write.optional === true) return undefined;
+    const reason = `cannot be set: ${path} does not exist`;
+    throw new StrataError({ code: 'config-unsupported', stage: 'cgroup', pointer: POINTER + write.pointer, reason, path });
+  }
+  const text = textOf(host, path);
+  const former = text === undefined ? undefined : (write.former ?? trimmed)(text);
+  return former === write.value ? undefined : { write, path, former };
+}
+
+function trimmed(text: string): string {
+  return text.trim();
+}
+
+function textOf(host: Host, path: string): string | undefined {
+  try {
+    return host.readText(path);
+  } catch (error) {
+    if (error instanceof StrataError && error.code === 'system') return undefined;
+    throw error;
+  }
+}
+
+/** Beside v1, create enables on v2 only the controllers that it needs. */
+function enable(host: Host, { place, controller, pointer }: LimitWrite): void {
+  const parts = place.path.split('/').slice(1, -1);
+  for (let depth = 0; depth <= parts.length; depth++) {
+    const directory = [place.hierarchy, ...parts.slice(0, depth)].join('/');
+    try {
+      host.writeText(`${directory}/cgroup.subtree_control`, `+${controller}`);
+    } catch (error) {
+      throw refusal(error, pointer, `cannot enable the controller ${controller} in ${directory}`);
+    }
+  }
+}
+
+/**
+ * Writes everything, or throws what was refused and leaves all as it was. Limits of one controller can depend on each other, and which of two must
+ * come first depends on the values in force: so what is refused is tried again as long as anything else is accepted.
+ */
+function carryOut(host: Host, changes: readonly Change[]): void {
+  const done: Change[] = [];
+  for (let start = 0; start < changes.length; ) {
+    const { controller } = (changes[start] as Change).write;
+    let end = start;
+    while (end < changes.length && changes[end]?.write.controller === controller) end++;
+    const refused = settle(host, changes.slice(start, end), ({ write }) => write.value, done);
+    const first = refused[0];
+    if (first !== undefined) throw takenBack(host, done, refusedChange(host, first.change, first.error));
+    start = end;
+  }
+}
+
+interface Refused {
+  readonly change: Change;
+  readonly error: unknown;
+}
+
+/** Writes what can be written, in whatever order; what is left. `done` gets what was written. */
+function settle(host: Host, changes: readonly Change[], value: (change: Change) => string | undefined, done: Change[]): readonly Refused[] {
+  let pending = changes;
+  for (;;) {
+    const refused: Refused[] = [];
+    for (const item of pending) {
+      const text = value(item);
+      if (text === undefined) continue;
+      try {
+        host.writeText(item.path, text === '' ? '\n' : text);
+        done.push(item);
+      } catch (error) {
+        refused.push({ change: item, error });
+      }
+    }
+    if (refused.length === 0 || refused.length === pending.length) return refused;
+    pending = refused.map(({ change }) => change);
+  }
+}
+
+/** Takes back what was written; the error to throw, which tells if not all could be. */
+function takenBack(host: Host, done: readonly Change[], error: StrataError): StrataError {
+  const left = settle(host, [...done].reverse(), ({ former }) => former, []);
+  const [first] = left;
+  if (first === undefined) return error;
+  return withFields(error, { hint: `and ${first.change.path} could not be set back: ${messageOf(first.error)}` });
+}
+
+function refusedChange(host: Host, { write, path }: Change, error: unknown): StrataError {
+  const refused = refusal(error, write.pointer, `cannot write '${write.value}' to ${path}`);
+  if (!hasErrno(error, ERRNO.EBUSY) || write.controller !== 'memory' || write.place.unified) return refused;
+  const usage = textOf(host, `${write.place.directory}/memory.usage_in_bytes`)?.trim();
+  return usage === undefined ? refused : withFields(refused, { hint: `the container uses ${usage} bytes` });
+}
+
+function refusal(error: unknown, at: string, reason: string): StrataError {
+  if (!(error instanceof StrataError)) throw error;
+  const { errno, syscall, path } = error;
+  return new StrataError({
+    code: 'system',
+    stage: 'cgroup',
+    pointer: POINTER + at,
+    reason,
+    ...(syscall !== undefined && { syscall }),
+    ...(errno !== undefined && { errno }),
+    ...(path !== undefined && { path }),
+  });
+}

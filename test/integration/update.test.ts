@@ -1,0 +1,135 @@
+/** `update` on real cgroups: what engines pass, and that a refusal leaves everything as it was. */
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { type Bundle, toJson, type Workspace } from '../helpers/container.ts';
+import { containerTest, failed } from './_support.ts';
+
+const TOP = '/sys/fs/cgroup';
+
+/** What the cgroup files of a container hold, wherever they are; undefined where there is none of the name. */
+function limits(bundle: Bundle, ...names: string[]): (string | undefined)[] {
+  const places = fs.readdirSync(TOP).map((name) => join(TOP, name));
+  return names.map((name) => {
+    const file = [TOP, ...places].map((place) => join(place, bundle.config.linux.cgroupsPath ?? '', name)).find((path) => fs.existsSync(path));
+    return file === undefined ? undefined : fs.readFileSync(file, 'utf8').trim();
+  });
+}
+
+const V1 = fs.existsSync(`${TOP}/memory/memory.limit_in_bytes`);
+const FILES = V1
+  ? ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes', 'cpu.cfs_quota_us', 'cpu.shares', 'pids.max', 'cpuset.cpus']
+  : ['memory.max', 'memory.swap.max', 'cpu.max', 'cpu.weight', 'pids.max', 'cpuset.cpus'];
+
+async function sleeping(workspace: Workspace): Promise<{ id: string; bundle: Bundle }> {
+  const bundle = workspace.bundle({ process: { args: ['sleep', '1000'] } });
+  return { id: (await workspace.start(bundle)).id, bundle };
+}
+
+containerTest('update by flags and from standard input, up and down again', async (t, workspace) => {
+  const { id, bundle } = await sleeping(workspace);
+  const flags = [
+    '--memory',
+    '64m',
+    '--memory-swap',
+    '128M',
+    '--cpu-quota',
+    '50000',
+    '--cpu-share',
+    '512',
+    '--pids-limit',
+    '50',
+    '--cpuset-cpus',
+    '0',
+  ];
+  await workspace.succeed(['update', ...flags, id]);
+  const first = limits(bundle, ...FILES);
+  if (V1) t.deepEqual(first, ['67108864', '134217728', '50000', '512', '50', '0']);
+
+  await workspace.succeed(['update', '--resources', '-', id], {
+    stdin: '{"memory": {"limit": 1073741824, "swap": 2147483648}, "cpu": {"shares": 0}}',
+  });
+  if (V1) t.deepEqual(limits(bundle, ...FILES), ['1073741824', '2147483648', '50000', '512', '50', '0']);
+
+  // What podman and containerd hand over: everything, in a file.
+  const resources = {
+    devices: [{ allow: false, access: 'rwm' }],
+    memory: { limit: 33554432n, swap: 33554432n, kernel: 0, disableOOMKiller: false },
+    cpu: { shares: 1024, quota: -1, period: 100000, cpus: '', mems: '' },
+    pids: { limit: -1 },
+    blockIO: { weight: 0 },
+  };
+  const file = workspace.path('resources');
+  fs.writeFileSync(file, toJson(resources));
+  await workspace.succeed(['update', `--resources=${file}`, id]);
+  if (V1) t.deepEqual(limits(bundle, ...FILES), ['33554432', '33554432', '-1', '1024', 'max', '0']);
+
+  await workspace.succeed(['update', '--memory', '-1', id]);
+  if (V1) t.deepEqual(limits(bundle, ...FILES).slice(0, 2), ['9223372036854771712', '9223372036854771712']);
+  await workspace.remove(id);
+});
+
+containerTest('a value that the kernel refuses changes nothing and is named', async (t, workspace) => {
+  const { id, bundle } = await sleeping(workspace);
+  const before = limits(bundle, ...FILES);
+  const refused = await workspace.strata(['update', '--cpu-quota', '70000', '--pids-limit', '9', '--cpuset-cpus', '4000', id]);
+  failed(t, refused, 'resources /cpu/cpus: ', 'cpuset.cpus');
+  t.deepEqual(limits(bundle, ...FILES), before);
+  if (V1) {
+    failed(
+      t,
+      await workspace.strata(['update', '--pids-limit', '9', '--memory', '4096', id]),
+      '/memory/limit',
+      'device or resource busy',
+      'the container uses',
+    );
+    t.deepEqual(limits(bundle, ...FILES), before);
+  }
+  failed(t, await workspace.strata(['update', '-r', '-', id], { stdin: '{"memory":' }), 'resources (document)', 'not valid JSON');
+  failed(t, await workspace.strata(['update', '-r', '-', '--memory', '1g', id], { stdin: '{}' }), '--resources cannot be combined');
+  failed(t, await workspace.strata(['update', '--memory', '1x', id]), '--memory', 'such as 64m');
+  await workspace.remove(id);
+});
+
+containerTest('a created and a paused container can be updated, a stopped one cannot', async (t, workspace) => {
+  const bundle = workspace.bundle({ process: { args: ['sleep', '1000'] } });
+  const { id } = await workspace.create(bundle);
+  await workspace.succeed(['update', '--pids-limit', '41', id]);
+  t.deepEqual(limits(bundle, 'pids.max'), ['41']);
+  await workspace.succeed(['start', id]);
+  await workspace.succeed(['pause', id]);
+  await workspace.succeed(['update', '--pids-limit', '42', id]);
+  t.deepEqual(limits(bundle, 'pids.max'), ['42']);
+  await workspace.succeed(['resume', id]);
+  await workspace.succeed(['kill', id, '9']);
+  await workspace.reach(id, 'stopped');
+  failed(t, await workspace.strata(['update', '--pids-limit', '43', id]), 'container not running');
+  await workspace.remove(id);
+  failed(t, await workspace.strata(['update', '--pids-limit', '43', id]), 'container does not exist');
+});
+
+containerTest('huge pages, and limits of single devices, which are set back one by one', async (t, workspace) => {
+  const { id, bundle } = await sleeping(workspace);
+  const huge = fs.existsSync('/sys/kernel/mm/hugepages/hugepages-2048kB');
+  const resources = { hugepageLimits: [{ pageSize: '2MB', limit: 4194304 }] };
+  const result = await workspace.strata(['update', '-r', '-', id], { stdin: toJson(resources) });
+  if (huge && result.code === 0) t.true(limits(bundle, 'hugetlb.2MB.rsvd.limit_in_bytes', 'hugetlb.2MB.rsvd.max').includes('4194304'));
+  else failed(t, result, '/hugepageLimits/0');
+  const disk = /^ +(\d+) +(\d+) +\d+ (?!ram|loop|zram)/m.exec(fs.readFileSync('/proc/partitions', 'utf8'));
+  if (V1 && disk !== null) {
+    const device = `${disk[1]}:${disk[2]}`;
+    const throttle = (rate: number, major = 4095) => ({
+      blockIO: {
+        throttleReadBpsDevice: [{ major: Number(disk[1]), minor: Number(disk[2]), rate }],
+        throttleWriteIOPSDevice: rate === 0 ? [] : [{ major, minor: 9, rate: 5 }],
+      },
+    });
+    failed(t, await workspace.strata(['update', '-r', '-', id], { stdin: toJson(throttle(1048576)) }), '/blockIO/throttleWriteIOPSDevice/0');
+    t.deepEqual(limits(bundle, 'blkio.throttle.read_bps_device'), ['']);
+    const one = { blockIO: { throttleReadBpsDevice: [{ major: Number(disk[1]), minor: Number(disk[2]), rate: 1048576 }] } };
+    await workspace.succeed(['update', '-r', '-', id], { stdin: toJson(one) });
+    t.deepEqual(limits(bundle, 'blkio.throttle.read_bps_device'), [`${device} 1048576`]);
+    await workspace.succeed(['update', '-r', '-', id], { stdin: toJson(throttle(0)) });
+    t.deepEqual(limits(bundle, 'blkio.throttle.read_bps_device'), ['']);
+  }
+  await workspace.remove(id);
+});
