@@ -17,6 +17,7 @@ import { createNodeHost } from './host/node.ts';
 import type { Up } from './lifecycle/bring-up.ts';
 import { create as createContainer } from './lifecycle/create.ts';
 import { deleteContainer as removeContainer } from './lifecycle/delete.ts';
+import { type ContainerEvent, events as eventsOf, stats as statsOf } from './lifecycle/events.ts';
 import { kill as killContainer } from './lifecycle/kill.ts';
 import { list as listContainers } from './lifecycle/list.ts';
 import { pause as pauseContainer, resume as resumeContainer } from './lifecycle/pause.ts';
@@ -28,6 +29,7 @@ import { SIGKILL, signalNumber } from './lifecycle/signals.ts';
 import { start as startContainer } from './lifecycle/start.ts';
 import type { ContainerState } from './lifecycle/state.ts';
 import { state as stateOf } from './lifecycle/state.ts';
+import type { Stats } from './lifecycle/stats.ts';
 import { update as updateContainer } from './lifecycle/update.ts';
 import { wait as waitFor } from './lifecycle/wait.ts';
 import type { Plan } from './plan/op.ts';
@@ -37,7 +39,9 @@ import { consoleStream, openStdio } from './streams.ts';
 export type { ErrorCode, Stage } from './base/error.ts';
 export { StrataError } from './base/error.ts';
 export type { ExitStatus } from './host/host.ts';
+export type { ContainerEvent } from './lifecycle/events.ts';
 export type { ContainerState } from './lifecycle/state.ts';
+export type { Stats } from './lifecycle/stats.ts';
 export type { Status } from './lifecycle/status.ts';
 export type { Operation, Plan } from './plan/op.ts';
 export type { Stdio } from './streams.ts';
@@ -106,6 +110,17 @@ export interface KillOptions extends ContainerOptions {
   readonly signal?: string | number;
   /** Every process in the container's cgroup; then a container that has stopped is no error. */
   readonly all?: boolean;
+}
+
+export interface EventsOptions extends ContainerOptions {
+  /**
+   * Milliseconds between statistics.
+   *
+   * @default 5000
+   */
+  readonly interval?: number;
+  /** Ends the events, as the end of the container does. */
+  readonly signal?: AbortSignal;
 }
 
 export interface UpdateOptions extends ContainerOptions {
@@ -239,6 +254,38 @@ export async function resume(options: ContainerOptions): Promise<void> {
 /** Changes the limits of a container that has not stopped. If one of them is refused, none is changed. */
 export async function update(options: UpdateOptions): Promise<void> {
   await updateContainer(host(), { ...inside(options), resources: options.resources });
+}
+
+/** What a container that has not stopped uses at this moment: the names are those of runc. */
+export async function stats(options: ContainerOptions): Promise<Stats> {
+  const event = await statsOf(host(), inside(options));
+  return event.data;
+}
+
+/**
+ * What a container uses, after each interval, and when it runs out of memory; ends when it has stopped.
+ *
+ * @example
+ * for await (const event of strata.events({ id: 'web1', interval: 1000 })) if (event.type === 'oom') console.log('no memory left');
+ */
+export async function* events(options: EventsOptions): AsyncGenerator<ContainerEvent, void> {
+  const { interval = 5000, signal } = options;
+  if (signal?.aborted === true) return;
+  const machine = host();
+  const [cancel, end] = machine.pipe();
+  let open = true;
+  const stop = () => {
+    if (open) machine.close(end);
+    open = false;
+  };
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    yield* eventsOf(machine, { ...inside(options), interval, cancel });
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    stop();
+    machine.close(cancel);
+  }
 }
 
 /**

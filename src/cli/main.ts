@@ -9,6 +9,7 @@ import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
 import { addExec } from './exec.ts';
 import { addFeatures } from './features.ts';
+import { addEvents } from './events.ts';
 import { addKill } from './kill.ts';
 import { addList } from './list.ts';
 import { LEVELS, LOG_FORMATS } from './log.ts';
@@ -37,6 +38,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   pause: addPause,
   resume: addResume,
   update: addUpdate,
+  events: addEvents,
   delete: addDelete,
   spec: addSpec,
   features: addFeatures,

@@ -4,6 +4,7 @@
 
 #include "core/host/cgroup.hpp"
 #include "core/host/command.hpp"
+#include "core/host/event.hpp"
 #include "core/host/file.hpp"
 #include "core/host/process.hpp"
 #include "core/host/socket.hpp"
@@ -82,6 +83,10 @@ void cgroups(const Data& input) {
   (void)host::signal_cgroup({"/sys/fs/cgroup/a"}, 9);
   const std::string path(input.begin(), input.end());
   (void)host::remove_cgroups({{"/sys/fs/cgroup", path}}, 5);
+  for (const int version : {1, 2}) {
+    Result<Fd> memory = host::watch_memory("/sys/fs/cgroup/a", version);
+    if (!memory.failed()) (void)host::wait_event(-1, memory.value().get(), version, -1, 5);
+  }
 }
 
 void files(const Data& input) {
