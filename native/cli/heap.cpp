@@ -37,8 +37,10 @@ constexpr std::size_t header = sizeof(Header);
 constexpr std::size_t step = 16;
 constexpr std::size_t small_limit = 512;
 constexpr std::size_t large_limit = 32 * 1024;
+// The image has no place for what is mapped by itself, and the tables of the engine grow with the TypeScript.
+constexpr std::size_t image_limit = 256 * 1024;
 constexpr std::size_t small_kinds = small_limit / step;
-constexpr std::size_t kinds = small_kinds + 4 * (std::bit_width(large_limit / small_limit) - 1);
+constexpr std::size_t kinds = small_kinds + 4 * (std::bit_width(image_limit / small_limit) - 1);
 constexpr std::uint32_t large = kinds;
 
 // Taken from the kernel at a time; and, while the image is made, for blocks of one kind.
@@ -144,8 +146,11 @@ void* move_large(void* block, std::size_t wanted) {
 }
 
 void* take(std::size_t wanted) {
-  // An image has no place for a large one.
-  if (wanted > large_limit - header) return head().in_runs ? nullptr : take_large(wanted);
+  if (head().in_runs) {
+    if (wanted > image_limit - header) return nullptr;
+  } else if (wanted > large_limit - header) {
+    return take_large(wanted);
+  }
   const Header kind = kind_of(wanted);
   Free*& free = head().free[kind.kind];
   if (free != nullptr) return std::exchange(free, free->next);
