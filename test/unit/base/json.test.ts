@@ -225,12 +225,11 @@ test('a long key makes a short pointer', (t) => {
   t.true(error.message.length < 300);
 });
 
-test('50 MB of JSON, or of something else, take no more than a moment', (t) => {
-  const start = Date.now();
+// A way of reading that takes time beyond the length's proportion would not end before the runner gives up.
+test('50 MB of JSON, or of something else', (t) => {
   t.is((parseExact(`["${'x'.repeat(50_000_000)}"]`) as string[])[0]?.length, 50_000_000);
   fault(t, `["${'\\"'.repeat(25_000_000)}`);
   fault(t, `${' '.repeat(50_000_000)}x`);
-  t.true(Date.now() - start < 5000);
 });
 
 test('what stringifyExact writes, parseExact reads again', (t) => {

@@ -31,7 +31,7 @@ test('a process joins, and becomes what the section says; nothing of the contain
 test('the filter is loaded while that is a right, or last of all', (t) => {
   const early = names(plan({}, { seccomp: true }));
   t.is(early[0], 'seccomp-compile');
-  t.true(early.indexOf('seccomp-load') < early.indexOf('user'));
+  t.true(early.indexOf('seccomp-load') < early.indexOf('capabilities'));
   t.deepEqual(names(plan({ noNewPrivileges: true }, { seccomp: true })).slice(-3), ['no-new-privileges', 'seccomp-load', 'exec']);
   t.like(only(plan({}, { seccomp: true }), 'seccomp-compile')[0], { keep: '/r/c1/seccomp', cache: '' });
 });
