@@ -176,7 +176,8 @@ Status op_pivot(Context& context, Fields fields) {
     // A copy of the finished tree that belongs to no namespace can be entered from any, and goes with the last process in it.
     Result<Fd> tree = clone_mount(context.root.get(), "", true, "/");
     if (tree.failed()) return tree.status();
-    const int result = sys::setns(context.final_mount_namespace.get(), 0);
+    constexpr int mount_namespace = 0x00020000;  // CLONE_NEWNS; 0 would take whatever it is
+    const int result = sys::setns(context.final_mount_namespace.get(), mount_namespace);
     if (result == -EINVAL) return Status::with_detail("setns", "mount", "is not a namespace of this type", EINVAL);
     if (result < 0) return {-result, "setns", "mount"};
     context.final_mount_namespace.reset();

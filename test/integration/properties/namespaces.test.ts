@@ -112,6 +112,7 @@ containerTest('a joined namespace is checked', async (t, workspace) => {
   const cases: [type: Type, path: string, pointer: string | RegExp][] = [
     ['network', '/no/such/namespace', /linux\/namespaces.*no such file or directory/],
     ['network', '/proc/self/ns/ipc', /linux\/namespaces/],
+    ['mount', '/proc/self/ns/net', /not a namespace of this type/],
     ['ipc', '/etc/passwd', /linux\/namespaces/],
     ['uts', 'relative/path', /\/linux\/namespaces\/\d+\/path/],
   ];
