@@ -96,14 +96,12 @@ function noLeafWeight(at: string): StrataError {
   return new StrataError({ code: 'config-unsupported', stage: 'plan', pointer: `/linux/resources${at}`, reason });
 }
 
-/** Limits on reservations where the kernel has them (5.7), else on page faults. */
+/** Limits on reservations where the kernel has them (5.7), and on page faults, where engines and tests look. */
 export function hugepages(limits: readonly HugepageLimit[], kernel: Kernel): Setting[] {
-  const kind = isAtLeast(kernel, 5, 7) ? 'rsvd.limit_in_bytes' : 'limit_in_bytes';
-  return limits.map(({ pageSize, limit }, index) => ({
-    pointer: `/hugepageLimits/${index}`,
-    file: `hugetlb.${pageSize}.${kind}`,
-    value: `${limit}`,
-  }));
+  const kinds = isAtLeast(kernel, 5, 7) ? ['rsvd.limit_in_bytes', 'limit_in_bytes'] : ['limit_in_bytes'];
+  return limits.flatMap(({ pageSize, limit }, index) =>
+    kinds.map((kind) => ({ pointer: `/hugepageLimits/${index}`, file: `hugetlb.${pageSize}.${kind}`, value: `${limit}` })),
+  );
 }
 
 export function networkClass(asked: Resources['network']): Setting[] {

@@ -99,8 +99,10 @@ function ioWeight(weight: number): number {
 }
 
 export function hugepages(limits: readonly HugepageLimit[], kernel: Kernel): Setting[] {
-  const kind = isAtLeast(kernel, 5, 7) ? 'rsvd.max' : 'max';
-  return limits.map((item, index) => ({ pointer: `/hugepageLimits/${index}`, file: `hugetlb.${item.pageSize}.${kind}`, value: `${item.limit}` }));
+  const kinds = isAtLeast(kernel, 5, 7) ? ['rsvd.max', 'max'] : ['max'];
+  return limits.flatMap(({ pageSize, limit }, index) =>
+    kinds.map((kind) => ({ pointer: `/hugepageLimits/${index}`, file: `hugetlb.${pageSize}.${kind}`, value: `${limit}` })),
+  );
 }
 
 function refuse(isAsked: boolean, at: string): void {
