@@ -159,11 +159,11 @@ class Attempt {
 
   private async passHooks(launched: Launched): Promise<void> {
     const { prestart, createRuntime } = this.prepared.spec.hooks;
-    const state = hookState(this.record, 'creating');
     this.pause('run hooks');
     this.hooksBegun = true;
-    await runHooks(this.host, 'prestart', prestart, state, this.options);
-    await runHooks(this.host, 'createRuntime', createRuntime, state, this.options);
+    // prestart hooks were made for a time when they ran with `start`, and expect a container that is created (runtime.md, after step 2).
+    await runHooks(this.host, 'prestart', prestart, hookState(this.record, 'created'), this.options);
+    await runHooks(this.host, 'createRuntime', createRuntime, hookState(this.record, 'creating'), this.options);
     this.pause('finish the root file system');
     await this.host.proceed(launched, 'hooks');
   }

@@ -76,7 +76,7 @@ containerTest('each kind runs at its time, in order, with the state on its stand
   t.deepEqual(notes.order().slice(-2), both('poststop'));
 
   const expected: Record<Kind, [status: string, pid: number]> = {
-    prestart: ['creating', pid],
+    prestart: ['created', pid],
     createRuntime: ['creating', pid],
     createContainer: ['creating', 1],
     startContainer: ['created', 1],

@@ -20,8 +20,8 @@ test("hooks of the runtime run before the container's, with the state", async (t
     hooks: { createRuntime: [hook('/bin/two')], prestart: [hook('/bin/one')], createContainer: [hook('/bin/three')] },
   });
   const { pid } = await createOne(host);
-  const state = JSON.stringify({ ociVersion: '1.3.0', id: 'c1', status: 'creating', pid, bundle: '/bundle', annotations: { a: 'b' } });
-  t.deepEqual(machine.events, [`run /bin/one ${state}`, `run /bin/two ${state}`, 'createContainer /bin/three']);
+  const state = (status: string) => JSON.stringify({ ociVersion: '1.3.0', id: 'c1', status, pid, bundle: '/bundle', annotations: { a: 'b' } });
+  t.deepEqual(machine.events, [`run /bin/one ${state('created')}`, `run /bin/two ${state('creating')}`, 'createContainer /bin/three']);
 });
 
 test('twelve creates of one id have one winner', async (t) => {
