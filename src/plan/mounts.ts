@@ -4,7 +4,7 @@ import { classicData } from '../overlay/classic.ts';
 import { fromBundle } from '../overlay/path.ts';
 import { OVERLAY_POINTER, overlayOf } from '../overlay/stack.ts';
 import { cleanPath } from '../spec/refuse.ts';
-import type { Mount, Spec } from '../spec/types.ts';
+import type { Mount, RootfsPropagation, Spec } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
 import { type CgroupView, cgroupMount, readOnly } from './cgroup-mount.ts';
 import type { PlanContext } from './context.ts';
@@ -12,7 +12,16 @@ import { type MountOptions, readOptions } from './mount-options.ts';
 import { isNew, mapText } from './namespaces.ts';
 import { ATTR, MS, type Operation } from './op.ts';
 
-const PROPAGATION = { private: MS.private, shared: MS.shared, slave: MS.slave, unbindable: MS.unbindable } as const;
+const PROPAGATION: Readonly<Record<RootfsPropagation, number>> = {
+  private: MS.private,
+  shared: MS.shared,
+  slave: MS.slave,
+  unbindable: MS.unbindable,
+  rprivate: MS.rec | MS.private,
+  rshared: MS.rec | MS.shared,
+  rslave: MS.rec | MS.slave,
+  runbindable: MS.rec | MS.unbindable,
+};
 
 /**
  * What the mounts of the new namespace share with the host's: nothing made here may reach the host, what the host mounts later may reach us. Only
@@ -23,8 +32,9 @@ export function propagationOperations(spec: Spec): Operation[] {
   if (!isNew(spec, 'mount')) return [];
   const asked = spec.linux.rootfsPropagation;
   const at = asked === undefined ? '' : '/linux/rootfsPropagation';
-  if (asked === 'shared') return [{ op: 'propagation', pointer: at, propagation: MS.shared }];
-  const kind = asked === 'private' || asked === 'unbindable' ? MS.private : MS.slave;
+  const bits = asked === undefined ? MS.slave : PROPAGATION[asked];
+  if ((bits & MS.shared) !== 0) return [{ op: 'propagation', pointer: at, propagation: MS.shared }];
+  const kind = (bits & MS.slave) !== 0 ? MS.slave : MS.private;
   return [{ op: 'propagation', pointer: at, propagation: MS.rec | kind }];
 }
 

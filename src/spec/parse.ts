@@ -5,6 +5,7 @@
  * What differs from the schema, on purpose:
  * - `root` is required (config.md), and so are `personality.domain`, `memoryPolicy.mode` and the numbers of a device that is not a fifo (config-linux.md);
  * - null is an absent property, an empty string an absent name or path (engines written in Go emit both);
+ * - `rootfsPropagation` may have the r of recursion, as the mount options have it and the other runtimes take it;
  * - `devices[].fileMode` may carry the file type (stat(2) `st_mode`), as engines emit it; the permission bits are kept;
  * - device numbers must fit Linux's `dev_t`: major 0 to 4095, minor 0 to 2^20 - 1; -1 is 'every' in `resources.devices`;
  * - `resources.devices[].type` and `access` hold only what config-linux.md lists;
@@ -313,7 +314,7 @@ const linux = object<spec.Linux>({
   resources: defaulting(resources, resources({})),
   sysctl: defaulting(strings, EMPTY),
   seccomp: optional(seccomp),
-  rootfsPropagation: optional(oneOf('private shared slave unbindable')),
+  rootfsPropagation: optional(oneOf('private shared slave unbindable rprivate rshared rslave runbindable')),
   maskedPaths: defaulting(texts, NONE),
   readonlyPaths: defaulting(texts, NONE),
   mountLabel: optional(someText),

@@ -122,6 +122,10 @@ export interface Namespace {
   readonly path?: string;
 }
 
+type Propagation = 'private' | 'shared' | 'slave' | 'unbindable';
+/** With an r: of all mounts of the container, not of its root alone. */
+export type RootfsPropagation = Propagation | `r${Propagation}`;
+
 export interface Linux {
   readonly namespaces: readonly Namespace[];
   readonly uidMappings: readonly IdMapping[];
@@ -133,7 +137,7 @@ export interface Linux {
   readonly resources: Resources;
   readonly sysctl: Readonly<Record<string, string>>;
   readonly seccomp?: Seccomp;
-  readonly rootfsPropagation?: 'private' | 'shared' | 'slave' | 'unbindable';
+  readonly rootfsPropagation?: RootfsPropagation;
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];
   readonly mountLabel?: string;

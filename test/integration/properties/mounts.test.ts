@@ -191,6 +191,9 @@ containerTest('rootfsPropagation', async (t, workspace) => {
     ['slave', ['master']],
     ['private', []],
     ['unbindable', ['unbindable']],
+    ['rshared', ['shared']],
+    ['rslave', ['master']],
+    ['rprivate', []],
     [undefined, ['master']],
   ] as const) {
     const table = mountTable(await workspace.shell(MOUNTINFO, { linux: { rootfsPropagation: propagation } }));

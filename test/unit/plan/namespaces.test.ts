@@ -75,6 +75,10 @@ for (const [asked, before, after] of [
   ['slave', MS.rec | MS.slave, MS.slave],
   ['shared', MS.shared, MS.shared],
   ['unbindable', MS.rec | MS.private, MS.unbindable],
+  ['rprivate', MS.rec | MS.private, MS.rec | MS.private],
+  ['rslave', MS.rec | MS.slave, MS.rec | MS.slave],
+  ['rshared', MS.shared, MS.rec | MS.shared],
+  ['runbindable', MS.rec | MS.private, MS.rec | MS.unbindable],
 ] as const) {
   test(`rootfsPropagation ${asked}`, (t) => {
     const operations = plan({ linux: { rootfsPropagation: asked } });
