@@ -1,6 +1,6 @@
 /** From capability names to the masks that the kernel will grant, capabilities(7). */
 import { CAPABILITIES } from './names.ts';
-import { invalid, quoted } from './refuse.ts';
+import { quoted } from './refuse.ts';
 import type { Capabilities, CapabilitySet } from './types.ts';
 import { CAPABILITY_SETS } from './types.ts';
 
@@ -30,26 +30,25 @@ const BITS = new Map(Object.entries(CAPABILITIES).map(([name, number]) => [name,
 /**
  * The masks for the five sets, without what cannot be granted: what the kernel or the runtime does not have, effective outside permitted and
  * inheritable outside bounding (capset(2)), ambient outside permitted or inheritable (prctl(2), `PR_CAP_AMBIENT_RAISE`).
- *
- * @param pointer where the capabilities stand in the config
- * @throws StrataError `config-invalid` for a name that no kernel has.
  */
-export function grantedCapabilities(capabilities: Capabilities, facts: CapabilityFacts, pointer = '/process/capabilities'): GrantedCapabilities {
+export function grantedCapabilities(capabilities: Capabilities, facts: CapabilityFacts): GrantedCapabilities {
   const masks: Record<CapabilitySet, bigint> = { bounding: 0n, effective: 0n, inheritable: 0n, permitted: 0n, ambient: 0n };
   const warnings: string[] = [];
   const known = (2n << BigInt(facts.lastCapability)) - 1n;
   let ungranted = 0n;
+  const unknown = new Set<string>();
   for (const set of CAPABILITY_SETS) {
     const names = capabilities[set];
     let mask = 0n;
     for (let index = 0; index < names.length; index++) {
       const bit = BITS.get(names[index] as string);
-      if (bit === undefined) invalid(`${pointer}/${set}/${index}`, `unknown capability ${quoted(names[index] as string)}`);
-      mask |= bit;
+      if (bit === undefined) unknown.add(names[index] as string);
+      else mask |= bit;
     }
     masks[set] = mask & known & (set === 'bounding' ? facts.bounding : facts.permitted);
     ungranted |= mask & ~masks[set];
   }
+  if (unknown.size !== 0) warnings.push(...[...unknown].map((name) => `capability ${quoted(name)} cannot be granted: there is none of this name`));
   if (ungranted !== 0n) warnings.push(...refusals(capabilities, ungranted, known));
   const drop = (set: CapabilitySet, allowed: bigint, rule: string): void => {
     const dropped = masks[set] & ~allowed;

@@ -35,7 +35,7 @@ export function checkProcess(process: Process, facts: ProcessFacts, pointer = '/
   checkAffinity(process, `${pointer}/execCPUAffinity`);
   checkScheduling(process, pointer);
   checkLabels(process, facts.security, pointer);
-  return process.capabilities === undefined ? [] : grantedCapabilities(process.capabilities, facts, `${pointer}/capabilities`).warnings;
+  return process.capabilities === undefined ? [] : grantedCapabilities(process.capabilities, facts).warnings;
 }
 
 /** An id that stands for 'no id' would leave the process with the runtime's own. */
