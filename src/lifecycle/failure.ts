@@ -91,6 +91,9 @@ function execError(failure: LaunchFailure, step: Step, fields: Partial<ErrorFiel
     if (!step.program.includes('/')) return new StrataError({ code: 'exec', ...fields, reason: `${program}: executable file not found in $PATH` });
     return new StrataError({ code: 'exec', ...fields, path: step.program, reason: `${program}: stat ${step.program}`, errno: failure.errno });
   }
+  // What execve(2) says of a directory; docker 20.10 gives status 126 for these words only.
+  if (failure.errno === ERRNO.EISDIR)
+    return new StrataError({ code: 'exec', ...fields, path: step.program, reason: `${program}: is a directory`, errno: ERRNO.EACCES });
   return new StrataError({ code: 'exec', ...fields, path: step.program, reason: program, ...numbered(failure), ...detailed(failure) });
 }
 

@@ -77,6 +77,13 @@ const FAILURES: Readonly<
     code: 'exec',
     poststop: true,
   },
+  'a directory for a command': {
+    op: 'executable',
+    failure: { errno: 21 },
+    message: /exec: "\/bin\/true": is a directory: permission denied$/,
+    code: 'exec',
+    poststop: true,
+  },
   'death during set-up': {
     op: 'pivot',
     failure: { syscall: 'init', errno: 0, detail: 'killed by SIGKILL' },
