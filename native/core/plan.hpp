@@ -57,7 +57,7 @@ namespace strata {
   X(ready, 54, "ready", "")                                                                                                  \
   X(exec, 55, "exec", "args:strings,env:strings")                                                                            \
   X(home, 56, "home", "uid:u32")                                                                                             \
-  X(cpu_affinity, 57, "cpu-affinity", "mask:u32s") \
+  X(cpu_affinity, 57, "cpu-affinity", "mask:u32s")                                                                           \
   X(scheduler, 58, "scheduler", "policy:u32,nice:u32,priority:u32,flags:u64,runtime:u64,deadline:u64,period:u64")            \
   X(io_priority, 59, "io-priority", "class:u32,priority:u32")                                                                \
   X(memory_policy, 60, "memory-policy", "mode:u32,nodes:string,mask:u32s")                                                   \

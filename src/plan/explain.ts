@@ -149,7 +149,9 @@ function cgroups(unified: string, tasks: readonly string[]): string[] {
 }
 
 function cpus(mask: readonly number[]): number[] {
-  return mask.flatMap((word, index) => Array.from({ length: 32 }, (_, bit) => (((word >>> bit) & 1) === 0 ? -1 : 32 * index + bit))).filter((cpu) => cpu >= 0);
+  return mask
+    .flatMap((word, index) => Array.from({ length: 32 }, (_, bit) => (((word >>> bit) & 1) === 0 ? -1 : 32 * index + bit)))
+    .filter((cpu) => cpu >= 0);
 }
 
 function names(bits: Readonly<Record<string, number>>, value: number): string[] {

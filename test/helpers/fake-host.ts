@@ -408,7 +408,9 @@ export class FakeHost implements Host {
     const entry = operations[clone] ?? { op: '' };
     this.fail(entry, clone);
     if (entry.op === 'enter') {
-      const first = this.machine.processes.find(({ pid, startTime, phase }) => pid === entry.pid && startTime === entry.startTime && phase !== 'dead');
+      const first = this.machine.processes.find(
+        ({ pid, startTime, phase }) => pid === entry.pid && startTime === entry.startTime && phase !== 'dead',
+      );
       if (first === undefined) throw new LaunchError({ operation: clone, syscall: 'pidfd_open', errno: 3, path: '', detail: '' });
       for (const directory of first.cgroups) cgroups.add(directory);
     }

@@ -145,7 +145,8 @@ Status op_keyring(const Context& context, Fields fields) {
   const long result = sys::keyctl(KEYCTL_JOIN_SESSION_KEYRING, reinterpret_cast<unsigned long>(name.c_str()));
   // What the kernel gives a session keyring, and the owner's right to search it: the program's user is about to change.
   constexpr unsigned long possessor_all_owner_view_read_search_link = 0x3f1b0000;
-  if (result >= 0 && !context.entered) (void)sys::keyctl(KEYCTL_SETPERM, static_cast<unsigned long>(result), possessor_all_owner_view_read_search_link);
+  if (result >= 0 && !context.entered)
+    (void)sys::keyctl(KEYCTL_SETPERM, static_cast<unsigned long>(result), possessor_all_owner_view_read_search_link);
   // A kernel without keyrings has none to leak.
   if (result < 0 && result != -ENOSYS) return {static_cast<int>(-result), "keyctl", name.view()};
   return {};

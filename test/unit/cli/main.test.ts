@@ -119,7 +119,10 @@ test('another configuration than the bundle has', async (t) => {
   t.is((await strata(machine, 'create', '--bundle', '/bundle', '--config', '/elsewhere/config.json', 'c1')).err, '');
   const state = JSON.parse((await strata(machine, 'state', 'c1')).out);
   t.like(state, { bundle: '/bundle', annotations: { from: 'elsewhere' } });
-  t.regex((await strata(machine, 'create', '--bundle', '/bundle', '--config', 'nothing.json', 'c2')).err, /cannot read .*nothing\.json: no such file/);
+  t.regex(
+    (await strata(machine, 'create', '--bundle', '/bundle', '--config', 'nothing.json', 'c2')).err,
+    /cannot read .*nothing\.json: no such file/,
+  );
 });
 
 test('the life of a container, as containerd has it', async (t) => {

@@ -8,7 +8,13 @@ const TRAITS: ContainerTraits = { namespaces: CLONE.pid | CLONE.mount, ownRoot: 
 
 function plan(process: object, traits: Partial<ContainerTraits> = {}) {
   const section = parseProcess({ cwd: '/', args: ['/bin/true'], env: ['PATH=/bin', 'HOME=/'], ...process });
-  const place = { pid: 7, startTime: 70n, cgroup: '/sys/fs/cgroup/unified/c1', tasks: ['/sys/fs/cgroup/memory/c1/tasks'], seccompProgram: '/r/c1/seccomp' };
+  const place = {
+    pid: 7,
+    startTime: 70n,
+    cgroup: '/sys/fs/cgroup/unified/c1',
+    tasks: ['/sys/fs/cgroup/memory/c1/tasks'],
+    seccompProgram: '/r/c1/seccomp',
+  };
   return planExec(section, { id: 'c1', facts: SMALL, traits: { ...TRAITS, ...traits }, ...place }).operations;
 }
 
