@@ -12,12 +12,14 @@
  */
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { StrataError } from './base/error.ts';
-import type { ExitStatus, Host } from './host/host.ts';
+import type { Descriptor, ExitStatus, Host } from './host/host.ts';
 import { createNodeHost } from './host/node.ts';
 import type { Up } from './lifecycle/bring-up.ts';
 import { create as createContainer } from './lifecycle/create.ts';
 import { deleteContainer as removeContainer } from './lifecycle/delete.ts';
 import { type ContainerEvent, events as eventsOf, stats as statsOf } from './lifecycle/events.ts';
+import type { ProcessChanges } from './lifecycle/exec.ts';
+import { checkChanges, execDetached } from './lifecycle/exec.ts';
 import { kill as killContainer } from './lifecycle/kill.ts';
 import { list as listContainers } from './lifecycle/list.ts';
 import { pause as pauseContainer, resume as resumeContainer } from './lifecycle/pause.ts';
@@ -92,7 +94,46 @@ export interface CreateOptions extends PlanOptions {
   readonly stdio?: Stdio | readonly [Stdio, Stdio, Stdio];
   /** File to write the pid to. */
   readonly pidFile?: string;
+  /** Path of a unix socket to which a pidfd of the container's process is sent, with the text `standard`. */
+  readonly pidfdSocket?: string;
   /** Gives up: the container is undone and the promise rejects with the code `aborted`. With {@link run}, later on it kills the container. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ExecOptions extends ContainerOptions {
+  /** The program and its arguments; needed unless `process` has them. */
+  readonly args?: readonly string[];
+  /** A process section in the form of the OCI specification, to start from in place of the one with which the container was created. */
+  readonly process?: object;
+  readonly cwd?: string;
+  /** Added to the variables of the section, each `NAME=value`. */
+  readonly env?: readonly string[];
+  /** In numbers. `additionalGids` are added to those of the section. */
+  readonly user?: { readonly uid: number; readonly gid?: number; readonly additionalGids?: readonly number[] };
+  /**
+   * Give it a terminal, see {@link Execution.console}.
+   *
+   * @default false, or what `process` says
+   */
+  readonly terminal?: boolean;
+  /** Of the terminal, in characters. */
+  readonly consoleSize?: { readonly height: number; readonly width: number };
+  /** Names such as `CAP_CHOWN`, added to the bounding, effective and permitted sets. */
+  readonly capabilities?: readonly string[];
+  readonly noNewPrivileges?: boolean;
+  readonly apparmorProfile?: string;
+  readonly selinuxLabel?: string;
+  /** Cgroups below the container's, as `PATH` or `CONTROLLER[,CONTROLLER]:PATH`. */
+  readonly cgroups?: readonly string[];
+  /** In a paused container, wait until it is resumed; otherwise that is an error. */
+  readonly ignorePaused?: boolean;
+  /** As in {@link CreateOptions}. */
+  readonly stdio?: Stdio | readonly [Stdio, Stdio, Stdio];
+  /** File to write the pid to. */
+  readonly pidFile?: string;
+  /** Path of a unix socket to which a pidfd of the process is sent, with the text `setns`. */
+  readonly pidfdSocket?: string;
+  /** Gives up, and later on kills the process. */
   readonly signal?: AbortSignal;
 }
 
@@ -178,6 +219,11 @@ export class Container {
     return abortable(this.#exit, options.signal);
   }
 
+  /** Runs one more program in it. */
+  async exec(options: Omit<ExecOptions, keyof ContainerOptions>): Promise<Execution> {
+    return exec({ ...options, ...this.#name });
+  }
+
   async state(): Promise<ContainerState> {
     return state(this.#name);
   }
@@ -210,6 +256,55 @@ export class Container {
   }
 }
 
+/**
+ * A process that {@link exec} has begun. Its exit is watched, which keeps the event loop alive until then. With `await using` it is killed at the end
+ * of the block.
+ */
+export class Execution {
+  /** As this process sees it. */
+  readonly pid: number;
+  /** As in {@link Container}. */
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  readonly console: Duplex | null;
+  readonly #exit: Promise<ExitStatus>;
+  /** Until it has exited. */
+  #pidfd: Descriptor | undefined;
+
+  /** They come from {@link exec}. */
+  constructor(executed: { readonly pid: number; readonly pidfd: Descriptor }, streams: ContainerStreams) {
+    this.pid = executed.pid;
+    this.stdin = streams.stdin;
+    this.stdout = streams.stdout;
+    this.stderr = streams.stderr;
+    this.console = streams.console;
+    this.#pidfd = executed.pidfd;
+    this.#exit = exitOf(executed, () => {
+      this.#pidfd = undefined;
+    });
+    const closeInput = () => void this.stdin?.destroy();
+    this.#exit.then(closeInput, closeInput);
+  }
+
+  /** How it exited, as soon as it has. */
+  async wait(options: { readonly signal?: AbortSignal } = {}): Promise<ExitStatus> {
+    return abortable(this.#exit, options.signal);
+  }
+
+  /** Sends it a signal; false if it has exited. */
+  kill(signal: string | number = 'TERM'): boolean {
+    const number = signalNumber(String(signal));
+    return this.#pidfd !== undefined && host().signal(this.#pidfd, number);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill(SIGKILL);
+    await this.#exit;
+    for (const stream of [this.stdin, this.stdout, this.stderr, this.console]) stream?.destroy();
+  }
+}
+
 interface ContainerStreams {
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
@@ -226,14 +321,42 @@ export async function create(options: CreateOptions): Promise<Container> {
 export async function run(options: CreateOptions): Promise<Container> {
   const container = await bring(options, (inner) => runDetached(host(), inner));
   const { signal } = options;
-  if (signal !== undefined) {
-    // One that has exited, or has been deleted, is what was wanted.
-    const stop = () => void container.kill(SIGKILL).catch(() => undefined);
-    const forget = () => signal.removeEventListener('abort', stop);
-    signal.addEventListener('abort', stop, { once: true });
-    container.wait().then(forget, forget);
-  }
+  // One that has exited, or has been deleted, is what was wanted.
+  if (signal !== undefined) killOnAbort(signal, container.wait(), () => container.kill(SIGKILL).catch(() => undefined));
   return container;
+}
+
+/** Runs one more program in a container; resolves when it runs. If it fails, nothing of it is left. */
+export async function exec(options: ExecOptions): Promise<Execution> {
+  const { process, consoleSize, cgroups, ignorePaused, pidFile, pidfdSocket, signal } = options;
+  const changes = changesOf(options);
+  checkChanges(changes);
+  const given = Object.fromEntries(
+    Object.entries({ process, consoleSize, cgroups, ignorePaused, pidFile, pidfdSocket }).filter(([, value]) => value !== undefined),
+  );
+  const { result, streams } = await attached(options, async (base) => {
+    const executed = await execDetached(host(), { ...inside(options), ...given, ...base, changes });
+    return { result: executed, terminal: executed.terminal };
+  });
+  const execution = new Execution(result, streams);
+  if (signal !== undefined) killOnAbort(signal, execution.wait(), () => execution.kill(SIGKILL));
+  return execution;
+}
+
+/** Ends what lives until `exit` when the signal comes. */
+function killOnAbort(signal: AbortSignal, exit: Promise<unknown>, stop: () => unknown): void {
+  const kill = () => void stop();
+  const forget = () => signal.removeEventListener('abort', kill);
+  signal.addEventListener('abort', kill, { once: true });
+  if (signal.aborted) kill();
+  exit.then(forget, forget);
+}
+
+function changesOf(options: ExecOptions): ProcessChanges {
+  const { args, process, cwd, env, user, terminal = process === undefined ? false : undefined } = options;
+  const { capabilities, noNewPrivileges, apparmorProfile, selinuxLabel } = options;
+  const all = { args, cwd, env, ...user, terminal, capabilities, noNewPrivileges, apparmorProfile, selinuxLabel };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
 /** Runs the program of a created container. */
@@ -336,22 +459,37 @@ function creation(options: PlanOptions): LifecycleOptions {
 }
 
 async function bring(options: CreateOptions, work: (inner: LifecycleOptions) => Promise<Up>): Promise<Container> {
+  const { pidFile, pidfdSocket } = options;
+  const name = { id: options.id, root: inside(options).root, ...(options.onWarning && { onWarning: options.onWarning }) };
+  const { result, streams } = await attached(options, async (base) => {
+    const handed = { ...(pidFile !== undefined && { pidFile }), ...(pidfdSocket !== undefined && { pidfdSocket }) };
+    const up = await work({ ...creation(options), ...base, ...handed });
+    return { result: up, terminal: up.record.terminal };
+  });
+  return new Container(name, result, streams);
+}
+
+type Attachment = Required<Pick<LifecycleOptions, 'stdio' | 'checkpoint' | 'console'>>;
+
+/** Does `work` with the descriptors that the new process gets, and makes streams of their other ends. */
+async function attached<Result>(
+  options: Pick<CreateOptions, 'stdio' | 'signal'>,
+  work: (base: Attachment) => Promise<{ readonly result: Result; readonly terminal: boolean }>,
+): Promise<{ result: Result; streams: ContainerStreams }> {
   const machine = host();
-  const { pidFile, signal } = options;
+  const { signal } = options;
   const checkpoint = () => {
     if (signal?.aborted === true) throw aborted();
   };
   checkpoint();
   const stdio = openStdio(machine, options.stdio ?? 'inherit');
   const [mine, theirs] = machine.socketPair();
-  const name = { id: options.id, root: inside(options).root, ...(options.onWarning && { onWarning: options.onWarning }) };
   let handedOver = false;
   try {
-    const base = { ...creation(options), stdio: stdio.descriptors, checkpoint, console: theirs };
-    const up = await work({ ...base, ...(pidFile !== undefined && { pidFile }) });
-    const console = up.record.terminal ? consoleStream(await machine.receiveDescriptor(mine)) : null;
+    const { result, terminal } = await work({ stdio: stdio.descriptors, checkpoint, console: theirs });
+    const console = terminal ? consoleStream(await machine.receiveDescriptor(mine)) : null;
     handedOver = true;
-    return new Container(name, up, { ...stdio.streams(), console });
+    return { result, streams: { ...stdio.streams(), console } };
   } finally {
     machine.close(mine);
     machine.close(theirs);
@@ -360,13 +498,14 @@ async function bring(options: CreateOptions, work: (inner: LifecycleOptions) => 
 }
 
 /** Waits for the exit of a child of ours, and reaps it. */
-async function exitOf(up: Up): Promise<ExitStatus> {
+async function exitOf(up: { readonly pid: number; readonly pidfd: Descriptor }, over = (): void => {}): Promise<ExitStatus> {
   try {
     const status = await host().waitExit(up.pidfd, -1);
     if (status === undefined || status === 'unknown')
       throw new StrataError({ code: 'internal', reason: `the exit status of process ${up.pid} is lost` });
     return status;
   } finally {
+    over();
     host().close(up.pidfd);
   }
 }

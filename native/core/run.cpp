@@ -1,5 +1,10 @@
 #include "run.hpp"
 
+#include <sys/mman.h>
+#include <cerrno>
+
+#include <linux/sched.h>
+
 namespace strata {
 namespace {
 
@@ -57,16 +62,71 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
   return {};
 }
 
-}  // namespace
+// What must be done by the very process that becomes the program. The filter may deny clone3(2), so it is loaded behind that.
+bool belongs_to_second(OpCode code) { return code == OpCode::seccomp_load || code == OpCode::exec; }
 
-Status run_plan(Context& context, int& ret_operation) {
-  for (Plan::Iterator at(context.plan); !at.done();) {
+Status run_from(Context& context, Plan::Iterator at, int& ret_operation);
+
+struct Second {
+  Context* context;
+  Plan::Iterator at;
+  int pid = 0;  // as the runtime knows it; the kernel writes it before the process runs
+  bool told = false;
+};
+
+bool tell_second(Second& second) {
+  second.told = true;
+  const auto number = static_cast<std::int32_t>(second.pid);
+  const int sync = second.context->sync.get();
+  return send_message(sync, Message::process) && send_all(sync, &number, sizeof number);
+}
+
+// On a stack of its own, in the memory of the first, which sleeps until this has executed the program or ended.
+int second_main(void* argument) {
+  Second& second = *static_cast<Second*>(argument);
+  Context& context = *second.context;
+  context.second_is_due = false;
+  if (!tell_second(second)) return 1;
+  int operation = -1;
+  Status status = begin_session();
+  if (!status.failed() && context.terminal_is_due) status = take_terminal(0);
+  if (!status.failed()) status = run_from(context, second.at, operation);
+  send_failure(context.sync.get(), operation, status);
+  return 1;
+}
+
+// Makes the process that becomes the program, a sibling of this one, so that the runtime is the parent of both. Returns on a failure only.
+Status clone_second(Context& context, Plan::Iterator at) {
+  constexpr std::size_t stack_size = std::size_t{64} * 1024;
+  void* stack = sys::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) return {ENOMEM, "mmap", "stack"};
+  Second second{&context, at};
+  clone_args arguments{};
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID;
+  arguments.parent_tid = reinterpret_cast<std::uint64_t>(&second.pid);
+  arguments.stack = reinterpret_cast<std::uint64_t>(stack);
+  arguments.stack_size = stack_size;
+  const long pid = sys::clone3_on_stack(&arguments, sizeof arguments, second_main, &second);
+  if (pid < 0) return {static_cast<int>(-pid), "clone3"};
+  // Killed before it could say who it is: it has to be reaped all the same.
+  if (!second.told) (void)tell_second(second);
+  sys::exit_group(0);
+}
+
+Status run_from(Context& context, Plan::Iterator at, int& ret_operation) {
+  while (!at.done()) {
+    const Plan::Iterator here = at;
     const std::uint32_t index = at.index();
     const Op op = at.next();
     ret_operation = static_cast<int>(index);
+    if (context.second_is_due && belongs_to_second(op.code)) return clone_second(context, here);
     STRATA_TRY(carry_out(context, op, index));
   }
   return {};
 }
+
+}  // namespace
+
+Status run_plan(Context& context, int& ret_operation) { return run_from(context, Plan::Iterator(context.plan), ret_operation); }
 
 }  // namespace strata

@@ -1,12 +1,10 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import { StrataError } from '../base/error.ts';
-import { parseExact } from '../base/json.ts';
 import type { ExecOptions, ProcessChanges } from '../lifecycle/exec.ts';
-import { execDetached, execForeground } from '../lifecycle/exec.ts';
+import { execDetached, execForeground, readProcess } from '../lifecycle/exec.ts';
 import { MAX_SPEC_LENGTH } from '../spec/parse.ts';
 import { Flag } from './command.ts';
-import { count } from './options.ts';
+import { count, stopIfInterrupted } from './options.ts';
 import type { Shell } from './shell.ts';
 
 interface ExecFlags {
@@ -93,7 +91,6 @@ export function addExec(program: Command, shell: Shell): void {
 function execOptions(shell: Shell, container: string, command: readonly string[], flags: ExecFlags): ExecOptions {
   const args = command[0] === '--' ? command.slice(1) : command;
   const { process, tty, cwd, env, cap, apparmor, processLabel } = flags;
-  if (process === undefined && args.length === 0) throw new StrataError({ code: 'usage', reason: 'exec needs a command, or --process' });
   const changes: ProcessChanges = {
     ...(args.length > 0 && { args }),
     ...(cwd !== undefined && { cwd }),
@@ -107,12 +104,15 @@ function execOptions(shell: Shell, container: string, command: readonly string[]
     ...(apparmor !== undefined && { apparmorProfile: apparmor }),
     ...(processLabel !== undefined && { selinuxLabel: processLabel }),
   };
+  // A paused container can keep us waiting for as long as one likes; what was begun by then ends itself when we do.
+  if (flags.ignorePaused !== true) shell.host.holdSignals();
   const { pidFile, consoleSocket, pidfdSocket, preserveFds, cgroup, ignorePaused } = flags;
   return {
     ...shell.container(container),
-    ...(process !== undefined && { process: parseExact(shell.host.readText(process, MAX_SPEC_LENGTH)) }),
+    ...(process !== undefined && { process: readProcess(shell.host.readText(process, MAX_SPEC_LENGTH)) }),
     changes,
     preserveFds,
+    checkpoint: () => stopIfInterrupted(shell.host),
     ignorePaused: ignorePaused === true,
     ...(pidFile !== undefined && { pidFile }),
     ...(consoleSocket !== undefined && { consoleSocket }),

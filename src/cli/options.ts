@@ -68,7 +68,7 @@ export function creationOptions(shell: Shell, id: string, flags: CreationFlags):
   };
 }
 
-function stopIfInterrupted(host: Host): void {
+export function stopIfInterrupted(host: Host): void {
   const signal = host.interruption();
   if (signal !== 0) throw new StrataError({ code: 'aborted', reason: `interrupted by signal ${signal}` });
 }

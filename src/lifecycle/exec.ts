@@ -1,11 +1,13 @@
 /** `exec`: one more process in a container. It takes no lock, so that any number can begin at the same time, and leaves the container's record alone. */
 import { StrataError, withFields } from '../base/error.ts';
+import { parseExact } from '../base/json.ts';
 import { readCapabilities, recentFacts } from '../host/facts.ts';
 import type { Descriptor, ExitStatus, Host, Launched } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
 import { planExec } from '../plan/exec.ts';
-import type { Plan } from '../plan/op.ts';
+import { CLONE, type Plan } from '../plan/op.ts';
+import { inUserNamespace } from '../spec/capabilities.ts';
 import { checkProcess } from '../spec/check-process.ts';
 import { parseProcess } from '../spec/parse.ts';
 import type { Capabilities, Process } from '../spec/types.ts';
@@ -13,15 +15,16 @@ import { checkDescriptors, connectTo, sendPidfd, writePidFile } from './bring-up
 import { checkTerminal } from './create.ts';
 import { cgroupDirectory } from './destroy.ts';
 import { launchError, stepAt } from './failure.ts';
+import { ERRNO, hasErrno } from './fault.ts';
 import { isFrozen } from './freezer.ts';
 import { checkId } from './id.ts';
-import { isAlive, observe } from './observe.ts';
+import { observe } from './observe.ts';
 import type { CreateOptions } from './prepare.ts';
 import type { ContainerName } from './report.ts';
 import { loadSettled } from './state.ts';
-import { permit } from './status.ts';
+import { permit, refusal } from './status.ts';
 import type { CgroupIntent, ContainerRecord, RecordedTraits } from './store.ts';
-import { loadProcess, seccompProgram } from './store.ts';
+import { CONFINING, confinement, loadProcess, seccompProgram } from './store.ts';
 
 /** What is different from the section that exec starts from. */
 export interface ProcessChanges {
@@ -64,6 +67,25 @@ export interface Executed {
 /** What pointers in errors point into: FILE of `--process`, or the container's own section with the changes. */
 const DOCUMENT = 'exec';
 
+/** The text of a file with a process section, as {@link ExecOptions.process}. @throws StrataError `config-syntax` */
+export function readProcess(text: string): unknown {
+  try {
+    return parseExact(text);
+  } catch (error) {
+    throw located(error);
+  }
+}
+
+/** Changes that come from a program, and not from a command line, may be of any shape. @throws StrataError `config-invalid` */
+export function checkChanges({ args, cwd = '/', env, uid, gid, additionalGids, capabilities, apparmorProfile, selinuxLabel }: ProcessChanges): void {
+  try {
+    const user = { uid, gid, additionalGids };
+    parseProcess({ args, cwd, env, user, capabilities: { bounding: capabilities }, apparmorProfile, selinuxLabel }, '/process');
+  } catch (error) {
+    throw located(error);
+  }
+}
+
 /** Begins the process and returns when its program runs. @throws StrataError of any code; then nothing of the process is left. */
 export async function execDetached(host: Host, options: ExecOptions): Promise<Executed> {
   const prepared = await prepareExec(host, options);
@@ -82,9 +104,7 @@ export async function execForeground(host: Host, options: ExecOptions): Promise<
   let master = -1;
   let executed: Executed | undefined;
   try {
-    // Until then a signal ends this process, and what was begun ends itself: a paused container can keep it waiting for long.
-    const born = (): void => host.holdSignals();
-    executed = await new Attempt(host, mine === -1 ? options : { ...options, console: theirs }, prepared, born).carryOut();
+    executed = await new Attempt(host, mine === -1 ? options : { ...options, console: theirs }, prepared).carryOut();
     if (mine !== -1) master = await host.receiveDescriptor(mine);
     return await host.foreground(executed.pidfd, master);
   } finally {
@@ -101,6 +121,9 @@ interface Prepared {
 async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> {
   const { root, id } = options;
   checkId(id);
+  if (options.process === undefined && options.changes.args === undefined) {
+    throw new StrataError({ code: 'usage', stage: 'check', reason: 'exec needs a program to run, or a process section that has one' });
+  }
   if (host.userId() !== 0) throw new StrataError({ code: 'system', stage: 'check', reason: 'exec needs root', errno: 1 });
   const record = await loadSettled(host, root, id);
   const first = permitted(host, options, record);
@@ -110,9 +133,9 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
     throw new StrataError({ code: 'config-unsupported', stage: 'state', reason });
   }
   try {
-    const process = withConsoleSize(changed(section(host, options), options.changes), options.consoleSize);
+    const process = withConsoleSize(changed(section(host, options, traits), options.changes), options.consoleSize);
     const facts = readCapabilities(host);
-    for (const warning of checkProcess(process, facts)) options.warn?.(warning);
+    for (const warning of checkProcess(process, (traits.namespaces & CLONE.user) === 0 ? facts : inUserNamespace(facts))) options.warn?.(warning);
     const { cgroup, tasks } = cgroupFiles(host, record.cgroups, traits, options.cgroups ?? []);
     const context = { id, facts, traits, ...first, cgroup, tasks, seccompProgram: seccompProgram(root, id) };
     const plan = planExec(process, context);
@@ -135,14 +158,21 @@ function permitted(host: Host, options: ExecOptions, record: ContainerRecord): {
   return record.process as NonNullable<ContainerRecord['process']>;
 }
 
-/** What exec starts from. What only confines, and is missing in a section that was given, is that of the container's first process, as for runc. */
-function section(host: Host, { root, id, process }: ExecOptions): Process {
-  if (process === undefined) {
-    const own = loadProcess(host, root, id);
-    if (own !== undefined) return own;
-    throw new StrataError({ code: 'usage', stage: 'check', reason: `container ${id} was created without process; give one with --process` });
+/** The section that exec starts from, without the changes. */
+function section(host: Host, { root, id, process }: ExecOptions, traits: RecordedTraits): Process {
+  if (process !== undefined) {
+    const given = parseProcess(process, '/process');
+    const missing = traits.confined & ~confinement(given);
+    return missing === 0 ? given : { ...given, ...confining(loadProcess(host, root, id) ?? given, missing) };
   }
-  return parseProcess(process, '/process');
+  const own = loadProcess(host, root, id);
+  if (own !== undefined) return own;
+  throw new StrataError({ code: 'usage', stage: 'check', reason: `container ${id} was created without process; give one with --process` });
+}
+
+/** Those of these properties that the bits stand for, see {@link confinement}. */
+function confining(process: Process, bits: number): Partial<Process> {
+  return Object.fromEntries(CONFINING.filter((_, bit) => (bits & (1 << bit)) !== 0).map((key) => [key, process[key]]));
 }
 
 /** The section with the changes; it is the caller's to check. */
@@ -233,16 +263,13 @@ class Attempt {
   private readonly host: Host;
   private readonly options: ExecOptions;
   private readonly prepared: Prepared;
-  private readonly born: (() => void) | undefined;
   private launched: Launched | undefined;
   private pidFileWritten = false;
 
-  /** `born`: called when there is a process. */
-  constructor(host: Host, options: ExecOptions, prepared: Prepared, born?: () => void) {
+  constructor(host: Host, options: ExecOptions, prepared: Prepared) {
     this.host = host;
     this.options = options;
     this.prepared = prepared;
-    this.born = born;
   }
 
   async carryOut(): Promise<Executed> {
@@ -252,15 +279,12 @@ class Attempt {
     try {
       options.checkpoint?.();
       this.launched = await this.launch();
-      this.born?.();
       const { pid, pidfd } = this.launched;
-      // While it sets itself up.
       if (pidFile !== undefined) {
         writePidFile(host, pidFile, pid);
         this.pidFileWritten = true;
       }
       if (pidfdSocket !== undefined) sendPidfd(host, pidfdSocket, pidfd, 'setns');
-      options.checkpoint?.();
       await host.awaitExecution(this.launched);
       return { pid, pidfd, terminal: prepared.process.terminal };
     } catch (error) {
@@ -268,13 +292,29 @@ class Attempt {
     }
   }
 
+  /** On cgroup v2 a container may keep its processes in cgroups below its own, which then takes none: that of its first process is next best. */
   private async launch(): Promise<Launched> {
+    const { host, options, prepared } = this;
+    try {
+      return await this.begin(prepared.plan);
+    } catch (error) {
+      const enter =
+        error instanceof LaunchError && error.failure.errno === ERRNO.EBUSY ? prepared.plan.operations[error.failure.operation] : undefined;
+      if (enter?.op !== 'enter' || enter.cgroup === '' || (options.cgroups ?? []).length > 0) throw error;
+      const cgroup = ownCgroup(host, enter.pid);
+      if (cgroup === undefined) throw error;
+      options.debug?.(`${enter.cgroup} takes no process; trying ${cgroup}`);
+      return this.begin({ operations: prepared.plan.operations.map((operation) => (operation === enter ? { ...enter, cgroup } : operation)) });
+    }
+  }
+
+  private async begin(plan: Plan): Promise<Launched> {
     const { host, options, prepared } = this;
     const { stdio = [0, 1, 2], preserveFds = 0, consoleSocket } = options;
     const connected = consoleSocket === undefined ? -1 : connectTo(host, consoleSocket, 'console socket');
     try {
       const console = connected !== -1 ? connected : ((prepared.process.terminal ? options.console : undefined) ?? -1);
-      return await host.launch(encode(prepared.plan), { stdio, preserve: preserveFds, console, start: -1 });
+      return await host.launch(encode(plan), { stdio, preserve: preserveFds, console, start: -1 });
     } finally {
       if (connected !== -1) host.close(connected);
     }
@@ -286,13 +326,54 @@ class Attempt {
     if (this.pidFileWritten && options.pidFile !== undefined) host.removeFile(options.pidFile);
     if (!(cause instanceof LaunchError)) return cause;
     const { failure } = cause;
-    const step = stepAt(prepared.plan, failure.operation);
     // Whatever it was that a container on its way out did not have any more: its end is the reason.
-    if ((step === undefined || step.op === 'enter') && !isAlive(host, prepared.record)) {
-      return new StrataError({ code: 'status', stage: 'state', reason: `container not running: ${options.id} has stopped` });
-    }
+    const step = stepAt(prepared.plan, failure.operation);
+    const dying = step === undefined || step.op === 'enter' || failure.syscall === 'clone3';
+    const reason = (await isEnding(host, prepared.record, dying ? PATIENCE : 0)) ? refusal('exec', 'stopped', options.id) : undefined;
+    if (reason !== undefined) return new StrataError({ code: 'status', stage: 'state', reason });
     return located(launchError(failure, step));
   }
+}
+
+/** Milliseconds in which the first process of a container begins to end that was killed together with another. */
+const PATIENCE = 100;
+const PAUSE = 5;
+
+/**
+ * Whether the container's first process has ended, or begins to within `patience` milliseconds. The end itself can take long: that of a pid namespace
+ * waits until all others in it have been reaped.
+ */
+async function isEnding(host: Host, { process }: ContainerRecord, patience: number): Promise<boolean> {
+  const end = host.now() + patience;
+  for (;;) {
+    const pidfd = process && host.openProcess(process.pid, process.startTime);
+    if (process === undefined || pidfd === undefined) return true;
+    try {
+      if (isExiting(host, process.pid)) return true;
+    } finally {
+      host.close(pidfd);
+    }
+    if (host.now() >= end) return false;
+    await host.sleep(PAUSE);
+  }
+}
+
+/** PF_EXITING in field 9 of /proc/PID/stat, which the program's name may stand in front of with anything in it. */
+function isExiting(host: Host, pid: number): boolean {
+  try {
+    const text = host.readText(`/proc/${pid}/stat`);
+    return (Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[6]) & 0x4) !== 0;
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return true;
+    throw error;
+  }
+}
+
+/** Host path of the v2 cgroup that a process is in. */
+function ownCgroup(host: Host, pid: number): string | undefined {
+  const path = /^0::(\/.*)$/m.exec(host.readText(`/proc/${pid}/cgroup`))?.[1];
+  const mount = recentFacts(host).cgroup.unified?.mount;
+  return path === undefined || mount === undefined ? undefined : cgroupDirectory(mount, path);
 }
 
 function located(error: unknown): unknown {

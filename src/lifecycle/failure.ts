@@ -77,7 +77,7 @@ function outsidePlan(failure: LaunchFailure): Pick<ErrorFields, 'reason' | 'hint
   }
   const killed = /\b(SIGKILL|signal 9|killed)\b/i.test(failure.detail);
   return {
-    reason: `the container's first process ended while it was set up${failure.detail === '' ? '' : `: ${failure.detail}`}`,
+    reason: `the new process ended while it was set up${failure.detail === '' ? '' : `: ${failure.detail}`}`,
     syscall: failure.syscall,
     ...numbered(failure),
     ...(killed && { hint: 'is the memory limit too low?' }),

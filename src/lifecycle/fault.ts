@@ -5,6 +5,7 @@ import { isOutOfMemory, isStackOverflow, StrataError } from '../base/error.ts';
 export const ERRNO = {
   EPERM: 1,
   ENOENT: 2,
+  ESRCH: 3,
   ENOEXEC: 8,
   EACCES: 13,
   EBUSY: 16,

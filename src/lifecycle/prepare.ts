@@ -18,7 +18,7 @@ import { startSteps } from './failure.ts';
 import { checkId } from './id.ts';
 import type { ContainerName } from './report.ts';
 import type { ContainerRecord, Freezer } from './store.ts';
-import { seccompCache, seccompProgram } from './store.ts';
+import { confinement, seccompCache, seccompProgram } from './store.ts';
 
 /** What `create`, `run` and `plan` are told. */
 export interface BundleOptions extends ContainerName {
@@ -113,6 +113,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
       keyring: options.noNewKeyring !== true,
       seccomp: spec.linux.seccomp !== undefined,
       unified: facts.cgroup.unified !== undefined,
+      confined: confinement(spec.process),
       ...(spec.linux.personality && { personality: spec.linux.personality.domain }),
     },
   };

@@ -81,6 +81,31 @@ export interface ContainerRecord {
 export interface RecordedTraits extends ContainerTraits {
   /** The last of the cgroups is one of cgroup v2. */
   readonly unified: boolean;
+  /** Which properties of the first process confine it, see {@link confinement}. */
+  readonly confined: number;
+}
+
+/** Properties of a process that are those of the container's first where `exec --process` leaves them out, as with runc: else that would be a way out. */
+export const CONFINING = [
+  'capabilities',
+  'apparmorProfile',
+  'selinuxLabel',
+  'rlimits',
+  'oomScoreAdj',
+  'scheduler',
+  'ioPriority',
+  'execCPUAffinity',
+] as const satisfies readonly (keyof Process)[];
+
+/** A bit for each of {@link CONFINING} that a process has. */
+export function confinement(process: Process | undefined): number {
+  let bits = 0;
+  if (process === undefined) return bits;
+  for (let bit = 0; bit < CONFINING.length; ++bit) {
+    const key = CONFINING[bit] as (typeof CONFINING)[number];
+    if (process[key] !== undefined && (key !== 'rlimits' || process.rlimits.length > 0)) bits |= 1 << bit;
+  }
+  return bits;
 }
 
 export function containerDirectory(root: string, id: string): string {
@@ -365,6 +390,7 @@ class Reader {
       keyring: inner.boolean('keyring'),
       seccomp: inner.boolean('seccomp'),
       unified: inner.boolean('unified'),
+      confined: inner.integer('confined', 0, 2 ** CONFINING.length - 1),
       ...(personality !== undefined && { personality }),
     };
   }

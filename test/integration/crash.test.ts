@@ -168,7 +168,7 @@ async function everyPointOfContainer(t: ExecutionContext, workspace: Workspace, 
     } else {
       failed++;
       t.is(killed.exit, 1, where);
-      t.regex(killed.stderr, /^strata: .*first process ended while it was set up.*\n$/, where);
+      t.regex(killed.stderr, /^strata: .*the new process ended while it was set up.*\n$/, where);
     }
     t.is(await killed.left(), 0, where);
     t.deepEqual(workspace.leaks(), [], where);

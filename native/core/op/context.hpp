@@ -41,6 +41,10 @@ struct Context {
   Fd empty_directory;
   // The container was there before us, and what belongs to all of it is not to be changed.
   bool entered = false;
+  // The process that becomes the program is still to be made, as a child in the container's pid namespace; and it is to make standard input its
+  // controlling terminal, which only the leader of a session can.
+  bool second_is_due = false;
+  bool terminal_is_due = false;
   bool no_new_privileges = false;
   bool closed_at_execution = false;
   bool executing_announced = false;
@@ -54,6 +58,7 @@ struct Context {
 // Everything between the first instruction and the plan's first operation in the container: cgroups, namespaces, user ids. In a two-stage
 // start the caller of this function exits inside it, and only its child returns.
 Status enter_namespaces(Context& context);
+Status begin_session();
 
 // --- op/root.cpp
 Status op_propagation(Context& context, Fields fields);
@@ -79,6 +84,8 @@ Status op_directory(Context& context, Fields fields);
 Status op_symlink(Context& context, Fields fields);
 Status op_device(Context& context, Fields fields);
 Status op_console(Context& context, Fields fields);
+// Makes it the controlling terminal of the session that this process leads.
+Status take_terminal(int terminal);
 
 // --- op/copy_up.cpp
 // Copies what lies in directory `from` into directory `to`: types, contents, owners, modes, times, extended attributes.

@@ -109,6 +109,11 @@ Status op_device(Context& context, Fields fields) {
   return {};
 }
 
+Status take_terminal(int terminal) {
+  const int result = sys::ioctl(terminal, TIOCSCTTY, 0UL);
+  return result < 0 ? Status(-result, "ioctl", "/dev/console") : Status();
+}
+
 Status op_console(Context& context, Fields fields) {
   const unsigned height = fields.u32();
   const unsigned width = fields.u32();
@@ -145,7 +150,8 @@ Status op_console(Context& context, Fields fields) {
   if (bind) STRATA_TRY(bind_console(context, slave.get()));
   STRATA_TRY(send_descriptor(context.console.get(), master.get(), "/dev/ptmx"));
   context.console.reset();
-  if (const int result = sys::ioctl(slave.get(), TIOCSCTTY, 0UL); result < 0) return {-result, "ioctl", "/dev/console"};
+  context.terminal_is_due = context.second_is_due;
+  if (!context.second_is_due) STRATA_TRY(take_terminal(slave.get()));
   for (int standard = 0; standard < 3; standard++) {
     if (const int result = sys::dup3(slave.get(), standard, 0); result < 0) return {-result, "dup3", "/dev/console"};
   }

@@ -7,8 +7,8 @@
 // rights, does what needs them (cgroups, the root, sources of bind mounts, id maps), and clones the container's process as its sibling
 // (CLONE_PARENT), so that the runtime is the parent of both.
 //
-// A container that is there is entered by one setns(2) with the pidfd of its first process. Into its pid namespace only a child gets, so this process
-// does all that needs the host first, and what appears among the container's processes has nothing of the host's any more but its rights.
+// A container that is there is entered by one setns(2) with the pidfd of its first process. Into its pid namespace only a child gets, and that comes
+// as late as can be (run.cpp): what has the host's rights never appears among the container's processes.
 //
 // A container without a mount namespace of its own (none is listed, or one is joined) is set up in a private one all the same, so that nothing of
 // it appears where others look; `pivot` then takes a copy of the finished tree along into the namespace where the process belongs.
@@ -325,7 +325,6 @@ Status drop_own_user_namespace(const Context& context, EnterFields& fields) {
   return {};
 }
 
-// Returns in the process that becomes the program only.
 Status enter_container(Context& context, EnterFields fields) {
   STRATA_TRY(join_cgroups(fields.tasks));
   STRATA_TRY(drop_own_user_namespace(context, fields));
@@ -350,16 +349,8 @@ Status enter_container(Context& context, EnterFields fields) {
     root.reset();
   }
   if (user) become_namespace_root();
-  if (context.header->two_stage == 0) return {};
-
-  clone_args arguments{};
-  arguments.flags = CLONE_PARENT;
-  const long pid = sys::clone3(&arguments, sizeof arguments);
-  if (pid < 0) return {static_cast<int>(-pid), "clone3"};
-  if (pid == 0) return {};
-  const auto number = static_cast<std::int32_t>(pid);
-  const bool told = send_message(context.sync.get(), Message::process) && send_all(context.sync.get(), &number, sizeof number);
-  sys::exit_group(told ? 0 : 1);
+  context.second_is_due = context.header->two_stage != 0;
+  return {};
 }
 
 }  // namespace
@@ -368,8 +359,7 @@ Status enter_namespaces(Context& context) {
   EnterFields enter;
   if (find_enter(context.plan, enter)) {
     STRATA_TRY(enter_container(context, enter));
-    if (const int result = sys::setsid(); result < 0 && result != -EPERM) return {-result, "setsid"};
-    return {};
+    return context.second_is_due ? Status() : begin_session();
   }
   const CloneFields fields = read_clone(context.plan);
   STRATA_TRY(join_cgroups(fields.tasks));
@@ -384,8 +374,12 @@ Status enter_namespaces(Context& context) {
       if (const int result = sys::unshare(CLONE_NEWCGROUP); result < 0) return {-result, "unshare", "cgroup"};
     }
   }
-  if (const int result = sys::setsid(); result < 0 && result != -EPERM) return {-result, "setsid"};
-  return {};
+  return begin_session();
+}
+
+Status begin_session() {
+  const int result = sys::setsid();
+  return result < 0 && result != -EPERM ? Status(-result, "setsid") : Status();
 }
 
 }  // namespace strata
