@@ -10,12 +10,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
 #include <linux/sched.h>
 
 #include "affinity.hpp"
 #include "cgroup.hpp"
 #include "fd.hpp"
+#include "host/net_device.hpp"
 #include "host/process.hpp"
 #include "host/socket.hpp"
 #include "message.hpp"
@@ -335,16 +337,94 @@ bool receive_failure(int socket, LaunchFailure& ret_failure) {
   return false;
 }
 
-// Waits until the process is ready, or until execve has closed the other end. `pidfd`: of a child that ended without a word, or -1.
-bool receive_progress(int socket, int pidfd, bool& ret_ready, LaunchFailure& ret_failure) {
+// --- what the process is given on its way
+
+// Devices of containers that are not up yet, by the pidfd of the process: should it not come to that, they go back where they were.
+class DevicesUnderway {
+ public:
+  Status move(int pidfd, const DeviceRecord& record, Fd netlink) {
+    const Guard guard(mutex_);
+    return devices_[pidfd].move(record, std::move(netlink));
+  }
+  // The process is up: they are the container's.
+  void forget(int pidfd) {
+    const Guard guard(mutex_);
+    devices_.erase(pidfd);
+  }
+  void take_back(int pidfd) {
+    const Guard guard(mutex_);
+    const auto found = devices_.find(pidfd);
+    if (found == devices_.end()) return;
+    found->second.take_back();
+    devices_.erase(found);
+  }
+
+ private:
+  // Launches go on in several threads.
+  class Guard {
+   public:
+    explicit Guard(pthread_mutex_t& mutex) : mutex_(mutex) { pthread_mutex_lock(&mutex_); }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+    ~Guard() { pthread_mutex_unlock(&mutex_); }
+
+   private:
+    pthread_mutex_t& mutex_;
+  };
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  std::map<int, host::MovedDevices> devices_;
+};
+
+DevicesUnderway& devices_underway() {
+  static DevicesUnderway devices;
+  return devices;
+}
+
+bool give_device(const Underway& underway, LaunchFailure& ret_failure) {
+  DeviceRecord record{};
+  Fd netlink;
+  if (!receive_handed(underway.sync, &record, sizeof record, netlink)) return fail(ret_failure, -1, silent_death(underway.pidfd));
+  Status status = devices_underway().move(underway.pidfd, record, std::move(netlink));
+  if (!status.failed() && !send_message(underway.sync, Message::go)) status = silent_death(underway.pidfd);
+  return !status.failed() || fail(ret_failure, record.operation, status);
+}
+
+bool take_listener(const Underway& underway, LaunchFailure& ret_failure) {
+  ListenerRecord record{};
+  Fd memory;
+  if (!receive_handed(underway.sync, &record, sizeof record, memory)) return fail(ret_failure, -1, silent_death(underway.pidfd));
+  const Status status = host::pass_listener(underway.sync, underway.pidfd, memory.get(), underway.agent);
+  return !status.failed() || fail(ret_failure, record.operation, status);
+}
+
+// The next message that is not a wish. `ret_heard`: whether there was one before the other end closed. False after a failure.
+bool receive_news(const Underway& underway, bool& ret_heard, Message& ret_message, LaunchFailure& ret_failure) {
+  while ((ret_heard = receive_message(underway.sync, ret_message))) {
+    switch (ret_message) {
+      case Message::failed: return receive_failure(underway.sync, ret_failure);
+      case Message::device:
+        if (!give_device(underway, ret_failure)) return false;
+        break;
+      case Message::listener:
+        if (!take_listener(underway, ret_failure)) return false;
+        break;
+      default: return true;
+    }
+  }
+  return true;
+}
+
+// Waits until the process is ready, or until execve has closed the other end. `child`: the pidfd of a child that ended without a word, or -1.
+bool receive_progress(const Underway& underway, int child, bool& ret_ready, LaunchFailure& ret_failure) {
   bool announced = false;
-  Message message{};
-  while (receive_message(socket, message)) {
-    if (message == Message::failed) return receive_failure(socket, ret_failure);
+  for (;;) {
+    bool heard = false;
+    Message message{};
+    if (!receive_news(underway, heard, message, ret_failure)) return false;
+    if (!heard) return announced || fail(ret_failure, -1, silent_death(child));
     if (message == Message::ready) return ret_ready = true;
     announced = announced || message == Message::executing;
   }
-  return announced || fail(ret_failure, -1, silent_death(pidfd));
 }
 
 }  // namespace
@@ -479,39 +559,40 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   return true;
 }
 
-bool settle(int sync, int pidfd, bool& ret_at_hooks, LaunchFailure& ret_failure) {
+bool settle(const Underway& underway, bool& ret_at_hooks, LaunchFailure& ret_failure) {
+  bool heard = false;
   Message message{};
-  const bool heard = receive_message(sync, message);
+  if (!receive_news(underway, heard, message, ret_failure)) return false;
   ret_at_hooks = heard && message == Message::hooks;
-  if (ret_at_hooks || (heard && message == Message::ready)) return true;
-  if (heard && message == Message::failed) return receive_failure(sync, ret_failure);
-  return fail(ret_failure, -1, silent_death(pidfd));
+  return ret_at_hooks || (heard && message == Message::ready) || fail(ret_failure, -1, silent_death(underway.pidfd));
 }
 
-bool proceed(int sync, bool waits_for_start, bool& ret_ready, LaunchFailure& ret_failure) {
+bool proceed(const Underway& underway, bool waits_for_start, bool& ret_ready, LaunchFailure& ret_failure) {
   ret_ready = false;
-  if (!send_message(sync, Message::go)) return fail(ret_failure, -1, silent_death(-1));
-  if (waits_for_start) return true;
-  return receive_progress(sync, -1, ret_ready, ret_failure);
+  if (!send_message(underway.sync, Message::go)) return fail(ret_failure, -1, silent_death(-1));
+  if (!waits_for_start && !receive_progress(underway, -1, ret_ready, ret_failure)) return false;
+  if (!ret_ready) devices_underway().forget(underway.pidfd);
+  return true;
 }
 
-bool await_execution(int sync, int pidfd, LaunchFailure& ret_failure) {
+bool await_execution(const Underway& underway, LaunchFailure& ret_failure) {
   bool ready = false;
-  return receive_progress(sync, pidfd, ready, ret_failure);
+  return receive_progress(underway, underway.pidfd, ready, ret_failure);
 }
 
 void abandon(int pidfd) {
   if (pidfd < 0) return;
   (void)sys::pidfd_send_signal(pidfd, SIGKILL, nullptr, 0);
   reap(pidfd);
+  devices_underway().take_back(pidfd);
 }
 
-bool start(const char* socket, LaunchFailure& ret_failure) {
+bool start(const char* socket, int pidfd, const host::SeccompAgent& agent, LaunchFailure& ret_failure) {
   Result<Fd> connection = host::connect_socket(socket);
   if (connection.failed()) return fail(ret_failure, -1, connection.status());
   if (!send_message(connection.value().get(), Message::go)) return fail(ret_failure, -1, silent_death(-1));
   bool ready = false;
-  return receive_progress(connection.value().get(), -1, ready, ret_failure);
+  return receive_progress({connection.value().get(), pidfd, agent}, -1, ready, ret_failure);
 }
 
 bool awaits_start(const char* socket) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "error.hpp"
+#include "host/listener.hpp"
 
 namespace strata {
 
@@ -37,22 +38,29 @@ struct Launched {
 // the process is left; cgroups that were made are the caller's to remove.
 bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure& ret_failure);
 
-// Blocks until the process waits: for the runtime's hooks (`ret_at_hooks`), or ready. On failure it has ended or is ending, and is to be reaped
-// with `abandon`.
-bool settle(int sync, int pidfd, bool& ret_at_hooks, LaunchFailure& ret_failure);
+// A process on its way, and who gets the listener of its seccomp filter, if that has one.
+struct Underway {
+  int sync;
+  int pidfd;
+  const host::SeccompAgent& agent;
+};
+
+// Blocks until the process waits: for the runtime's hooks (`ret_at_hooks`), or ready. On the way it is given what it asks for: network devices, and
+// somebody who takes its listener. On failure it has ended or is ending, and is to be reaped with `abandon`.
+bool settle(const Underway& underway, bool& ret_at_hooks, LaunchFailure& ret_failure);
 
 // Lets a waiting process go on. From hooks it comes to `ready` (`ret_ready`); from ready it executes the program, or, if it was launched with a
 // start socket, waits there. On failure the process has ended or is ending, and is to be reaped with `abandon`.
-bool proceed(int sync, bool waits_for_start, bool& ret_ready, LaunchFailure& ret_failure);
+bool proceed(const Underway& underway, bool waits_for_start, bool& ret_ready, LaunchFailure& ret_failure);
 
 // For a plan without a point where the process waits: blocks until execve has succeeded. On failure as above.
-bool await_execution(int sync, int pidfd, LaunchFailure& ret_failure);
+bool await_execution(const Underway& underway, LaunchFailure& ret_failure);
 
-// SIGKILL and reap a child.
+// SIGKILL and reap a child, and take back the network devices that it was given.
 void abandon(int pidfd);
 
-// Tells the process behind the start socket to execute its program. Blocks until execve has succeeded.
-bool start(const char* socket, LaunchFailure& ret_failure);
+// Tells the process behind the start socket, whose pidfd is needed if there is an agent, to execute its program. Blocks until execve has succeeded.
+bool start(const char* socket, int pidfd, const host::SeccompAgent& agent, LaunchFailure& ret_failure);
 
 // Does a process wait behind the start socket?
 bool awaits_start(const char* socket);

@@ -73,4 +73,33 @@ Status send_descriptor(int socket, int descriptor, std::string_view name) {
   return {};
 }
 
+Status hand_over(int socket, Message message, std::string_view record, int descriptor) {
+  // A read(2) of the message would drop a descriptor that came with it.
+  if (!send_message(socket, message)) return {EPIPE, "sendmsg", "sync"};
+  const Status status = send_descriptor(socket, descriptor, record);
+  return status.failed() ? Status(status.error(), status.call(), "sync") : Status();
+}
+
+bool receive_handed(int socket, void* ret_record, std::size_t size, Fd& ret_descriptor) {
+  iovec part{ret_record, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  long received;
+  do {
+    received = sys::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (received == -EINTR);
+  if (received < 0) return false;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
+    int descriptor;
+    std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+    ret_descriptor = Fd(descriptor);
+  }
+  return static_cast<std::size_t>(received) == size && ret_descriptor.valid();
+}
+
 }  // namespace strata

@@ -3,10 +3,14 @@
 //   runtime                                   strata-init
 //   ------------------------------------------------------------------------------------------------
 //                                        <-   process PID     (two-stage start only: who the container's process is)
+//                                        <-   device DEVICE   a network device is wanted; waits
+//   go                                   ->                   it is there
 //                                        <-   hooks           set up as far as the runtime's hooks want it; waits
 //   go                                   ->
 //                                        <-   ready           set up; waits
 //   go                                   ->                   (create) waits on the start socket, (run) goes on
+//                                        <-   listener FILTER about to load a seccomp filter with a listener: here, or before ready; waits
+//   go                                   ->                   loads it; the rest is said through shared memory
 //                                        <-   executing       about to call execve; the socket closes when it succeeds
 //                                        <-   failed FAILURE  at any moment; then init exits
 //
@@ -19,10 +23,11 @@
 #include <cstdint>
 
 #include "error.hpp"
+#include "fd.hpp"
 
 namespace strata {
 
-enum class Message : char { process = 'P', hooks = 'H', ready = 'C', go = 'G', executing = 'E', failed = 'F' };
+enum class Message : char { process = 'P', device = 'D', hooks = 'H', ready = 'C', go = 'G', listener = 'L', executing = 'E', failed = 'F' };
 
 // Follows Message::failed. Both ends are built together, so the layout is the compiler's.
 struct FailureRecord {
@@ -32,6 +37,22 @@ struct FailureRecord {
   FixedText<1024> path;
   FixedText<1024> detail;
 };
+
+// Follows Message::device, with a netlink socket of the container's network namespace.
+struct DeviceRecord {
+  std::int32_t operation;
+  char name[16];    // the host's, IFNAMSIZ
+  char target[16];  // the container's, or a template
+};
+
+// Follows Message::listener, with a memory file that holds one 32-bit word. Once the filter is loaded strata-init can make no system call that the
+// filter might not hold up or forbid, so what it has to say it writes there: the number of the listener's descriptor and 1, or that the kernel has
+// refused the filter. Then it waits, without a system call, until the runtime has taken the listener and written that.
+struct ListenerRecord {
+  std::int32_t operation;
+};
+constexpr std::uint32_t listener_taken = 0xfffffffe;
+constexpr std::uint32_t listener_refused = 0xffffffff;
 
 // Writes all of it, without SIGPIPE. False when the other end is gone.
 bool send_all(int socket, const void* data, std::size_t size);
@@ -44,6 +65,10 @@ void send_failure(int socket, int operation, const Status& status);
 
 // Sends `descriptor` with `name` as the payload (SCM_RIGHTS).
 Status send_descriptor(int socket, int descriptor, std::string_view name);
+// Sends a message and, apart from it, its record with a descriptor.
+Status hand_over(int socket, Message message, std::string_view record, int descriptor);
+// The other end, when the message has been read. False when the other end is gone or sends something else.
+bool receive_handed(int socket, void* ret_record, std::size_t size, Fd& ret_descriptor);
 
 // How strata-init finds its orders: the first bytes of the memory file that it gets as its only argument (the descriptor's number).
 // The plan follows, then the seccomp filter.

@@ -63,7 +63,8 @@ namespace strata {
   X(memory_policy, 60, "memory-policy", "mode:u32,nodes:string,mask:u32s")                                                   \
   X(apparmor_profile, 61, "apparmor-profile", "profile:string")                                                              \
   X(selinux_label, 62, "selinux-label", "attribute:string,label:string")                                                     \
-  X(mount_label, 63, "mount-label", "label:string")
+  X(mount_label, 63, "mount-label", "label:string")                                                                          \
+  X(net_device, 64, "net-device", "name:string,target:string")
 
 enum class OpCode : std::uint32_t {
 #define STRATA_ENUM(name, code, text, fields) name = code,

@@ -44,7 +44,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::executable: return op_executable(context, fields);
     case OpCode::home: return op_home(context, fields);
     case OpCode::no_new_privileges: return op_no_new_privileges(context);
-    case OpCode::seccomp_load: return op_seccomp_load(context);
+    case OpCode::seccomp_load: return op_seccomp_load(context, index);
     case OpCode::bounding: return op_bounding(fields);
     case OpCode::user: return op_user(context, fields);
     case OpCode::capabilities: return op_capabilities(fields);
@@ -57,7 +57,8 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::selinux_label: return op_selinux_label(context, fields);
     case OpCode::mount_label: return op_mount_label(context, fields);
     case OpCode::ready: return op_ready(context);
-    case OpCode::exec: return op_exec(context, fields);
+    case OpCode::exec: return op_exec(context);
+    case OpCode::net_device: return op_net_device(context, fields, index);
   }
   return {};
 }

@@ -36,6 +36,7 @@ constexpr NamedValue comparisons[] = {{"SCMP_CMP_NE", SCMP_CMP_NE},
 
 // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is newer than Debian 12's headers.
 constexpr std::uint32_t wait_killable_recv = 1U << 5;
+constexpr std::uint32_t tsync_esrch = 1U << 4;  // SECCOMP_FILTER_FLAG_TSYNC_ESRCH
 constexpr NamedValue filter_flags[] = {{"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
                                        {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
                                        {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
@@ -67,6 +68,8 @@ bool action_of(std::string_view name, std::uint32_t error, std::uint32_t& ret_ac
     ret_action = SCMP_ACT_TRACE(number);
   else if (name == "SCMP_ACT_LOG")
     ret_action = SCMP_ACT_LOG;
+  else if (name == "SCMP_ACT_NOTIFY")
+    ret_action = SCMP_ACT_NOTIFY;
   else
     return false;
   return true;
@@ -130,7 +133,7 @@ Status add_architecture(scmp_filter_ctx context, Text name, HighestCalls& highes
   }
   lower[size] = '\0';
   const std::uint32_t token = seccomp_arch_resolve_name(lower);
-  if (token == 0) return bad("is an architecture that this libseccomp does not know", name.view());
+  if (token == 0) return bad("is an architecture that this libseccomp does not know", name.view(), EOPNOTSUPP);
   highest.add_architecture(token);
   const int result = seccomp_arch_add(context, token);
   return result < 0 && result != -EEXIST ? bad("cannot be added", name.view(), -result) : Status();
@@ -160,7 +163,7 @@ Status add_rule(scmp_filter_ctx context, std::uint32_t action, std::string_view 
   return result < 0 && result != -EACCES && result != -EEXIST ? bad("cannot be filtered", name, -result) : Status();
 }
 
-Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::uint32_t default_action, HighestCalls& highest) {
+Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::uint32_t default_action, HighestCalls& highest, bool& ret_notifies) {
   const std::uint32_t rules = cursor.u32();
   for (std::uint32_t rule = 0; rule < rules && !cursor.failed(); rule++) {
     const Text action_name = cursor.text();
@@ -183,6 +186,7 @@ Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::uint32_t default_
       cursor.text();
     }
     if (cursor.failed()) break;
+    ret_notifies = ret_notifies || action == SCMP_ACT_NOTIFY;
     if (action == default_action) continue;
     // Several comparisons of one argument: libseccomp takes one each, so they become rules of their own, any of which may match, as runc does.
     for (std::uint32_t i = 0; i < names.count; i++) STRATA_TRY(add_rule(context, action, names.next().view(), args, count, repeated));
@@ -241,10 +245,27 @@ Result<Filter> compile(Bytes profile) {
   // list of calls; libseccomp before 2.5 has none, which costs only time.
   (void)seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0);
   (void)seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  if (const Status status = add_rules(context, cursor, action, highest); status.failed()) return status;
+  bool notifies = false;
+  if (const Status status = add_rules(context, cursor, action, highest, notifies); status.failed()) return status;
   if (cursor.failed() || !cursor.at_end()) return bad("the profile's bytes are damaged", "", EBADMSG);
+  if (notifies) {
+    flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    // The number of the listener and that of a thread that cannot follow would not be told apart.
+    if ((flags & SECCOMP_FILTER_FLAG_TSYNC) != 0) flags |= tsync_esrch;
+  }
   const bool refuses = default_action.view() == "SCMP_ACT_ERRNO" && default_errno != ENOSYS;
   return export_program(context, refuses ? highest.missing_calls() : std::vector<sock_filter>(), flags);
+}
+
+// The kernel says EFAULT to flags that it knows when there is no filter, and EINVAL to others. This one is taken only with a listener.
+Status check_flags(const Filter& filter) {
+  for (const NamedValue& flag : filter_flags) {
+    if ((filter.flags() & flag.value) == 0) continue;
+    const std::uint32_t asked = flag.value == wait_killable_recv ? flag.value | SECCOMP_FILTER_FLAG_NEW_LISTENER : flag.value;
+    if (sys::seccomp(SECCOMP_SET_MODE_FILTER, asked, nullptr) == -EINVAL)
+      return bad("is a flag that this kernel does not know", flag.name, EOPNOTSUPP);
+  }
+  return {};
 }
 
 // --- the cache: one file for each profile, named by a hash of the key, holding the key itself.
@@ -259,7 +280,7 @@ struct EntryHeader {
   std::uint64_t checksum;
 };
 
-constexpr std::uint32_t entry_magic = 0x33434553;  // "SEC3"
+constexpr std::uint32_t entry_magic = 0x34434553;  // "SEC4"
 
 EntryHeader header_for(Bytes profile) {
   EntryHeader header{};
@@ -368,6 +389,22 @@ void write_entry(int directory, const char* name, EntryHeader header, Bytes prof
   (void)sys::linkat(AT_FDCWD, unnamed, directory, name, AT_SYMLINK_FOLLOW);
 }
 
+Result<Filter> cached_program(Bytes profile, const char* cache) {
+  if (*cache == '\0') return compile(profile);
+  (void)sys::mkdirat(AT_FDCWD, cache, 0700);
+  const Fd directory(sys::openat(AT_FDCWD, cache, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  std::uint64_t size = 0;
+  if (!directory.valid() || !ours_alone(directory.get(), S_IFDIR, size)) return compile(profile);
+  const EntryHeader header = header_for(profile);
+  char name[32];
+  std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(name_of(header, profile)));
+  Filter cached;
+  if (read_entry(directory.get(), name, header, profile, cached)) return cached;
+  Result<Filter> compiled = compile(profile);
+  if (!compiled.failed()) write_entry(directory.get(), name, header, profile, compiled.value());
+  return compiled;
+}
+
 }  // namespace
 
 Filter::Filter(Filter&& other) noexcept { *this = std::move(other); }
@@ -390,19 +427,10 @@ Filter Filter::adopt(void* memory, std::size_t size, std::uint32_t flags) {
 }
 
 Result<Filter> seccomp_program(Bytes profile, const char* cache) {
-  if (*cache == '\0') return compile(profile);
-  (void)sys::mkdirat(AT_FDCWD, cache, 0700);
-  const Fd directory(sys::openat(AT_FDCWD, cache, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  std::uint64_t size = 0;
-  if (!directory.valid() || !ours_alone(directory.get(), S_IFDIR, size)) return compile(profile);
-  const EntryHeader header = header_for(profile);
-  char name[32];
-  std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(name_of(header, profile)));
-  Filter cached;
-  if (read_entry(directory.get(), name, header, profile, cached)) return cached;
-  Result<Filter> compiled = compile(profile);
-  if (!compiled.failed()) write_entry(directory.get(), name, header, profile, compiled.value());
-  return compiled;
+  Result<Filter> program = cached_program(profile, cache);
+  if (program.failed() || program.value().flags() == 0) return program;
+  const Status status = check_flags(program.value());
+  return status.failed() ? Result<Filter>(status) : std::move(program);
 }
 
 // A kept program is an entry without a key.

@@ -18,6 +18,9 @@
 #ifndef SYS_openat2
 #define SYS_openat2 437
 #endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
 
 namespace strata::sys {
 namespace {
@@ -45,6 +48,25 @@ long raw(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0
 }
 #else
 #error "strata's core needs the system call convention of this architecture in sys.cpp"
+#endif
+
+// The processor's own clock, and how far it comes in about half a minute.
+#if defined(__x86_64__)
+std::uint64_t ticks() { return __builtin_ia32_rdtsc(); }
+std::uint64_t patience() { return std::uint64_t{1} << 36; }  // its rate is known to the kernel only: 17 s at 4 GHz
+void relax() { __builtin_ia32_pause(); }
+#else
+std::uint64_t ticks() {
+  std::uint64_t value;
+  __asm__ volatile("isb; mrs %0, cntvct_el0" : "=r"(value));
+  return value;
+}
+std::uint64_t patience() {
+  std::uint64_t rate;
+  __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(rate));
+  return rate * 30;
+}
+void relax() { __asm__ volatile("yield"); }
 #endif
 
 long word(const void* pointer) { return reinterpret_cast<long>(pointer); }
@@ -190,6 +212,7 @@ long clone3_on_stack(const clone_args* arguments, std::size_t size, int (*entry)
   return result;
 }
 
+int execve(const char* path, const char* const* argv, const char* const* envp) { return call(SYS_execve, word(path), word(argv), word(envp)); }
 int execveat(int dir, const char* path, const char* const* argv, const char* const* envp, int flags) {
   return call(SYS_execveat, dir, word(path), word(argv), word(envp), flags);
 }
@@ -199,6 +222,7 @@ void exit_group(int status) {
 int waitid(int type, int id, void* info, int options) { return call(SYS_waitid, type, id, word(info), options, 0); }
 int pidfd_open(int pid, unsigned flags) { return call(SYS_pidfd_open, pid, flags); }
 int pidfd_send_signal(int pidfd, int signal, void* info, unsigned flags) { return call(SYS_pidfd_send_signal, pidfd, signal, word(info), flags); }
+int pidfd_getfd(int pidfd, int descriptor) { return call(SYS_pidfd_getfd, pidfd, descriptor, 0); }
 int kill(int pid, int signal) { return call(SYS_kill, pid, signal); }
 int getpid() { return call(SYS_getpid); }
 int getppid() { return call(SYS_getppid); }
@@ -272,5 +296,16 @@ int connect(int fd, const sockaddr* address, unsigned size) { return call(SYS_co
 int accept4(int fd, int flags) { return call(SYS_accept4, fd, 0, 0, flags); }
 long sendmsg(int fd, const msghdr* message, int flags) { return raw(SYS_sendmsg, fd, word(message), flags); }
 long recvmsg(int fd, msghdr* message, int flags) { return raw(SYS_recvmsg, fd, word(message), flags); }
+
+bool await_word(const std::uint32_t* word, std::uint32_t value) {
+  const std::uint64_t begin = ticks();
+  while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
+    // A process that was stopped meanwhile has had no chance to see the word.
+    if (ticks() - begin > patience()) return __atomic_load_n(word, __ATOMIC_ACQUIRE) == value;
+    relax();
+  }
+  return true;
+}
+void trap() { __builtin_trap(); }
 
 }  // namespace strata::sys

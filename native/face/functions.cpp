@@ -9,6 +9,13 @@
 #include "../core/plan.hpp"
 
 namespace strata::face {
+namespace {
+
+host::SeccompAgent seccomp_agent(const std::vector<std::string>& agent) {
+  return agent.size() == 2 ? host::SeccompAgent{agent[0], agent[1]} : host::SeccompAgent{};
+}
+
+}  // namespace
 
 Status close_descriptor(int descriptor) {
   const int result = sys::close(descriptor);
@@ -27,27 +34,27 @@ Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& std
   return launch(request, launched, failure) ? Outcome(launched) : Outcome<Launched>(Failure(failure));
 }
 
-Outcome<bool> settle_launched(int pidfd, int sync) {
+Outcome<bool> settle_launched(int pidfd, int sync, const std::vector<std::string>& agent) {
   bool at_hooks = false;
   LaunchFailure failure{};
-  if (settle(sync, pidfd, at_hooks, failure)) return Outcome(at_hooks);
+  if (settle({sync, pidfd, seccomp_agent(agent)}, at_hooks, failure)) return Outcome(at_hooks);
   abandon(pidfd);
   sys::close(sync);
   return Outcome<bool>(Failure(failure));
 }
 
-Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start) {
+Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start, const std::vector<std::string>& agent) {
   bool ready = false;
   LaunchFailure failure{};
-  const bool done = proceed(sync, waits_for_start, ready, failure);
+  const bool done = proceed({sync, pidfd, seccomp_agent(agent)}, waits_for_start, ready, failure);
   if (!done) abandon(pidfd);
   if (!ready) sys::close(sync);
   return done ? Outcome(ready) : Outcome<bool>(Failure(failure));
 }
 
-Outcome<Nothing> await_launched(int pidfd, int sync) {
+Outcome<Nothing> await_launched(int pidfd, int sync, const std::vector<std::string>& agent) {
   LaunchFailure failure{};
-  const bool done = await_execution(sync, pidfd, failure);
+  const bool done = await_execution({sync, pidfd, seccomp_agent(agent)}, failure);
   if (!done) abandon(pidfd);
   sys::close(sync);
   return done ? Outcome<Nothing>() : Outcome<Nothing>(Failure(failure));
@@ -59,9 +66,9 @@ void abandon_launched(int pidfd, int sync) {
   if (sync >= 0) sys::close(sync);
 }
 
-Outcome<Nothing> start_container(const std::string& socket) {
+Outcome<Nothing> start_container(const std::string& socket, int pidfd, const std::vector<std::string>& agent) {
   LaunchFailure failure{};
-  return start(socket.c_str(), failure) ? Outcome<Nothing>() : Outcome<Nothing>(Failure(failure));
+  return start(socket.c_str(), pidfd, seccomp_agent(agent), failure) ? Outcome<Nothing>() : Outcome<Nothing>(Failure(failure));
 }
 
 bool awaits_start_at(const std::string& socket) { return awaits_start(socket.c_str()); }

@@ -22,14 +22,15 @@ Status send_descriptor_to(int socket, int descriptor, std::string_view text);
 
 Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
 // Is it at the hooks, and not ready? After a failure the process has been killed and reaped, and `sync` is closed; the pidfd stays for `abandon`.
-Outcome<bool> settle_launched(int pidfd, int sync);
+// `agent`: the path of its socket and what it is told, or nothing.
+Outcome<bool> settle_launched(int pidfd, int sync, const std::vector<std::string>& agent);
 // Was it at the hooks and is ready now? If not, `sync` has done its service and is closed. After a failure as above.
-Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start);
+Outcome<bool> proceed_launched(int pidfd, int sync, bool waits_for_start, const std::vector<std::string>& agent);
 // `sync` is closed; after a failure as above.
-Outcome<Nothing> await_launched(int pidfd, int sync);
+Outcome<Nothing> await_launched(int pidfd, int sync, const std::vector<std::string>& agent);
 // Kills and reaps the process, which may be gone already, and closes both; `sync` may be -1.
 void abandon_launched(int pidfd, int sync);
-Outcome<Nothing> start_container(const std::string& socket);
+Outcome<Nothing> start_container(const std::string& socket, int pidfd, const std::vector<std::string>& agent);
 bool awaits_start_at(const std::string& socket);
 
 // The lists belong together by position.

@@ -44,6 +44,14 @@ export interface Launched {
   readonly sync: Descriptor;
 }
 
+/** Who takes the listener of a seccomp filter. */
+export interface SeccompAgent {
+  /** Of its unix socket, of any length. */
+  readonly path: string;
+  /** What it is told: a container process state, JSON. */
+  readonly state: string;
+}
+
 /** Where a container process waits: for the runtime's hooks, or set up and ready for the program. */
 export type WaitingPoint = 'hooks' | 'ready';
 
@@ -167,21 +175,24 @@ export interface Host {
    * {@link LaunchError}; then nothing of the process is left.
    */
   launch(plan: readonly WireValue[], descriptors: LaunchDescriptors): Promise<Launched>;
-  /** Resolves when it waits there. Rejects with a {@link LaunchError}; then the process is gone. */
-  settle(launched: Launched): Promise<WaitingPoint>;
+  /**
+   * Resolves when it waits there. On the way it gets its network devices, and `agent` the listener of its filter if that is loaded; so in the functions
+   * that follow. Rejects with a {@link LaunchError}; then the process is gone.
+   */
+  settle(launched: Launched, agent?: SeccompAgent): Promise<WaitingPoint>;
   /**
    * From `hooks`: to `ready`, and the promise tells so. From `ready` with a start socket: let it wait there, and close `sync`. From `ready`
    * without: run the program; resolves when execve(2) has succeeded. Rejects with a {@link LaunchError}; then the process is gone.
    */
-  proceed(launched: Launched, from: WaitingPoint): Promise<void>;
+  proceed(launched: Launched, from: WaitingPoint, agent?: SeccompAgent): Promise<void>;
   /** For a plan without a waiting point: resolves when execve(2) has succeeded, and closes `sync`. Rejects with a {@link LaunchError}; then the process is gone. */
-  awaitExecution(launched: Launched): Promise<void>;
-  /** SIGKILL a launched process, reap it and close its descriptors. */
+  awaitExecution(launched: Launched, agent?: SeccompAgent): Promise<void>;
+  /** SIGKILL a launched process, reap it and close its descriptors; network devices that it got go back where they were, unless it was ready. */
   abandon(launched: Launched): Promise<void>;
   /** Is a process waiting for `start` behind this socket? */
   awaitsStart(socket: string): boolean;
-  /** Tell it to run the program; resolves when execve(2) has succeeded. Rejects with a {@link LaunchError}. */
-  start(socket: string): Promise<void>;
+  /** Tell it to run the program; resolves when execve(2) has succeeded. `pidfd`: the process's, if there is an agent. Rejects with a {@link LaunchError}. */
+  start(socket: string, agent?: SeccompAgent, pidfd?: Descriptor): Promise<void>;
 
   // --- processes ----------------------------------------------------------------------------------------------------------------------------
 

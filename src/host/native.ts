@@ -12,6 +12,7 @@ import type {
   LaunchDescriptors,
   Launched,
   LaunchFailure,
+  SeccompAgent,
   WaitedEvent,
   WaitingPoint,
   WireValue,
@@ -67,13 +68,13 @@ export interface Native extends Pick<Host, Same> {
 
   launch(plan: readonly WireValue[], stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Later<Launched>;
   /** Resolves with whether the process is at the hooks, and not ready; after a failure `sync` is closed. */
-  settle(pidfd: Descriptor, sync: Descriptor): Later<boolean>;
+  settle(pidfd: Descriptor, sync: Descriptor, agent: readonly string[]): Later<boolean>;
   /** Resolves with whether the process was at the hooks and is ready now; otherwise, and after a failure, `sync` is closed. */
-  proceed(pidfd: Descriptor, sync: Descriptor, waitsForStart: boolean): Later<boolean>;
+  proceed(pidfd: Descriptor, sync: Descriptor, waitsForStart: boolean, agent: readonly string[]): Later<boolean>;
   /** `sync` is closed in any case. */
-  awaitExecution(pidfd: Descriptor, sync: Descriptor): Later<void>;
+  awaitExecution(pidfd: Descriptor, sync: Descriptor, agent: readonly string[]): Later<void>;
   abandon(pidfd: Descriptor, sync: Descriptor): Later<void>;
-  start(socket: string): Later<void>;
+  start(socket: string, pidfd: Descriptor, agent: readonly string[]): Later<void>;
 
   waitExit(pidfd: Descriptor, timeout: number): Later<ExitStatus | 'unknown' | undefined>;
   waitEvent(pidfd: Descriptor, memory: Descriptor, version: number, cancel: Descriptor, timeout: number): Later<WaitedEvent>;
@@ -147,20 +148,20 @@ export function createHost(native: Native, platform: Platform): Host {
       launches.set(launched.sync, { pidfd: launched.pidfd, waitsForStart: start !== -1 });
       return launched;
     },
-    async settle({ pidfd, sync }: Launched): Promise<WaitingPoint> {
-      return (await whileOpen(sync, () => native.settle(pidfd, sync))) ? 'hooks' : 'ready';
+    async settle({ pidfd, sync }: Launched, agent?: SeccompAgent): Promise<WaitingPoint> {
+      return (await whileOpen(sync, () => native.settle(pidfd, sync, agentFields(agent)))) ? 'hooks' : 'ready';
     },
-    async proceed({ pidfd, sync }: Launched, from: WaitingPoint): Promise<void> {
+    async proceed({ pidfd, sync }: Launched, from: WaitingPoint, agent?: SeccompAgent): Promise<void> {
       const waitsForStart = from === 'ready' && launches.get(sync)?.waitsForStart === true;
       await whileOpen(
         sync,
-        () => native.proceed(pidfd, sync, waitsForStart),
+        () => native.proceed(pidfd, sync, waitsForStart, agentFields(agent)),
         (ready) => ready,
       );
     },
-    awaitExecution({ pidfd, sync }: Launched): Promise<void> {
+    awaitExecution({ pidfd, sync }: Launched, agent?: SeccompAgent): Promise<void> {
       launches.delete(sync);
-      return attemptLaunch(() => native.awaitExecution(pidfd, sync));
+      return attemptLaunch(() => native.awaitExecution(pidfd, sync, agentFields(agent)));
     },
     abandon({ pidfd, sync }: Launched): Promise<void> {
       const open = launches.get(sync)?.pidfd === pidfd;
@@ -168,7 +169,7 @@ export function createHost(native: Native, platform: Platform): Host {
       return attemptLater(() => native.abandon(pidfd, open ? sync : -1));
     },
     awaitsStart: guarded(native.awaitsStart),
-    start: (socket) => attemptLaunch(() => native.start(socket)),
+    start: (socket, agent, pidfd = -1) => attemptLaunch(() => native.start(socket, pidfd, agentFields(agent))),
 
     openProcess: guarded(native.openProcess),
     signal: guarded(native.signal),
@@ -192,6 +193,12 @@ export function createHost(native: Native, platform: Platform): Host {
     printError: (text) => writeAll(2, text),
     appendFile: guarded(native.appendFile),
   };
+}
+
+const NO_AGENT: readonly string[] = [];
+
+function agentFields(agent: SeccompAgent | undefined): readonly string[] {
+  return agent === undefined ? NO_AGENT : [agent.path, agent.state];
 }
 
 /**

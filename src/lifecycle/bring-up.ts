@@ -7,6 +7,7 @@ import type { Descriptor, Host, Launched } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
 import type { Plan } from '../plan/op.ts';
+import { agentFor } from './agent.ts';
 import { cgroupDirectories, cgroupDirectory, destroy } from './destroy.ts';
 import { launchError, stepAt } from './failure.ts';
 import { ERRNO } from './fault.ts';
@@ -91,13 +92,13 @@ class Attempt {
       this.keep({ process: { pid, startTime }, ...(this.willRunUnasked() && { hooksBegun: true }) });
       const section = this.prepared.spec.process;
       if (section !== undefined) saveProcess(this.host, this.options.root, this.options.id, section);
-      const at = await this.host.settle(launched);
+      const at = await this.host.settle(launched, agentFor(this.record, pid, 'creating'));
       if (at === 'hooks') this.keep({ hooksBegun: true });
       this.handOut(launched);
       if (at === 'hooks') await this.passHooks(launched);
       this.pause(this.waits ? 'let it wait for start' : 'run the program');
       this.hooksBegun = true;
-      await this.host.proceed(launched, 'ready');
+      await this.host.proceed(launched, 'ready', agentFor(this.record, pid, 'created'));
       this.handedOver = true;
       // While the program runs already: should we die before, its process and its hooks tell `observe` and `delete` as much.
       this.keep({ status: this.waits ? 'created' : 'running', hooksBegun: true });
@@ -165,7 +166,7 @@ class Attempt {
     await runHooks(this.host, 'prestart', prestart, hookState(this.record, 'created'), this.options);
     await runHooks(this.host, 'createRuntime', createRuntime, hookState(this.record, 'creating'), this.options);
     this.pause('finish the root file system');
-    await this.host.proceed(launched, 'hooks');
+    await this.host.proceed(launched, 'hooks', agentFor(this.record, launched.pid, 'creating'));
   }
 
   /** Undoes what was achieved; gives back what to throw. */

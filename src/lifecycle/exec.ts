@@ -2,7 +2,7 @@
 import { StrataError, withFields } from '../base/error.ts';
 import { parseExact } from '../base/json.ts';
 import { readCapabilities, recentFacts } from '../host/facts.ts';
-import type { Descriptor, ExitStatus, Host, Launched } from '../host/host.ts';
+import type { Descriptor, ExitStatus, Host, Launched, SeccompAgent } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
 import { planExec } from '../plan/exec.ts';
@@ -11,6 +11,7 @@ import { inUserNamespace } from '../spec/capabilities.ts';
 import { checkProcess } from '../spec/check-process.ts';
 import { parseProcess } from '../spec/parse.ts';
 import type { Capabilities, Process } from '../spec/types.ts';
+import { agentFor } from './agent.ts';
 import { checkDescriptors, connectTo, sendPidfd, writePidFile } from './bring-up.ts';
 import { checkTerminal } from './create.ts';
 import { cgroupDirectory } from './destroy.ts';
@@ -285,11 +286,18 @@ class Attempt {
         this.pidFileWritten = true;
       }
       if (pidfdSocket !== undefined) sendPidfd(host, pidfdSocket, pidfd, 'setns');
-      await host.awaitExecution(this.launched);
+      await host.awaitExecution(this.launched, this.agent(pid));
       return { pid, pidfd, terminal: prepared.process.terminal };
     } catch (error) {
       throw await this.undo(error);
     }
+  }
+
+  /** Who is asked about this process's system calls: the container's agent. */
+  private agent(pid: number): SeccompAgent | undefined {
+    const { host, options, prepared } = this;
+    if (prepared.record.listener === undefined) return undefined;
+    return agentFor(prepared.record, pid, observe(host, options.root, prepared.record, false).status);
   }
 
   /** On cgroup v2 a container may keep its processes in cgroups below its own, which then takes none: that of its first process is next best. */

@@ -38,7 +38,7 @@ export function launchError(failure: LaunchFailure, step: Step | undefined): Str
   }
   if (failure.syscall === 'init') return new StrataError({ code: 'system', ...fields, ...outsidePlan(failure) });
   return new StrataError({
-    code: 'system',
+    code: step.op === 'seccomp-compile' && failure.errno === ERRNO.EOPNOTSUPP ? 'config-unsupported' : 'system',
     ...fields,
     reason: `cannot ${step.words}${object(failure, step.words)}`,
     ...located(failure),
@@ -109,6 +109,7 @@ function stageOf(op: OperationName): Stage {
     case 'hostname':
     case 'domainname':
     case 'loopback-up':
+    case 'net-device':
     case 'sysctl':
       return 'namespace';
     case 'hook':
@@ -239,6 +240,8 @@ function wordsOf(operation: Operation): string {
     case 'runtime-hooks':
     case 'ready':
       return 'wait for the runtime';
+    case 'net-device':
+      return `move the network device ${operation.name} into the container`;
     case 'home':
       return `find the home directory of user ${operation.uid}`;
     case 'executable':

@@ -15,6 +15,7 @@ export const ERRNO = {
   EFBIG: 27,
   ENOTEMPTY: 39,
   EILSEQ: 84,
+  EOPNOTSUPP: 95,
   ECONNREFUSED: 111,
 } as const;
 

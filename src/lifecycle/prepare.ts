@@ -10,6 +10,7 @@ import { namespaceBits } from '../plan/exec.ts';
 import { isNew } from '../plan/namespaces.ts';
 import type { Plan } from '../plan/op.ts';
 import { check } from '../spec/check.ts';
+import { notifies } from '../spec/check-seccomp.ts';
 import { loadSpec, parseSpec } from '../spec/parse.ts';
 import type { Spec } from '../spec/types.ts';
 import { readConfig, resolveBundle } from './bundle.ts';
@@ -17,7 +18,7 @@ import { factsFor } from './facts.ts';
 import { startSteps } from './failure.ts';
 import { checkId } from './id.ts';
 import type { ContainerName } from './report.ts';
-import type { ContainerRecord, Freezer } from './store.ts';
+import type { ContainerRecord, Freezer, Listener } from './store.ts';
 import { confinement, seccompCache, seccompProgram } from './store.ts';
 
 /** What `create`, `run` and `plan` are told. */
@@ -88,6 +89,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   options.debug?.(`planned ${plan.operations.length} operations`);
   const places = cgroupPaths(spec, id, facts);
   const freezer = freezerOf(places);
+  const listener = listenerOf(spec, bundle);
   const record: ContainerRecord = {
     ociVersion: spec.ociVersion,
     id,
@@ -105,6 +107,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     poststart: spec.hooks.poststart,
     poststop: spec.hooks.poststop,
     startSteps: startSteps(plan),
+    ...(listener && { listener }),
     annotations: spec.annotations,
     owner: facts.userId,
     traits: {
@@ -118,6 +121,14 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     },
   };
   return { spec, plan, record };
+}
+
+/** A path that nobody is asked over is ignored (config-linux.md, Seccomp). */
+function listenerOf(spec: Spec, bundle: string): Listener | undefined {
+  const { seccomp } = spec.linux;
+  if (seccomp?.listenerPath === undefined || !notifies(seccomp)) return undefined;
+  const path = fromBundle(bundle, seccomp.listenerPath);
+  return seccomp.listenerMetadata === undefined ? { path } : { path, metadata: seccomp.listenerMetadata };
 }
 
 function withConsoleSize(spec: Spec, consoleSize: BundleOptions['consoleSize']): Spec {

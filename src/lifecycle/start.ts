@@ -2,6 +2,7 @@
 import { StrataError, withFields } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
+import { agentFor } from './agent.ts';
 import { destroy } from './destroy.ts';
 import { launchError } from './failure.ts';
 import { messageOf } from './fault.ts';
@@ -31,7 +32,7 @@ export async function start(host: Host, options: ContainerName): Promise<void> {
     checkProgram(record);
     options.debug?.('run the program');
     try {
-      await host.start(startSocket(root, id));
+      await letStart(host, root, record);
     } catch (error) {
       if (!(error instanceof LaunchError)) throw error;
       const { failure } = error;
@@ -47,6 +48,19 @@ export async function start(host: Host, options: ContainerName): Promise<void> {
       throw await destroyed(host, root, record, error, options);
     }
   });
+}
+
+async function letStart(host: Host, root: string, record: ContainerRecord): Promise<void> {
+  const socket = startSocket(root, record.id);
+  const agent = record.process && agentFor(record, record.process.pid, 'created');
+  if (record.process === undefined || agent === undefined) return host.start(socket);
+  const pidfd = host.openProcess(record.process.pid, record.process.startTime);
+  if (pidfd === undefined) return permit('start', 'stopped', record.id);
+  try {
+    await host.start(socket, agent, pidfd);
+  } finally {
+    host.close(pidfd);
+  }
 }
 
 /** A container can be created without `process`, but not started (runtime.md#start). @throws StrataError `config-invalid`. */

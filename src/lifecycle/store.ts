@@ -46,6 +46,13 @@ export interface Step {
   readonly program: string;
 }
 
+/** Who answers the system calls that the container's seccomp filter asks about: for every process of it that gets the filter. */
+export interface Listener {
+  /** Of the agent's socket; absolute. */
+  readonly path: string;
+  readonly metadata?: string;
+}
+
 /** state.json. */
 export interface ContainerRecord {
   readonly ociVersion: string;
@@ -71,6 +78,7 @@ export interface ContainerRecord {
   readonly poststart: readonly Hook[];
   readonly poststop: readonly Hook[];
   readonly startSteps: readonly Step[];
+  readonly listener?: Listener;
   readonly annotations: Readonly<Record<string, string>>;
   /** User id of who created it. */
   readonly owner: number;
@@ -259,6 +267,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
   const process = read.process();
   const freezer = read.freezer();
   const traits = read.traits();
+  const listener = read.listener();
   return {
     ociVersion: read.string('ociVersion'),
     id,
@@ -276,6 +285,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     poststart: read.list('poststart', (item) => item.hook()),
     poststop: read.list('poststop', (item) => item.hook()),
     startSteps: read.list('startSteps', (item) => item.step()),
+    ...(listener && { listener }),
     annotations: read.annotations(),
     owner: read.integer('owner', 0, 0xffff_ffff),
     ...(traits && { traits }),
@@ -393,6 +403,13 @@ class Reader {
       confined: inner.integer('confined', 0, 2 ** CONFINING.length - 1),
       ...(personality !== undefined && { personality }),
     };
+  }
+
+  listener(): Listener | undefined {
+    if (this.field('listener') === undefined) return undefined;
+    const inner = new Reader(this.field('listener'), this.id);
+    const path = inner.absolute('path');
+    return inner.field('metadata') === undefined ? { path } : { path, metadata: inner.string('metadata') };
   }
 
   hook(): Hook {

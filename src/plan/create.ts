@@ -14,7 +14,7 @@ import {
   rootOperation,
   rootReadonlyOperations,
 } from './mounts.ts';
-import { cloneOperation } from './namespaces.ts';
+import { cloneOperation, netDeviceOperations } from './namespaces.ts';
 import type { Operation, Plan } from './op.ts';
 import {
   consoleOperations,
@@ -45,6 +45,7 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
     seccompCompileOperations(spec, context),
     cloneOperation(spec, places),
 
+    netDeviceOperations(spec),
     propagationOperations(spec),
     mountLabelOperations(spec),
     rootOperation(spec, context),

@@ -77,6 +77,7 @@ const WORDS: Words = {
   ready: () => 'tell the runtime that the container is created, and wait for start',
   exec: ({ args }) => `execute ${args.map(quote).join(' ')}`,
   'cpu-affinity': ({ mask }) => `run on the CPUs ${cpus(mask).join(' ')}`,
+  'net-device': ({ name, target }) => `move the network device ${quote(name)} here${target === name ? '' : `, as ${quote(target)}`}, and set it up`,
   home: ({ uid }) => `take HOME of user ${uid} from the container's /etc/passwd`,
   scheduler: ({ policy, nice, priority, flags, runtime, deadline, period }) =>
     `take the scheduling policy ${nameOf(SCHEDULERS, policy)}${priority === 0 ? '' : `, priority ${priority}`}${nice === 0 ? '' : `, nice ${nice | 0}`}` +

@@ -1,4 +1,5 @@
 /** Namespaces: new, joined or shared with the caller (config-linux.md, Namespaces). */
+import { pointer } from '../base/pointer.ts';
 import { findNamespace } from '../spec/refuse.ts';
 import { type IdMapping, NAMESPACE_TYPES, type NamespaceType, type Spec } from '../spec/types.ts';
 import { type CgroupPlace, tasksFiles, unifiedDirectory } from './cgroup.ts';
@@ -33,6 +34,18 @@ export function cloneOperation(spec: Spec, places: readonly CgroupPlace[]): Oper
     cgroup: unifiedDirectory(places),
     tasks: tasksFiles(places),
   };
+}
+
+/** Network devices come first of all: where one cannot be had, nothing else is begun. */
+export function netDeviceOperations(spec: Spec): Operation[] {
+  const { netDevices } = spec.linux;
+  if (netDevices === undefined) return [];
+  return Object.entries(netDevices).map(([name, device]) => ({
+    op: 'net-device',
+    pointer: pointer('/linux/netDevices', name),
+    name,
+    target: device.name ?? name,
+  }));
 }
 
 /** The text of /proc/PID/uid_map, user_namespaces(7). */

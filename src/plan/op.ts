@@ -191,6 +191,11 @@ export const OPERATIONS = {
 
   /** The SELinux label of the file systems that are made from here on, but for those that the kernel labels itself. */
   'mount-label': [63, { label: 'string' }],
+  /**
+   * Move the device `name` of the runtime's network namespace into the container's, where it becomes `target` (which may end in `%d`, for the first
+   * number that is free), with its permanent addresses of global scope, and set it up.
+   */
+  'net-device': [64, { name: 'string', target: 'string' }],
 } as const satisfies Record<string, readonly [code: number, fields: Readonly<Record<string, FieldType>>]>;
 
 export type OperationName = keyof typeof OPERATIONS;

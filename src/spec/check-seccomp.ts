@@ -1,9 +1,12 @@
 /** Checks of `linux.seccomp`. */
 import { invalid, unsupported } from './refuse.ts';
-import type { Spec } from './types.ts';
+import type { Seccomp, Spec } from './types.ts';
 
 /** The largest value an action can return, seccomp(2): the kernel cuts an errno off at MAX_ERRNO, a tracer gets 16 bits. */
 const MOST_RETURNED: Readonly<Record<string, number>> = { SCMP_ACT_ERRNO: 4095, SCMP_ACT_TRACE: 0xffff };
+const NOTIFY = 'SCMP_ACT_NOTIFY';
+/** About the listener, which the kernel takes it with only. */
+const LISTENER_FLAG = 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV';
 /** A system call has six arguments. */
 const LAST_ARGUMENT = 5;
 
@@ -11,15 +14,18 @@ export function checkSeccomp(spec: Spec): void {
   const seccomp = spec.linux.seccomp;
   if (seccomp === undefined) return;
   const place = '/linux/seccomp';
-  if (seccomp.listenerPath !== undefined) unsupported(`${place}/listenerPath`, 'seccomp listeners are not supported');
-  if (seccomp.listenerMetadata !== undefined) invalid(`${place}/listenerMetadata`, 'must not be set without listenerPath');
-  checkAction(seccomp.defaultAction, `${place}/defaultAction`);
+  if (seccomp.listenerPath === undefined && seccomp.listenerMetadata !== undefined) {
+    invalid(`${place}/listenerMetadata`, 'must not be set without listenerPath');
+  }
+  if (seccomp.defaultAction === NOTIFY) unsupported(`${place}/defaultAction`, `${NOTIFY} cannot be what is done by default`);
   checkErrno(seccomp.defaultAction, seccomp.defaultErrnoRet, `${place}/defaultErrnoRet`);
+  const flag = seccomp.flags.indexOf(LISTENER_FLAG);
+  if (flag >= 0 && !notifies(seccomp)) invalid(`${place}/flags/${flag}`, `${LISTENER_FLAG} needs a rule with ${NOTIFY}`);
   for (const [index, rule] of seccomp.syscalls.entries()) {
     const entry = `${place}/syscalls/${index}`;
     const empty = rule.names.indexOf('');
     if (empty >= 0) invalid(`${entry}/names/${empty}`, 'must not be empty');
-    checkAction(rule.action, `${entry}/action`);
+    if (rule.action === NOTIFY && seccomp.listenerPath === undefined) invalid(`${entry}/action`, `${NOTIFY} needs listenerPath`);
     checkErrno(rule.action, rule.errnoRet, `${entry}/errnoRet`);
     for (const [number, arg] of rule.args.entries()) {
       if (arg.index > LAST_ARGUMENT) invalid(`${entry}/args/${number}/index`, `expected an integer from 0 to ${LAST_ARGUMENT}, found ${arg.index}`);
@@ -27,8 +33,9 @@ export function checkSeccomp(spec: Spec): void {
   }
 }
 
-function checkAction(action: string, place: string): void {
-  if (action === 'SCMP_ACT_NOTIFY') unsupported(place, 'SCMP_ACT_NOTIFY is not supported');
+/** Whether somebody else is asked about a system call, over the socket at `listenerPath`. */
+export function notifies(seccomp: Seccomp): boolean {
+  return seccomp.syscalls.some(({ action }) => action === NOTIFY);
 }
 
 function checkErrno(action: string, errno: number | undefined, place: string): void {

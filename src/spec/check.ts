@@ -3,6 +3,7 @@ import { inUserNamespace } from './capabilities.ts';
 import { checkMountLabel } from './check-labels.ts';
 import { checkDevices, checkMounts, checkPaths } from './check-mounts.ts';
 import { checkIdMappings, checkNames, checkNamespaces, checkTimeOffsets } from './check-namespaces.ts';
+import { checkNetDevices } from './check-network.ts';
 import type { ProcessFacts } from './check-process.ts';
 import { checkProcess } from './check-process.ts';
 import { checkCgroupsPath, checkResources } from './check-resources.ts';
@@ -25,6 +26,7 @@ const CHECKS: readonly ((spec: Spec, facts: CheckFacts) => void)[] = [
   checkRoot,
   checkNamespaces,
   checkNames,
+  checkNetDevices,
   checkAnnotations,
   checkTimeOffsets,
   checkMounts,
@@ -91,7 +93,7 @@ function checkHooks({ hooks }: Spec): void {
 }
 
 function checkSupported({ linux }: Spec): void {
-  for (const key of ['netDevices', 'intelRdt'] as const) {
+  for (const key of ['intelRdt'] as const) {
     const value = linux[key];
     if (value !== undefined && Object.keys(value).length > 0) unsupported(`/linux/${key}`, `${key} is not supported`);
   }

@@ -309,7 +309,7 @@ const linux = object<spec.Linux>({
   gidMappings: defaulting(idMappings, NONE),
   timeOffsets: optional(object<NonNullable<spec.Linux['timeOffsets']>>({ monotonic: optional(timeOffset), boottime: optional(timeOffset) })),
   devices: defaulting(list(device), NONE),
-  netDevices: optional(verbatim(map(record({ name: optional(text) })))),
+  netDevices: optional(map(object<{ readonly name?: string }>({ name: optional(someText) }))),
   cgroupsPath: optional(someText),
   resources: defaulting(resources, resources({})),
   sysctl: defaulting(strings, EMPTY),

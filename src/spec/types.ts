@@ -132,7 +132,8 @@ export interface Linux {
   readonly gidMappings: readonly IdMapping[];
   readonly timeOffsets?: Readonly<Partial<Record<'monotonic' | 'boottime', TimeOffset>>>;
   readonly devices: readonly Device[];
-  readonly netDevices?: Readonly<Record<string, unknown>>;
+  /** By the name that the host knows. */
+  readonly netDevices?: Readonly<Record<string, { readonly name?: string }>>;
   readonly cgroupsPath?: string;
   readonly resources: Resources;
   readonly sysctl: Readonly<Record<string, string>>;

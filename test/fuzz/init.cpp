@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   strata::InitHeader header{};
   if (read_header(data, length, header)) {
     // Descriptors from before: never a number that the kernel is yet to give.
-    for (std::int32_t* descriptor : {&header.sync, &header.start, &header.console}) *descriptor %= 1000;
+    for (std::int32_t* descriptor : {&header.sync, &header.start, &header.console, &header.target}) *descriptor %= 1000;
     std::memcpy(orders.data(), &header, sizeof header);
   }
   char number[12];

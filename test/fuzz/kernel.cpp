@@ -25,6 +25,8 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <linux/stat.h>
 
 #include "core/sys.hpp"
@@ -526,6 +528,7 @@ int execveat(int, const char* path, const char* const* argv, const char* const* 
   if (result < 0) return result;
   kernel.end_process();
 }
+int execve(const char* path, const char* const* argv, const char* const* envp) { return execveat(AT_FDCWD, path, argv, envp, 0); }
 void exit_group(int) { kernel.end_process(); }
 // For a child that lives it may be interrupted, and does not fail else.
 int waitid(int type, int id, void* info, int options) {
@@ -547,6 +550,7 @@ int pidfd_open(int pid, unsigned) {
   return kernel.pidfd_of(pid);
 }
 int pidfd_send_signal(int, int, void*, unsigned) { return kernel.outcome(); }
+int pidfd_getfd(int, int) { return opened(Kind::file); }
 int kill(int, int) { return kernel.outcome(); }
 int getpid() { return static_cast<int>(kernel.number(2, 1)); }
 int getppid() { return static_cast<int>(kernel.number(2, 0)); }
@@ -599,11 +603,12 @@ int sethostname(const char* name, std::size_t size) {
 }
 int setdomainname(const char* name, std::size_t size) { return sethostname(name, size); }
 long keyctl(int, unsigned long, unsigned long, unsigned long) { return kernel.outcome(); }
-int seccomp(unsigned, unsigned, void* argument) {
+int seccomp(unsigned, unsigned flags, void* argument) {
+  if (argument == nullptr) return kernel.outcome();
   sock_fprog program{};
   std::memcpy(&program, argument, sizeof program);
   touch(program.filter, program.len * sizeof(sock_filter));
-  return kernel.outcome();
+  return (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0 ? opened(Kind::file) : kernel.outcome();
 }
 int bpf(int command, bpf_attr* attributes, unsigned size) {
   touch(attributes, size);
@@ -617,8 +622,10 @@ int bpf(int command, bpf_attr* attributes, unsigned size) {
   return kernel.open(Kind::file, "");
 }
 int ioctl(int, unsigned long, void*) { return kernel.outcome(); }
-// Of those with a number, one opens something: TIOCGPTPEER.
-int ioctl(int, unsigned long, unsigned long argument) { return argument == 0 ? kernel.outcome() : opened(Kind::file); }
+// Of those with a number, two open something: TIOCGPTPEER and SIOCGSKNS.
+int ioctl(int, unsigned long request, unsigned long argument) {
+  return argument == 0 && request != SIOCGSKNS ? kernel.outcome() : opened(Kind::file);
+}
 
 // --- signals
 
@@ -707,5 +714,12 @@ long recvmsg(int, msghdr* message, int) {
   message->msg_controllen = used;
   return size;
 }
+
+// Who would write the word is not there: it comes, or never does.
+bool await_word(const std::uint32_t* word, std::uint32_t) {
+  touch(word, sizeof *word);
+  return kernel.byte() % 4 != 3;
+}
+void trap() { kernel.end_process(); }
 
 }  // namespace strata::sys

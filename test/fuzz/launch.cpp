@@ -14,7 +14,9 @@ using fuzz::kernel;
 using fuzz::require;
 
 // How strata-init may talk (native/core/message.hpp), and how not.
-constexpr const char* conversations[] = {"C", "CE", "HCE", "PCE", "PHCE", "F", "PF", "HF", "CF", "EF", "P", "x"};
+constexpr const char* conversations[] = {"C", "CE", "HCE", "PCE", "PHCE", "F", "PF", "HF", "CF", "EF", "P", "x", "DDC", "LC", "CEL", "DHLCE"};
+
+const host::SeccompAgent agent{"/agent.sock", "{}"};
 
 void check_nothing_left() {
   require(kernel.open_descriptors() == 0, "a descriptor is left open");
@@ -32,9 +34,9 @@ void go_on(const Launched& launched) {
   bool at_hooks = false;
   bool ready = false;
   LaunchFailure failure;
-  const bool settled = settle(launched.sync, launched.pidfd, at_hooks, failure);
-  if (!settled || (at_hooks && !proceed(launched.sync, false, ready, failure)) || !proceed(launched.sync, false, ready, failure))
-    check_texts(failure);
+  const Underway underway{launched.sync, launched.pidfd, agent};
+  const bool settled = settle(underway, at_hooks, failure);
+  if (!settled || (at_hooks && !proceed(underway, false, ready, failure)) || !proceed(underway, false, ready, failure)) check_texts(failure);
   abandon(launched.pidfd);
   sys::close(launched.sync);
   sys::close(launched.pidfd);
@@ -50,7 +52,7 @@ void launch_plan(const std::uint8_t* data, std::size_t size) {
     check_texts(failure);
   check_nothing_left();
   LaunchFailure start_failure;
-  if (!start("/state/start.sock", start_failure)) check_texts(start_failure);
+  if (!start("/state/start.sock", -1, agent, start_failure)) check_texts(start_failure);
   check_nothing_left();
 }
 

@@ -161,6 +161,17 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [Record<string, unknown>,
     SMALL,
     { seccompCache: '' },
   ],
+  handover: [
+    {
+      process: { noNewPrivileges: true },
+      linux: {
+        namespaces: [{ type: 'mount' }, { type: 'network' }],
+        netDevices: { eth0: {}, eth1: { name: 'net%d' } },
+        seccomp: { ...SECCOMP, defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/agent', syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_NOTIFY' }] },
+      },
+    },
+    SMALL,
+  ],
   'early-seccomp': [{ linux: { seccomp: SECCOMP } }, SMALL],
   mounts: [
     {
@@ -185,12 +196,12 @@ const fault = (kind: number, calls: number, error = 1) => Uint8Array.of(kind | F
 const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nuser:x:7:8::/home/user:/bin/sh\n';
 
 // InitHeader of native/core/message.hpp, the plan, the filter.
-function orders(plan: Uint8Array, twoStage: boolean): Buffer {
+function orders(plan: Uint8Array, twoStage: boolean, flags = 0): Buffer {
   const filter = Buffer.from('06000000000ff7f', 'hex');
-  const size = 44;
+  const size = 48;
   const start = Math.ceil((size + plan.length) / 8) * 8;
   const whole = Buffer.alloc(start + 8);
-  [0x54494e49, size, plan.length, start, 8, 0, 7, 8, 9, 0, twoStage ? 1 : 0].forEach((value, index) => {
+  [0x54494e49, size, plan.length, start, 8, flags, 7, 8, 9, 10, 0, twoStage ? 1 : 0].forEach((value, index) => {
     whole.writeUInt32LE(value, index * 4);
   });
   whole.set(plan, size);
@@ -204,7 +215,7 @@ for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) 
   write('launch', name, plan);
   write('launch', `${name}-fault`, plan, fault(0, 9));
   // The first answer also chooses how strata-init talks.
-  if (name === 'small' || name === 'joins') for (let way = 1; way < 12; way++) write('launch', `${name}-${way}`, plan, fault(way << 2, 9));
+  if (name === 'small' || name === 'joins') for (let way = 1; way < 16; way++) write('launch', `${name}-${way}`, plan, fault(way << 2, 9));
   // Every call of a start in two stages fails once for want of descriptors.
   if (name === 'joins') for (let call = 0; call < 64; call++) write('launch', `${name}-at-${call}`, plan, fault(4 << 2, call, EMFILE));
   const twoStage = name === 'user' || name === 'joins';
@@ -214,6 +225,12 @@ for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) 
   write('init', `${name}-walk`, orders(plan, twoStage), Uint8Array.of(2));
   write('init', `${name}-fault`, orders(plan, twoStage), fault(1 | POPULATED, 30), Buffer.from(PASSWD));
 }
+
+const NEW_LISTENER = 8;
+const [handover] = CONFIGURATIONS['handover'] ?? [];
+const asking = planBytes(encode(planCreate(specOf(handover ?? {}), contextOf(SMALL))));
+write('init', 'listener', orders(asking, false, NEW_LISTENER));
+write('init', 'listener-fault', orders(asking, false, NEW_LISTENER), fault(1, 30));
 
 // --- seccomp profiles --------------------------------------------------------------------------------------------------------------------------
 

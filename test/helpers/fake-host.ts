@@ -13,6 +13,7 @@ import type {
   LaunchDescriptors,
   Launched,
   LaunchFailure,
+  SeccompAgent,
   WaitedEvent,
   WaitingPoint,
   WireValue,
@@ -423,13 +424,13 @@ export class FakeHost implements Host {
     return { pid, startTime, pidfd, sync };
   }
 
-  async settle(launched: Launched): Promise<WaitingPoint> {
+  async settle(launched: Launched, agent?: SeccompAgent): Promise<WaitingPoint> {
     await Promise.resolve();
     this.step();
     const process = this.open.get(launched.sync)?.process;
     if (process === undefined || process.phase === 'dead')
       throw new LaunchError({ operation: -1, syscall: 'init', errno: 0, path: '', detail: 'killed by signal 9' });
-    this.carryOn(process);
+    this.carryOn(process, agent);
     return process.phase === 'hooks' ? 'hooks' : 'ready';
   }
 
@@ -457,7 +458,7 @@ export class FakeHost implements Host {
   }
 
   /** Carries a process's operations out up to its next stop. */
-  private carryOn(process: Process): void {
+  private carryOn(process: Process, agent?: SeccompAgent): void {
     for (; process.at < process.plan.length; process.at++) {
       const operation = process.plan[process.at] ?? { op: '' };
       try {
@@ -466,6 +467,7 @@ export class FakeHost implements Host {
         this.machine.die(process, { code: 1 });
         throw error;
       }
+      if (operation.op === 'seccomp-load' && agent !== undefined) this.machine.events.push(`agent ${agent.path} ${agent.state}`);
       if (operation.op === 'hook') this.machine.events.push(`${String(operation.kind)} ${String(operation.path)}`);
       if (operation.op === 'runtime-hooks' || operation.op === 'ready') {
         process.phase = operation.op === 'ready' ? 'ready' : 'hooks';
@@ -477,28 +479,28 @@ export class FakeHost implements Host {
     this.machine.events.push(`program ${process.pid}`);
   }
 
-  async proceed(launched: Launched, from: WaitingPoint): Promise<void> {
+  async proceed(launched: Launched, from: WaitingPoint, agent?: SeccompAgent): Promise<void> {
     await Promise.resolve();
     this.step();
     const process = this.open.get(launched.sync)?.process;
     if (process === undefined || process.phase === 'dead')
       throw new LaunchError({ operation: -1, syscall: 'init', errno: 0, path: '', detail: 'killed by signal 9' });
     if (process.phase !== from) throw new Error(`proceed from ${from}, but the process is at ${process.phase}`);
-    if (process.phase === 'hooks') return this.carryOn(process);
-    if (process.socket === '') this.carryOn(process);
+    if (process.phase === 'hooks') return this.carryOn(process, agent);
+    if (process.socket === '') this.carryOn(process, agent);
     else process.phase = 'waiting';
     this.close(launched.sync);
     return undefined;
   }
 
-  async awaitExecution(launched: Launched): Promise<void> {
+  async awaitExecution(launched: Launched, agent?: SeccompAgent): Promise<void> {
     await Promise.resolve();
     this.step();
     const process = this.open.get(launched.sync)?.process;
     this.close(launched.sync);
     if (process === undefined || process.phase === 'dead')
       throw new LaunchError({ operation: -1, syscall: 'init', errno: 0, path: '', detail: 'killed by signal 9' });
-    this.carryOn(process);
+    this.carryOn(process, agent);
   }
 
   async abandon(launched: Launched): Promise<void> {
@@ -515,12 +517,12 @@ export class FakeHost implements Host {
     return this.waiting(socket) !== undefined;
   }
 
-  async start(socket: string): Promise<void> {
+  async start(socket: string, agent?: SeccompAgent): Promise<void> {
     await Promise.resolve();
     this.step();
     const process = this.waiting(socket);
     if (process === undefined) throw new LaunchError({ operation: -1, syscall: 'connect', errno: 111, path: socket, detail: '' });
-    this.carryOn(process);
+    this.carryOn(process, agent);
     this.step();
   }
 

@@ -32,7 +32,7 @@ int main() {
     send_failure(ends.theirs.get(), 7, Status::with_detail("mount", "/proc", "no", 16));
     bool ready = false;
     LaunchFailure failure;
-    CHECK(!proceed(ends.ours.get(), false, ready, failure));
+    CHECK(!proceed({ends.ours.get(), -1, {}}, false, ready, failure));
     CHECK(failure.operation == 7 && failure.error == 16);
     CHECK(failure.call.view() == "mount" && failure.path.view() == "/proc" && failure.detail.view() == "no");
   });
@@ -44,7 +44,7 @@ int main() {
     CHECK(send_message(ends.theirs.get(), Message::failed) && send_all(ends.theirs.get(), record, sizeof record));
     bool ready = false;
     LaunchFailure failure;
-    CHECK(!proceed(ends.ours.get(), false, ready, failure));
+    CHECK(!proceed({ends.ours.get(), -1, {}}, false, ready, failure));
     CHECK(failure.call.view().size() == 63 && failure.path.view().size() == 1023 && failure.detail.view().size() == 1023);
   });
 
@@ -55,7 +55,7 @@ int main() {
       CHECK(shutdown(ends.theirs.get(), SHUT_WR) == 0);
       bool ready = true;
       LaunchFailure failure;
-      CHECK(proceed(ends.ours.get(), false, ready, failure) == announced);
+      CHECK(proceed({ends.ours.get(), -1, {}}, false, ready, failure) == announced);
       CHECK(!ready);
     }
   });

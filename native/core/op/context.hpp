@@ -6,6 +6,7 @@
 #include "../fd.hpp"
 #include "../message.hpp"
 #include "../plan.hpp"
+#include "argv.hpp"
 
 namespace strata {
 
@@ -50,6 +51,11 @@ struct Context {
   bool executing_announced = false;
   // The program that `executable` found.
   char executable[4096] = {};
+  // Shared with the runtime: what becomes of the seccomp listener (message.hpp).
+  std::uint32_t* listener_word = nullptr;
+  // argv and the environment, made before a filter could be in the way.
+  PointerArray arguments;
+  PointerArray environment;
   // "HOME=..." of the container's user, "" when the configuration sets HOME itself.
   char home[512] = {};
 };
@@ -95,6 +101,14 @@ Status copy_tree(int from, int to);
 Status op_runtime_hooks(Context& context);
 Status op_hook(const Context& context, Fields fields);
 
+// --- op/handover.cpp
+// What the runtime finishes for the process.
+Status op_net_device(Context& context, Fields fields, std::uint32_t index);
+// Before a filter with a listener is loaded: tells the runtime of it.
+Status offer_listener(Context& context, std::uint32_t index);
+// After that: `result` is what the load gave, the listener or a failure. Makes no system call before the runtime has taken it.
+void give_listener(Context& context, int result);
+
 // --- op/process.cpp
 Status op_sysctl(Context& context, Fields fields);
 Status op_hostname(Fields fields);
@@ -109,7 +123,7 @@ Status op_cwd(Fields fields);
 Status op_executable(Context& context, Fields fields);
 Status op_home(Context& context, Fields fields);
 Status op_no_new_privileges(Context& context);
-Status op_seccomp_load(Context& context);
+Status op_seccomp_load(Context& context, std::uint32_t index);
 Status op_bounding(Fields fields);
 Status op_user(const Context& context, Fields fields);
 Status op_capabilities(Fields fields);
@@ -123,6 +137,6 @@ Status op_memory_policy(Fields fields);
 Status op_apparmor_profile(const Context& context, Fields fields);
 Status op_selinux_label(const Context& context, Fields fields);
 Status op_ready(Context& context);
-Status op_exec(Context& context, Fields fields);
+Status op_exec(Context& context);
 
 }  // namespace strata

@@ -19,7 +19,6 @@
 #include "../affinity.hpp"
 #include "../path.hpp"
 #include "../text.hpp"
-#include "argv.hpp"
 #include "context.hpp"
 
 namespace strata {
@@ -54,6 +53,23 @@ Status announce_execution(Context& context) {
   if (const int result = sys::set_signal_mask(0, nullptr); result < 0) return {-result, "rt_sigprocmask"};
   if (const int result = sys::prctl(PR_SET_PDEATHSIG, 0); result < 0) return {-result, "prctl"};
   if (!send_message(context.sync.get(), Message::executing)) return {EPIPE, "sendmsg", "sync"};
+  return {};
+}
+
+// What `exec` needs memory for.
+Status prepare_arguments(Context& context) {
+  if (context.arguments.data() != nullptr) return {};
+  for (Plan::Iterator at(context.plan); !at.done();) {
+    const Op op = at.next();
+    if (op.code != OpCode::exec) continue;
+    Fields fields = op.fields();
+    Result<PointerArray> argv = PointerArray::make(fields.texts());
+    if (argv.failed()) return argv.status();
+    Result<PointerArray> envp = PointerArray::make(fields.texts(), context.home);
+    if (envp.failed()) return envp.status();
+    context.arguments = std::move(argv.value());
+    context.environment = std::move(envp.value());
+  }
   return {};
 }
 
@@ -262,18 +278,22 @@ Status op_no_new_privileges(Context& context) {
   return {};
 }
 
-Status op_seccomp_load(Context& context) {
+Status op_seccomp_load(Context& context, std::uint32_t index) {
   const InitHeader* header = context.header;
   if (header->filter_size == 0) return {};
-  // With no_new_privs this is the last step but execve; the filter may deny all that comes before it.
-  // Without it some steps have to follow, but not this one: a profile may be older than the call.
-  STRATA_TRY(context.no_new_privileges ? announce_execution(context) : close_at_execution(context));
+  const bool asks = (header->filter_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
   const auto* filter = reinterpret_cast<const char*>(header) + header->filter_offset;
   sock_fprog program{};
   program.len = static_cast<unsigned short>(header->filter_size / sizeof(sock_filter));
   program.filter = reinterpret_cast<sock_filter*>(const_cast<char*>(filter));
+  if (asks) STRATA_TRY(offer_listener(context, index));
+  // With no_new_privs this is the last step but execve; the filter may deny all that comes before it. Without it some steps have to follow, but not
+  // these: a profile may be older than the calls.
+  STRATA_TRY(prepare_arguments(context));
+  STRATA_TRY(context.no_new_privileges ? announce_execution(context) : close_at_execution(context));
   int result = sys::seccomp(SECCOMP_SET_MODE_FILTER, header->filter_flags, &program);
   if (result == -EACCES && raise_permitted()) result = sys::seccomp(SECCOMP_SET_MODE_FILTER, header->filter_flags, &program);
+  if (asks) give_listener(context, result);
   return result < 0 ? Status(-result, "seccomp") : Status();
 }
 
@@ -295,9 +315,11 @@ Status op_user(const Context& context, Fields fields) {
   const std::uint32_t umask = fields.u32();
   // The permitted set must survive the change of user: `capabilities`, the next step, gives up what is not wanted.
   if (const int result = sys::prctl(PR_SET_KEEPCAPS, 1); result < 0) return {-result, "prctl"};
-  // Where a user namespace denies setgroups(2), no groups can still be had: by those that have none already.
-  const bool has_none = groups.count == 0 && sys::getgroups(0, nullptr) == 0;
-  if (!has_none) {
+  // Where a user namespace denies setgroups(2), no groups can still be had: by those that have none already. Nobody else asks, for a filter may be
+  // in force that does not permit it.
+  const int without = groups.count == 0 ? sys::setgroups(0, nullptr) : 0;
+  if (without < 0 && (without != -EPERM || sys::getgroups(0, nullptr) != 0)) return {-without, "setgroups"};
+  if (groups.count > 0) {
     constexpr std::uint32_t most = 65536;  // NGROUPS_MAX
     if (groups.count > most) return {EINVAL, "setgroups"};
     const std::size_t size = (std::size_t{groups.count} + 1) * sizeof(unsigned);
@@ -448,13 +470,10 @@ Status op_ready(Context& context) {
   return {};
 }
 
-Status op_exec(Context& context, Fields fields) {
-  Result<PointerArray> argv = PointerArray::make(fields.texts());
-  if (argv.failed()) return argv.status();
-  Result<PointerArray> envp = PointerArray::make(fields.texts(), context.home);
-  if (envp.failed()) return envp.status();
+Status op_exec(Context& context) {
+  STRATA_TRY(prepare_arguments(context));
   STRATA_TRY(announce_execution(context));
-  const int result = sys::execveat(AT_FDCWD, context.executable, argv.value().data(), envp.value().data(), 0);
+  const int result = sys::execve(context.executable, context.arguments.data(), context.environment.data());
   return {-result, "execve", context.executable};
 }
 

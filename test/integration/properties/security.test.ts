@@ -172,8 +172,8 @@ containerTest('seccomp: with and without noNewPrivileges, with flags, with names
     [{ defaultAction: 'SCMP_ACT_MAYBE' }, '/linux/seccomp/defaultAction'],
     [{ defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_ABACUS'] }, '/linux/seccomp/architectures/0'],
     [{ defaultAction: 'SCMP_ACT_ALLOW', flags: ['SECCOMP_FILTER_FLAG_NONE'] }, '/linux/seccomp/flags/0'],
-    [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_NOTIFY' }] }, '/linux/seccomp'],
-    [{ defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/run/listener' }, '/linux/seccomp/listenerPath'],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_NOTIFY' }] }, '/linux/seccomp/syscalls/0/action'],
+    [{ defaultAction: 'SCMP_ACT_NOTIFY', listenerPath: '/run/listener' }, '/linux/seccomp/defaultAction'],
   ] as const) {
     failed(t, await workspace.run(workspace.bundle({ linux: { seccomp: seccomp as Record<string, unknown> } })), pointer);
   }

@@ -21,6 +21,7 @@ const RECORD: ContainerRecord = {
   poststart: [],
   poststop: [{ path: '/bin/hook', args: ['hook'], env: [], timeout: 3 }],
   startSteps: [{ index: 7, op: 'exec', pointer: '/process/args', words: 'execute /bin/true', program: '/bin/true' }],
+  listener: { path: '/run/agent', metadata: 'm' },
   annotations: { a: 'b' },
   owner: 0,
 };
@@ -105,6 +106,8 @@ const DAMAGE: Readonly<Record<string, (state: Record<string, unknown>) => unknow
   'cgroup path upwards': (state) => ({ ...state, cgroups: [{ hierarchy: '/sys/fs/cgroup/memory', path: '/../../etc' }] }),
   'freezer upwards': (state) => ({ ...state, freezer: { version: 1, directory: '/sys/../etc' } }),
   'freezer of version 3': (state) => ({ ...state, freezer: { version: 3, directory: '/sys' } }),
+  'relative listener': (state) => ({ ...state, listener: { path: 'agent' } }),
+  'listener with metadata that is no text': (state) => ({ ...state, listener: { path: '/agent', metadata: 1 } }),
   'hook without arguments': (state) => ({ ...state, poststop: [{ path: '/x' }] }),
   'relative hook': (state) => ({ ...state, poststop: [{ path: 'x', args: [], env: [] }] }),
   'annotation that is no text': (state) => ({ ...state, annotations: { a: 1 } }),
@@ -128,7 +131,7 @@ for (const [name, text] of Object.entries({ empty: '', cut: stored().text.slice(
 
 test('every property that is missing is noticed', (t) => {
   for (const key of Object.keys(good())) {
-    if (key === 'freezer') continue;
+    if (key === 'freezer' || key === 'listener') continue;
     const { [key]: _, ...rest } = good();
     t.throws(() => parseRecord(JSON.stringify(rest), 'c1'), { name: 'StrataError' }, key);
   }

@@ -93,3 +93,13 @@ test('the loopback interface is brought up in a new network namespace only', (t)
   t.is(loopback([{ type: 'network', path: '/run/netns/a' }]), 0);
   t.is(loopback([]), 0);
 });
+
+test('network devices are moved before anything else is done in the container', (t) => {
+  const operations = plan({ linux: { namespaces: [{ type: 'network' }], netDevices: { eth0: {}, 'a/~b': { name: 'eth%d' } } } });
+  const first = operations.findIndex(({ op }) => op === 'clone') + 1;
+  t.deepEqual(operations.slice(first, first + 2), [
+    { op: 'net-device', pointer: '/linux/netDevices/eth0', name: 'eth0', target: 'eth0' },
+    { op: 'net-device', pointer: '/linux/netDevices/a~1~0b', name: 'a/~b', target: 'eth%d' },
+  ]);
+  t.deepEqual(only(plan({ linux: { netDevices: {} } }), 'net-device'), []);
+});

@@ -26,6 +26,7 @@ function config({ process, linux, namespaces = [], ...rest }: Parts): unknown {
 const seccomp = (rule: object): Parts => ({
   linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['open'], action: 'SCMP_ACT_ERRNO', ...rule }] } },
 });
+const netDevices = (value: object): Parts => ({ namespaces: ['network'], linux: { netDevices: value } });
 const resources = (value: object): Parts => ({ linux: { resources: value } });
 const mount = (value: object): Parts => ({ mounts: [{ destination: '/a', type: 'tmpfs', ...value }] });
 const bind = (value: object): Parts => mount({ type: 'none', source: '/src', options: ['rbind'], ...value });
@@ -147,6 +148,22 @@ const refused: Readonly<Record<string, readonly [parts: Parts, pointer: string, 
     [seccomp({ action: 'SCMP_ACT_KILL', errnoRet: 1 }), '/linux/seccomp/syscalls/0/errnoRet', /does not return an errno/],
     [{ linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', defaultErrnoRet: 1 } } }, '/linux/seccomp/defaultErrnoRet', /does not return an errno/],
     [{ linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', listenerMetadata: 'a' } } }, '/linux/seccomp/listenerMetadata', /without listenerPath/],
+    [seccomp({ action: 'SCMP_ACT_NOTIFY' }), '/linux/seccomp/syscalls/0/action', /needs listenerPath/],
+    [
+      { linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', flags: ['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'] } } },
+      '/linux/seccomp/flags/1',
+      /needs a rule with SCMP_ACT_NOTIFY/,
+    ],
+    [{ linux: { netDevices: { eth0: {} } } }, '/linux/netDevices', /needs a namespace of type network/],
+    [netDevices({ 'a/b': {} }), '/linux/netDevices/a~1b', /"a\/b" cannot be the name of a network device/],
+    [netDevices({ '..': {} }), '/linux/netDevices/..', /cannot be the name/],
+    [netDevices({ 'eth%d': {} }), '/linux/netDevices/eth%d', /cannot be the name/],
+    [netDevices({ abcdefghijklmnop: {} }), '/linux/netDevices/abcdefghijklmnop', /at most 15 bytes/],
+    [netDevices({ eth0: { name: 'a b' } }), '/linux/netDevices/eth0/name', /"a b" cannot be the name/],
+    [netDevices({ eth0: { name: 'a:b' } }), '/linux/netDevices/eth0/name', /cannot be the name/],
+    [netDevices({ eth0: { name: '%d%d' } }), '/linux/netDevices/eth0/name', /cannot be the name/],
+    [netDevices({ eth0: { name: 'abcdefghijklmn%d' } }), '/linux/netDevices/eth0/name', /at most 15 bytes/],
+    [netDevices({ eth0: {}, eth1: { name: 'eth0' } }), '/linux/netDevices/eth1/name', /"eth0" is the name of eth0 in the container, too/],
   ],
   'config-unsupported': [
     [{ ociVersion: '2.0.0' }, '/ociVersion', /version "2.0.0" is not supported/],
@@ -155,12 +172,9 @@ const refused: Readonly<Record<string, readonly [parts: Parts, pointer: string, 
     [process({ apparmorProfile: 'a' }), '/process/apparmorProfile', /AppArmor/],
     [process({ selinuxLabel: 'a' }), '/process/selinuxLabel', /SELinux/],
     [{ linux: { mountLabel: 'a' } }, '/linux/mountLabel', /SELinux/],
-    [{ linux: { netDevices: { eth0: {} } } }, '/linux/netDevices', /not supported/],
     [{ linux: { intelRdt: { closID: 'a' } } }, '/linux/intelRdt', /not supported/],
     [{ linux: { personality: { domain: 'LINUX', flags: ['x'] } } }, '/linux/personality/flags', /flag/],
     [{ linux: { seccomp: { defaultAction: 'SCMP_ACT_NOTIFY' } } }, '/linux/seccomp/defaultAction', /SCMP_ACT_NOTIFY/],
-    [seccomp({ action: 'SCMP_ACT_NOTIFY' }), '/linux/seccomp/syscalls/0/action', /SCMP_ACT_NOTIFY/],
-    [{ linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/a' } } }, '/linux/seccomp/listenerPath', /listener/],
   ],
 };
 
@@ -195,6 +209,9 @@ const accepted: readonly Parts[] = [
   userns(Array.from({ length: 340 }, (_, n) => map(n, n, 1))),
   { namespaces: ['uts=/proc/1/ns/uts'], hostname: 'a'.repeat(64), domainname: 'b' },
   { namespaces: ['time'], linux: { timeOffsets: { monotonic: { secs: -1, nanosecs: 999_999_999 }, boottime: {} } } },
+  netDevices({ eth0: { name: 'eth%d' }, eth1: { name: 'eth%d' }, eth2: {}, eth3: { name: '' }, eth4: { name: 'abcdefghijklmno' } }),
+  { linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/a', listenerMetadata: 'b' } } },
+  { linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/a', syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_NOTIFY' }] } } },
   { linux: { timeOffsets: {}, netDevices: {}, intelRdt: {}, personality: { domain: 'LINUX32' } } },
   mount({ destination: 'relative' }),
   mount({ options: ['tmpcopyup'] }),
