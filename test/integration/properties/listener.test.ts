@@ -113,6 +113,29 @@ for (const noNewPrivileges of [true, false]) {
   });
 }
 
+for (const noNewPrivileges of [true, false]) {
+  containerTest(`exec: a listener of its own for each process, no_new_privs ${noNewPrivileges}`, async (t, workspace) => {
+    const { path, process, states, said } = await agent(workspace);
+    const bundle = workspace.script('exec sleep 1000', notify(path, everyCall(), { listenerMetadata: 'm' })).edit({ process: { noNewPrivileges } });
+    const { id } = await workspace.start(bundle);
+    const { pid } = await workspace.state(id);
+    const pidFile = workspace.path('pid');
+    const ran = await workspace.strata(['exec', '--pid-file', pidFile, id, 'sh', '-c', 'mkdir /tmp/a; echo on']);
+    t.deepEqual([ran.code, ran.stdout, ran.stderr], [0, 'on\n', QUOTA]);
+    await eventually('both states', () => states().length === 2);
+    const state = { ociVersion: '1.3.0', id, status: 'running', pid, bundle: bundle.directory };
+    const own = Number(fs.readFileSync(pidFile, 'utf8'));
+    t.deepEqual(states()[1], { ociVersion: '1.3.0', fds: ['seccompFd'], pid: own, metadata: 'm', state });
+    await eventually('the listener of the process to be done with', () => said().includes('closed'));
+
+    // Nobody new is let in without the agent, and nobody is left behind. The first process hangs, or is told ENOSYS.
+    fs.rmSync(path);
+    failed(t, await workspace.strata(['exec', id, 'true']), 'cannot load the seccomp program', /no such file or directory \(nobody to take/);
+    process.kill('SIGKILL');
+    await workspace.remove(id);
+  });
+}
+
 containerTest('a listener of a container with a user namespace, at a path longer than a socket address', async (t, workspace) => {
   const { path, said } = await agent(workspace);
   const long = join(workspace.directory, 'l'.repeat(100));
