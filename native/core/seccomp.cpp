@@ -160,7 +160,8 @@ Status add_rule(scmp_filter_ctx context, std::uint32_t action, std::string_view 
     result = seccomp_rule_add_array(context, action, number, count, comparisons_of_rule);
   }
   // -EACCES: the rule says what the default says anyway.
-  return result < 0 && result != -EACCES && result != -EEXIST ? bad("cannot be filtered", name, -result) : Status();
+  if (result >= 0 || result == -EACCES) return {};
+  return bad(result == -EEXIST ? "contradicts another rule for this call" : "cannot be filtered", name, -result);
 }
 
 Status add_rules(scmp_filter_ctx context, Cursor& cursor, std::uint32_t default_action, HighestCalls& highest, bool& ret_notifies) {

@@ -102,6 +102,14 @@ std::string plan_bytes(const PlanBytes& plan) {
   return text;
 }
 
+std::vector<std::string> unknown_system_calls(const std::vector<std::string>& names) {
+  std::vector<std::string> unknown;
+  for (const std::string& name : names) {
+    if (seccomp_syscall_resolve_name(name.c_str()) == __NR_SCMP_ERROR) unknown.push_back(name);
+  }
+  return unknown;
+}
+
 std::string libseccomp_version() {
   const scmp_version* version = seccomp_version();
   return std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->micro);

@@ -41,6 +41,8 @@ std::optional<host::WindowSize> window_size();
 std::string wire_table_text();
 // Hexadecimal digits, for tests.
 std::string plan_bytes(const PlanBytes& plan);
+// Those of the names that no system call has, as far as libseccomp knows.
+std::vector<std::string> unknown_system_calls(const std::vector<std::string>& names);
 // Version of the libseccomp that is linked in.
 std::string libseccomp_version();
 
@@ -97,6 +99,7 @@ void describe(Face& face) {
 
   face.template now<wire_table_text>("wireTable");
   face.template now<plan_bytes>("planBytes");
+  face.template now<unknown_system_calls>("unknownSystemCalls");
   face.template now<libseccomp_version>("libseccompVersion");
 }
 

@@ -194,6 +194,9 @@ export interface Host {
   /** Tell it to run the program; resolves when execve(2) has succeeded. `pidfd`: the process's, if there is an agent. Rejects with a {@link LaunchError}. */
   start(socket: string, agent?: SeccompAgent, pidfd?: Descriptor): Promise<void>;
 
+  /** Those of the names that no system call has, as far as the libseccomp knows that compiles profiles. */
+  unknownSystemCalls(names: readonly string[]): string[];
+
   // --- processes ----------------------------------------------------------------------------------------------------------------------------
 
   /** The process with this pid and start time: its pidfd; undefined if it is gone, is a zombie or another has its pid. */

@@ -51,7 +51,8 @@ type Same =
   | 'signalCgroup'
   | 'windowSize'
   | 'holdSignals'
-  | 'interruption';
+  | 'interruption'
+  | 'unknownSystemCalls';
 
 /** The functions of `native/face`. Each throws, or rejects with, a {@link LaunchFailure}; text is without NUL where it is a path. */
 export interface Native extends Pick<Host, Same> {
@@ -188,6 +189,7 @@ export function createHost(native: Native, platform: Platform): Host {
     windowSize: guarded(native.windowSize),
     holdSignals: guarded(native.holdSignals),
     interruption: guarded(native.interruption),
+    unknownSystemCalls: guarded(native.unknownSystemCalls),
 
     print: (text) => writeAll(1, text),
     printError: (text) => writeAll(2, text),

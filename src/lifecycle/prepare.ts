@@ -12,6 +12,7 @@ import type { Plan } from '../plan/op.ts';
 import { check } from '../spec/check.ts';
 import { notifies } from '../spec/check-seccomp.ts';
 import { loadSpec, parseSpec } from '../spec/parse.ts';
+import { quoted } from '../spec/refuse.ts';
 import type { Spec } from '../spec/types.ts';
 import { readConfig, resolveBundle } from './bundle.ts';
 import { factsFor } from './facts.ts';
@@ -74,6 +75,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const spec = withConsoleSize(options.spec === undefined ? loadSpec(readConfig(host, config)) : parseSpec(options.spec), options.consoleSize);
   const facts = asRoot(factsFor(host, spec.process, spec.linux));
   for (const warning of check(spec, facts)) options.warn?.(warning);
+  warnOfUnknownCalls(host, spec, options);
   const plan = planCreate(spec, {
     id,
     bundle,
@@ -121,6 +123,25 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     },
   };
   return { spec, plan, record };
+}
+
+/**
+ * Names that libseccomp does not know are passed over, for profiles list the calls of every kernel. Where what is not named is denied that is on the safe
+ * side; where it is allowed, somebody may rely on the rule.
+ */
+function warnOfUnknownCalls(host: Host, spec: Spec, { warn }: BundleOptions): void {
+  const { seccomp } = spec.linux;
+  if (seccomp === undefined || warn === undefined || !lets(seccomp.defaultAction)) return;
+  for (const [index, { action, names }] of seccomp.syscalls.entries()) {
+    if (lets(action)) continue;
+    for (const name of host.unknownSystemCalls(names)) {
+      warn(`config.json /linux/seccomp/syscalls/${index}/names: the rule has no effect on ${quoted(name)}, which libseccomp does not know`);
+    }
+  }
+}
+
+function lets(action: string): boolean {
+  return action === 'SCMP_ACT_ALLOW' || action === 'SCMP_ACT_LOG';
 }
 
 /** A path that nobody is asked over is ignored (config-linux.md, Seccomp). */

@@ -512,6 +512,10 @@ export class FakeHost implements Host {
     this.close(launched.pidfd);
   }
 
+  unknownSystemCalls(names: readonly string[]): string[] {
+    return names.filter((name) => name.startsWith('no_'));
+  }
+
   awaitsStart(socket: string): boolean {
     this.step();
     return this.waiting(socket) !== undefined;

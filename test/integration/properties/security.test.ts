@@ -168,6 +168,17 @@ containerTest('seccomp: with and without noNewPrivileges, with flags, with names
     const edit = { ...filter({ names, action: 'SCMP_ACT_ERRNO' }), process: { noNewPrivileges: false, user } };
     t.is(await workspace.shell('echo ran', edit), 'ran');
   }
+  const contradiction = ['SCMP_ACT_ERRNO', 'SCMP_ACT_KILL_PROCESS'].map((action) => ({
+    ...MKDIR,
+    action,
+    args: [{ index: 1, value: 7, op: 'SCMP_CMP_EQ' }],
+  }));
+  const refused = await workspace.run(workspace.bundle({ linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', syscalls: contradiction } } }));
+  failed(t, refused, '/linux/seccomp: cannot compile the seccomp profile: mkdir', 'contradicts another rule');
+  const strange = await workspace.run(
+    workspace.bundle({ linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_M68K'] } } }),
+  );
+  failed(t, strange, '/linux/seccomp: cannot compile the seccomp profile: SCMP_ARCH_M68K', 'this libseccomp does not know');
   for (const [seccomp, pointer] of [
     [{ defaultAction: 'SCMP_ACT_MAYBE' }, '/linux/seccomp/defaultAction'],
     [{ defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_ABACUS'] }, '/linux/seccomp/architectures/0'],

@@ -60,3 +60,15 @@ test('an agent that cannot be reached by start ends the container', async (t) =>
   t.deepEqual(machine.leftovers(), []);
   t.is(host.open.size, 0);
 });
+
+test('a name that nobody knows is a warning where the rule was to deny something', async (t) => {
+  const syscalls = (action: string): object => ({
+    seccomp: { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['mkdir', 'no_call'], action }] },
+  });
+  const warnings: string[] = [];
+  const warn = (message: string): number => warnings.push(message);
+  await createOne(machineWith({ linux: syscalls('SCMP_ACT_LOG') }).host, { warn });
+  t.deepEqual(warnings, []);
+  await createOne(machineWith({ linux: syscalls('SCMP_ACT_ERRNO') }).host, { warn });
+  t.deepEqual(warnings, ['config.json /linux/seccomp/syscalls/0/names: the rule has no effect on "no_call", which libseccomp does not know']);
+});
