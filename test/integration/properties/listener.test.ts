@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Bundle, type Edit, eventually, type Workspace, withUserNamespace } from '../../helpers/container.ts';
+import { IMAGE, missingPrograms, Podman } from '../../helpers/podman.ts';
 import { containerTest, failed } from '../_support.ts';
 
 /** The agent of test/helpers/seccomp-agent.c, and what it has said so far. */
@@ -14,10 +15,8 @@ interface Agent {
   readonly states: () => Record<string, unknown>[];
 }
 
-let program: string | undefined;
-
 async function agent(workspace: Workspace): Promise<Agent> {
-  program = workspace.path('seccomp-agent');
+  const program = workspace.path('seccomp-agent');
   execFileSync('cc', ['-D_GNU_SOURCE', '-o', program, join(import.meta.dirname, '../../helpers/seccomp-agent.c')]);
   const path = workspace.path('agent');
   const process = workspace.helper([program, path]);
@@ -168,4 +167,32 @@ containerTest('a profile that allows execve, and little else that a runtime need
     },
   });
   t.is(await workspace.output(bundle), 'on\n');
+});
+
+containerTest('podman hands an agent of a profile on', async (t, workspace) => {
+  const missing = missingPrograms('podman', 'conmon');
+  if (missing.length > 0) {
+    t.log(`not here: ${missing.join(' ')}`);
+    t.pass();
+    return;
+  }
+  const { path, states } = await agent(workspace);
+  const profile = workspace.path('profile.json');
+  const syscalls = [{ names: MKDIR, action: 'SCMP_ACT_NOTIFY' }];
+  fs.writeFileSync(profile, JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', listenerPath: path, listenerMetadata: 'p', syscalls }));
+  const podman = new Podman();
+  try {
+    podman.importImage();
+    for (const more of [[], ['--security-opt', 'no-new-privileges']]) {
+      const options = ['--rm', '--network', 'none', '--security-opt', `seccomp=${profile}`, ...more];
+      const ran = await podman.run(['run', ...options, IMAGE, 'sh', '-c', 'mkdir /tmp/a; echo on']);
+      t.deepEqual([ran.code, ran.stdout, ran.stderr], [0, 'on\n', QUOTA]);
+    }
+    t.deepEqual(
+      states().map(({ metadata }) => metadata),
+      ['p', 'p'],
+    );
+  } finally {
+    await podman.dispose();
+  }
 });
