@@ -28,7 +28,9 @@ namespace strata {
   X(bind, 24, "bind",                                                                                                        \
     "destination:string,source:string,recursive:bool,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,propagation:u32," \
     "overProc:bool,realDirectory:bool,idmap:u32,uidMap:string,gidMap:string")                                                \
-  X(remount, 25, "remount", "destination:string,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,propagation:u32")      \
+  X(remount, 25, "remount",                                                                                                  \
+    "destination:string,set:u64,clear:u64,recursiveSet:u64,recursiveClear:u64,propagation:u32,"                              \
+    "options:strings")                                                                                                       \
   X(directory, 26, "directory", "path:string,mode:u32")                                                                      \
   X(symlink, 27, "symlink", "path:string,target:string,ifExists:bool")                                                       \
   X(device, 28, "device", "path:string,type:string,major:u32,minor:u32,mode:u32,uid:u32,gid:u32,bind:bool")                  \

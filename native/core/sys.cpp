@@ -149,6 +149,7 @@ int fsopen(const char* type, unsigned flags) { return call(SYS_fsopen, word(type
 int fsconfig(int fd, unsigned command, const char* key, const void* value, int aux) {
   return call(SYS_fsconfig, fd, command, word(key), word(value), aux);
 }
+int fspick(int dir, const char* path, unsigned flags) { return call(SYS_fspick, dir, word(path), flags); }
 int fsmount(int fd, unsigned flags, unsigned attributes) { return call(SYS_fsmount, fd, flags, attributes); }
 int open_tree(int dir, const char* path, unsigned flags) { return call(SYS_open_tree, dir, word(path), flags); }
 int move_mount(int from_dir, const char* from, int to_dir, const char* to, unsigned flags) {

@@ -73,6 +73,7 @@ unsigned umask(unsigned mask);
 // --- mounts
 int fsopen(const char* type, unsigned flags);
 int fsconfig(int fd, unsigned command, const char* key, const void* value, int aux);
+int fspick(int dir, const char* path, unsigned flags);
 int fsmount(int fd, unsigned flags, unsigned attributes);
 int open_tree(int dir, const char* path, unsigned flags);
 int move_mount(int from_dir, const char* from, int to_dir, const char* to, unsigned flags);

@@ -89,7 +89,7 @@ function link(path: string, target: string, at: string): Operation {
 
 /** For what has been made in a mount to be read-only. */
 export function readOnly(destination: string, at: string): Operation {
-  return { op: 'remount', pointer: at, destination, set: ATTR.rdonly, clear: 0n, recursiveSet: 0n, recursiveClear: 0n, propagation: 0 };
+  return { op: 'remount', pointer: at, destination, set: ATTR.rdonly, clear: 0n, recursiveSet: 0n, recursiveClear: 0n, propagation: 0, options: [] };
 }
 
 function unsupported(at: string, reason: string): StrataError {

@@ -40,7 +40,7 @@ const WORDS: Words = {
     `mount ${type} at ${destination}${attributes(rest)}${list(', with', options)}${copyUp ? ', and copy into it what lies below' : ''}`,
   bind: ({ destination, source, recursive, idmap, ...rest }) =>
     `bind ${source}${recursive ? ', with all below it,' : ''} to ${destination}${attributes(rest)}${ID_MAPPED[idmap] ?? ''}`,
-  remount: ({ destination, ...rest }) => `change the mount at ${destination}${attributes(rest)}`,
+  remount: ({ destination, options, ...rest }) => `change the mount at ${destination}${attributes(rest)}${list(', with', options)}`,
   directory: ({ path, mode }) => `make the directory ${path} (${octal(mode)}), unless it exists`,
   symlink: ({ path, target, ifExists }) => `link ${path} to ${target}${ifExists ? ', if that exists' : ''}`,
   device: ({ path, type, major, minor, mode, uid, gid, bind }) =>

@@ -48,14 +48,11 @@ const ACCESS_TIMES: readonly (readonly [set: string, undo: string, value: bigint
 
 const PROPAGATIONS = { private: MS.private, shared: MS.shared, slave: MS.slave, unbindable: MS.unbindable } as const;
 
-/** Flags of the superblock. fsconfig(2) takes them, and their opposites, by these names, whatever the file system. */
-const SUPERBLOCK: readonly string[] = ['sync', 'async', 'dirsync', 'mand', 'nomand', 'lazytime', 'nolazytime'];
-
 /**
- * Options that say nothing to the new mount API. `silent` and `loud` were about the kernel's log, and descriptors of fsopen(2) carry its messages.
- * `iversion` is no longer a choice: file systems that count versions always do since Linux 6.1, and mount(2)'s flag is dropped by them too.
+ * Flags of the superblock. fsconfig(2) takes most of them, and their opposites, by these names, whatever the file system. It has none for `iversion` and
+ * `silent`: the core makes such a file system with mount(2).
  */
-const WITHOUT_EFFECT: readonly string[] = ['defaults', 'silent', 'loud', 'iversion', 'noiversion'];
+export const SUPERBLOCK_OPTIONS: readonly string[] = 'sync async dirsync mand nomand lazytime nolazytime iversion noiversion silent loud'.split(' ');
 
 type Apply = (out: MountOptions) => void;
 
@@ -124,8 +121,9 @@ function* propagations(): Generator<[string, Apply]> {
 }
 
 function* others(): Generator<[string, Apply]> {
-  for (const name of WITHOUT_EFFECT) yield [name, put({})];
-  for (const name of SUPERBLOCK) yield [name, (out) => void out.data.push(name)];
+  // rw, suid, dev, exec, async: what a mount is anyway.
+  yield ['defaults', put({})];
+  for (const name of SUPERBLOCK_OPTIONS) yield [name, (out) => void out.data.push(name)];
   yield ['bind', put({ bind: true })];
   yield ['rbind', put({ bind: true, recursive: true })];
   yield ['remount', put({ remount: true })];

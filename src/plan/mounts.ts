@@ -1,14 +1,15 @@
 /** The root file system and what is mounted in it (config.md, Root and Mounts; config-linux.md, Rootfs Mount Propagation). */
+import { StrataError } from '../base/error.ts';
 import { isAtLeast } from '../host/facts.ts';
 import { classicData } from '../overlay/classic.ts';
 import { fromBundle } from '../overlay/path.ts';
 import { OVERLAY_POINTER, overlayOf } from '../overlay/stack.ts';
-import { cleanPath } from '../spec/refuse.ts';
+import { cleanPath, quoted } from '../spec/refuse.ts';
 import type { Mount, RootfsPropagation, Spec } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
 import { type CgroupView, cgroupMount, readOnly } from './cgroup-mount.ts';
 import type { PlanContext } from './context.ts';
-import { type MountOptions, readOptions } from './mount-options.ts';
+import { type MountOptions, readOptions, SUPERBLOCK_OPTIONS } from './mount-options.ts';
 import { isNew, mapText } from './namespaces.ts';
 import { ATTR, MS, type Operation } from './op.ts';
 
@@ -90,7 +91,7 @@ export function planMounts(spec: Spec, context: PlanContext, places: readonly Cg
     const isBind = options.bind || type === 'bind';
     if (isBind && destination === '/dev') devBound = true;
     if (options.remount) {
-      operations.push(remount(options, destination, at));
+      operations.push(remount(mount, options, isBind, destination, at));
     } else if (isBind) {
       operations.push(bind(context, mount, options, destination, at));
     } else {
@@ -124,8 +125,24 @@ export function readonlyOperations(spec: Spec): Operation[] {
   return spec.linux.readonlyPaths.map((path, index) => ({ op: 'readonly', pointer: `/linux/readonlyPaths/${index}`, path }));
 }
 
-function remount({ set, clear, recursiveSet, recursiveClear, propagation }: MountOptions, destination: string, at: string): Operation {
-  return { op: 'remount', pointer: at, destination, set, clear, recursiveSet, recursiveClear, propagation };
+/** With `bind` it is about this one mount, and mount(2) passes over what would be the file system's. */
+function remount(mount: Mount, options: MountOptions, isBind: boolean, destination: string, at: string): Operation {
+  const { set, clear, recursiveSet, recursiveClear, propagation } = options;
+  const data = isBind ? [] : reconfiguration(mount, options.data, at);
+  return { op: 'remount', pointer: at, destination, set, clear, recursiveSet, recursiveClear, propagation, options: data };
+}
+
+/** What the kernel decides once for a file system. */
+const FIXED = ['iversion', 'noiversion', 'dirsync'];
+
+/** What can be changed of a file system. How much the kernel says in its log is about one call, and nothing remains of it. */
+function reconfiguration({ options }: Mount, data: readonly string[], at: string): readonly string[] {
+  const fixed = options.findIndex((option) => FIXED.includes(option));
+  if (fixed >= 0) {
+    const reason = `${options[fixed]} can be chosen only when a file system is mounted, not with remount`;
+    throw new StrataError({ code: 'config-unsupported', stage: 'plan', pointer: `${at}/options/${fixed}`, reason });
+  }
+  return data.filter((option) => option !== 'silent' && option !== 'loud');
 }
 
 /** A new instance has no attributes yet and nothing below it: clearing has no object, and recursive is the same as not. */
@@ -148,10 +165,14 @@ function fresh({ type = '', source = '' }: Mount, options: MountOptions, isLate:
   };
 }
 
-/** A bind has its own attributes, but the superblock, with its flags and options, is the source's: they are left out, as mount(8) does. */
+/** A bind has its own attributes, but the superblock is the source's: mount(2) passes over flags of one, and options of one are a mistake. */
 function bind(context: PlanContext, mount: Mount, options: MountOptions, destination: string, at: string): Operation {
   const { source = '', uidMappings, gidMappings } = mount;
-  const { idmap, set, clear, recursiveSet, recursiveClear, propagation } = options;
+  const { idmap, set, clear, recursiveSet, recursiveClear, propagation, data } = options;
+  for (let index = 0; index < data.length; ++index) {
+    const option = data[index] as string;
+    if (!SUPERBLOCK_OPTIONS.includes(option)) throw notOfBind(mount, option, at);
+  }
   // Mappings without `idmap` come from engines older than the option; dropping them would show files under wrong owners.
   const isMapped = idmap !== 'none' || (uidMappings !== undefined && uidMappings.length > 0);
   return {
@@ -172,6 +193,12 @@ function bind(context: PlanContext, mount: Mount, options: MountOptions, destina
     uidMap: uidMappings === undefined ? '' : mapText(uidMappings),
     gidMap: gidMappings === undefined ? '' : mapText(gidMappings),
   };
+}
+
+function notOfBind({ options }: Mount, option: string, at: string): StrataError {
+  const place = options.findIndex((text) => text.includes(option));
+  const reason = `a bind mount has the file system of its source, and cannot give it the option ${quoted(option)}`;
+  return new StrataError({ code: 'config-invalid', stage: 'plan', pointer: `${at}/options/${place}`, reason });
 }
 
 /** Destinations that must be what they seem: an image could put a symbolic link there, and mislead every later step. */

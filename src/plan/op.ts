@@ -109,8 +109,22 @@ export const OPERATIONS = {
       gidMap: 'string',
     },
   ],
-  /** Change an existing mount at `destination` (the `remount` option, and what can only be set once its contents are mounted). */
-  remount: [25, { destination: 'string', set: 'u64', clear: 'u64', recursiveSet: 'u64', recursiveClear: 'u64', propagation: 'u32' }],
+  /**
+   * Change an existing mount at `destination` (the `remount` option, and what can only be set once its contents are mounted). `options`: what its file
+   * system is told, which holds for all mounts of it.
+   */
+  remount: [
+    25,
+    {
+      destination: 'string',
+      set: 'u64',
+      clear: 'u64',
+      recursiveSet: 'u64',
+      recursiveClear: 'u64',
+      propagation: 'u32',
+      options: 'strings',
+    },
+  ],
   /** Make a directory and its parents; one that exists is left as it is. */
   directory: [26, { path: 'string', mode: 'u32' }],
   /** Make a symbolic link. `ifExists`: only when `target` exists inside the root. A link that exists is left as it is. */

@@ -465,6 +465,10 @@ int fsconfig(int, unsigned command, const char* key, const void* value, int) {
   if (command == FSCONFIG_SET_STRING) touch_texts(static_cast<const char*>(value));
   return answer(key);
 }
+int fspick(int, const char* path, unsigned) {
+  touch_texts(path);
+  return opened(Kind::file);
+}
 int fsmount(int, unsigned, unsigned) { return opened(Kind::file); }
 int open_tree(int, const char* path, unsigned) {
   touch_texts(path);

@@ -1,6 +1,7 @@
 // Mounts inside the container's root. Each is made as a detached mount, gets its attributes, and is attached to a descriptor of the place
 // that was looked up inside the root: what was checked is what is mounted on (design rule 2).
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <cerrno>
@@ -62,14 +63,53 @@ bool sets(TextList options, std::string_view key) {
   return false;
 }
 
-// A tmpfs over a directory that exists looks like that directory unless the options say otherwise, as users of docker --tmpfs expect.
-Status keep_mode(FileSystem& file_system, int target) {
+// "mode=…": a tmpfs over a directory that exists looks like that directory unless the options say otherwise, as users of docker --tmpfs expect.
+Status mode_option(int target, TextBuilder<16>& ret_option) {
   Result<unsigned> mode = directory_mode(target);
   if (mode.failed()) return mode.status();
-  char octal[8];
+  char octal[5] = {};
   for (int i = 0; i < 4; i++) octal[i] = static_cast<char>('0' + (mode.value() >> (9 - 3 * i) & 7));
-  octal[4] = '\0';
-  return file_system.set("mode", octal);
+  ret_option.add("mode=").add(octal);
+  return {};
+}
+
+// Flags of a superblock as mount(2) takes them. fsconfig(2) has names for all but two, and those it refuses by either name.
+struct SuperblockFlag {
+  std::string_view name;
+  unsigned long bit;
+  bool on;
+};
+constexpr unsigned long flag_silent = 0x8000;
+constexpr unsigned long flag_iversion = 0x800000;
+constexpr SuperblockFlag superblock_flags[] = {{"silent", flag_silent, true},
+                                               {"loud", flag_silent, false},
+                                               {"iversion", flag_iversion, true},
+                                               {"noiversion", flag_iversion, false},
+                                               {"sync", 0x10, true},
+                                               {"async", 0x10, false},
+                                               {"mand", 0x40, true},
+                                               {"nomand", 0x40, false},
+                                               {"dirsync", 0x80, true},
+                                               {"lazytime", 0x2000000, true},
+                                               {"nolazytime", 0x2000000, false}};
+
+const SuperblockFlag* superblock_flag(std::string_view option) {
+  for (const SuperblockFlag& flag : superblock_flags) {
+    if (flag.name == option) return &flag;
+  }
+  return nullptr;
+}
+
+bool is_classic(unsigned long flags) { return (flags & (flag_silent | flag_iversion)) != 0; }
+
+// Of several the last counts.
+unsigned long flags_of(TextList options) {
+  unsigned long flags = 0;
+  for (std::uint32_t i = 0; i < options.count; i++) {
+    const SuperblockFlag* flag = superblock_flag(options.next().view());
+    if (flag != nullptr) flags = flag->on ? flags | flag->bit : flags & ~flag->bit;
+  }
+  return flags;
 }
 
 // The call was about the option, the reader wants to know which mount.
@@ -114,13 +154,90 @@ Status open_target(Context& context, Text destination, Make kind, bool real_dire
   return {};
 }
 
+// What is to be mounted new.
+struct NewMount {
+  Text destination;
+  Text type;
+  Text source;
+  TextList options;
+  // "mode=…", or "" to leave it to the file system.
+  TextBuilder<16> mode;
+  // The SELinux label of all its files, "" for none.
+  Text label;
+};
+
+Result<Fd> mount_new(const NewMount& wanted, std::uint64_t attributes) {
+  Result<FileSystem> opened = FileSystem::open(wanted.type.c_str());
+  if (opened.failed()) return opened.status();
+  FileSystem& file_system = opened.value();
+  Status status;
+  if (!wanted.source.empty()) status = file_system.set("source", wanted.source.c_str());
+  if (!status.failed() && !wanted.mode.view().empty()) status = file_system.set("mode", wanted.mode.c_str() + sizeof "mode=" - 1);
+  if (!status.failed() && !wanted.label.empty()) status = file_system.set("context", wanted.label.c_str());
+  if (status.failed()) return status;
+  TextList options = wanted.options;
+  for (std::uint32_t i = 0; i < options.count; i++) {
+    const Text option = options.next();
+    const SuperblockFlag* flag = superblock_flag(option.view());
+    if (flag != nullptr && is_classic(flag->bit)) continue;  // here only to undo another
+    status = file_system.option(option);
+    if (status.failed()) return refused_option(wanted.destination, option, status);
+  }
+  return file_system.mount(attributes);
+}
+
+// The data of mount(2).
+Status classic_data(const NewMount& wanted, TextBuilder<4096>& ret_data) {
+  std::size_t size = 0;
+  const auto add = [&](std::string_view before, std::string_view text, std::string_view after) {
+    if (text.empty()) return;
+    ret_data.add(size == 0 ? "" : ",").add(before).add(text).add(after);
+    size += (size == 0 ? 0 : 1) + before.size() + text.size() + after.size();
+  };
+  TextList options = wanted.options;
+  for (std::uint32_t i = 0; i < options.count; i++) {
+    const Text option = options.next();
+    if (superblock_flag(option.view()) == nullptr) add("", option.view(), "");
+  }
+  add("", wanted.mode.view(), "");
+  add("context=\"", wanted.label.view(), "\"");
+  return size == ret_data.view().size() ? Status()
+                                        : Status::with_detail("mount", wanted.destination.view(), "the options do not fit into a page", E2BIG);
+}
+
+// For flags that only mount(2) takes. It wants a place: a directory in a tmpfs of ours, which covers `target` for as long as it takes.
+Result<Fd> mount_classic(const NewMount& wanted, unsigned long flags, std::uint64_t attributes, int target) {
+  const std::string_view path = wanted.destination.view();
+  TextBuilder<4096> data;
+  if (const Status status = classic_data(wanted, data); status.failed()) return status;
+  Result<FileSystem> tmpfs = FileSystem::open("tmpfs");
+  if (tmpfs.failed()) return tmpfs.status();
+  Result<Fd> scratch = tmpfs.value().mount(0);
+  if (scratch.failed()) return scratch;
+  const int place = scratch.value().get();
+  constexpr const char* name = "mount";
+  if (const int result = sys::mkdirat(place, name, 0700); result < 0) return Status(-result, "mkdirat", path);
+  const Fd before(sys::openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (const Status status = attach(place, target, path); status.failed()) return status;
+  if (const int result = sys::fchdir(place); result < 0) return Status(-result, "fchdir", path);
+  const int mounted = sys::mount(wanted.source.c_str(), name, wanted.type.c_str(), flags, data.c_str());
+  Result<Fd> tree = mounted < 0 ? Result<Fd>(Status(-mounted, "mount", path)) : clone_mount(AT_FDCWD, name, false, path);
+  // With the scratch goes what is mounted in it.
+  if (const int result = sys::umount2(".", MNT_DETACH); result < 0) return Status(-result, "umount2", path);
+  if (const int result = sys::fchdir(before.get()); result < 0) return Status(-result, "fchdir", path);
+  if (tree.failed()) return tree;
+  constexpr std::uint64_t atime = 0x70;
+  if (const Status status = set_attributes(tree.value().get(), attributes, atime, 0, false, path); status.failed()) return status;
+  return tree;
+}
+
 }  // namespace
 
 Status op_mount(Context& context, Fields fields) {
   const Text destination = fields.text();
   const Text type = fields.text();
   const Text source = fields.text();
-  TextList options = fields.texts();
+  const TextList options = fields.texts();
   const Attributes attributes = read_attributes(fields);
   const bool copy_up = fields.boolean();
   const bool real_directory = fields.boolean();
@@ -130,30 +247,24 @@ Status op_mount(Context& context, Fields fields) {
   bool existed = false;
   STRATA_TRY(open_target(context, destination, Make::directory, real_directory, type.view() == "proc", target, &existed));
 
-  Result<FileSystem> opened = FileSystem::open(type.c_str());
-  if (opened.failed()) return opened.status();
-  FileSystem& file_system = opened.value();
-  if (!source.empty()) STRATA_TRY(file_system.set("source", source.c_str()));
-  if (type.view() == "tmpfs" && existed && !sets(options, "mode=")) STRATA_TRY(keep_mode(file_system, target.get()));
-  for (std::uint32_t i = 0; i < options.count; i++) {
-    const Text option = options.next();
-    if (const Status status = file_system.option(option); status.failed()) return refused_option(destination, option, status);
-  }
+  NewMount wanted{destination, type, source, options, {}, {}};
+  if (type.view() == "tmpfs" && existed && !sets(options, "mode=")) STRATA_TRY(mode_option(target.get(), wanted.mode));
   const bool is_labelled = !context.mount_label.empty() && !is_labelled_by_kernel(type.view()) && !sets(options, "context=");
   const bool label_on_root = is_labelled && type.view() == "mqueue";
-  if (is_labelled && !label_on_root) STRATA_TRY(file_system.set("context", context.mount_label.c_str()));
+  if (is_labelled && !label_on_root) wanted.label = context.mount_label;
 
   // A new mount has nothing below it: recursive attributes are its own. Read-only comes after what is copied into it.
-  const std::uint64_t wanted = (attributes.recursive_set & ~attributes.clear) | attributes.set;
-  const std::uint64_t early = copy_up ? wanted & ~std::uint64_t{MOUNT_ATTR_RDONLY} : wanted;
-  Result<Fd> mount = file_system.mount(early);
+  const std::uint64_t set = (attributes.recursive_set & ~attributes.clear) | attributes.set;
+  const std::uint64_t early = copy_up ? set & ~std::uint64_t{MOUNT_ATTR_RDONLY} : set;
+  const unsigned long flags = flags_of(options);
+  Result<Fd> mount = is_classic(flags) ? mount_classic(wanted, flags, early, target.get()) : mount_new(wanted, early);
   if (mount.failed()) return mount.status();
   if (label_on_root) STRATA_TRY(label_root(mount.value().get(), context.mount_label, destination));
   if (copy_up) {
     Result<Fd> from = open_in_root(context.root.get(), destination.view(), O_RDONLY | O_DIRECTORY);
     if (from.failed()) return from.status();
     STRATA_TRY(copy_tree(from.value().get(), mount.value().get()));
-    STRATA_TRY(set_attributes(mount.value().get(), wanted & ~early, 0, 0, false, destination.view()));
+    STRATA_TRY(set_attributes(mount.value().get(), set & ~early, 0, 0, false, destination.view()));
   }
   return attach_at(context, std::move(mount.value()), target.get(), destination, attributes.propagation);
 }
@@ -203,6 +314,7 @@ Status op_bind(Context& context, Fields fields, std::uint32_t index) {
 Status op_remount(Context& context, Fields fields) {
   const Text destination = fields.text();
   const Attributes attributes = read_attributes(fields);
+  TextList options = fields.texts();
   Fd target;
   if (is_root(destination.view())) {
     target = Fd(sys::openat(context.root.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -210,6 +322,15 @@ Status op_remount(Context& context, Fields fields) {
     Result<Fd> opened = open_in_root(context.root.get(), destination.view(), O_PATH);
     if (opened.failed()) return opened.status();
     target = std::move(opened.value());
+  }
+  if (options.count > 0) {
+    Result<FileSystem> picked = FileSystem::pick(target.get());
+    if (picked.failed()) return picked.status();
+    for (std::uint32_t i = 0; i < options.count; i++) {
+      const Text option = options.next();
+      if (const Status status = picked.value().option(option); status.failed()) return refused_option(destination, option, status);
+    }
+    STRATA_TRY(picked.value().reconfigure());
   }
   STRATA_TRY(apply(target.get(), attributes, destination.view()));
   return attributes.propagation == 0 ? Status() : set_propagation(target.get(), attributes.propagation, destination.view());

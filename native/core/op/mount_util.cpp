@@ -15,6 +15,14 @@ Result<FileSystem> FileSystem::open(const char* type) {
   return file_system;
 }
 
+Result<FileSystem> FileSystem::pick(int mount) {
+  FileSystem file_system;
+  const int fd = sys::fspick(mount, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+  if (fd < 0) return Status(-fd, "fspick");
+  file_system.fd_ = Fd(fd);
+  return file_system;
+}
+
 Status FileSystem::set(const char* key, const char* value) {
   const int result = sys::fsconfig(fd_.get(), FSCONFIG_SET_STRING, key, value, 0);
   return result < 0 ? fail(-result, "fsconfig", key) : Status();
@@ -41,6 +49,11 @@ Result<Fd> FileSystem::mount(std::uint64_t attributes) {
   const int mount = sys::fsmount(fd_.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes));
   if (mount < 0) return fail(-mount, "fsmount", type_.view());
   return Fd(mount);
+}
+
+Status FileSystem::reconfigure() {
+  const int result = sys::fsconfig(fd_.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0);
+  return result < 0 ? fail(-result, "fsconfig", type_.view()) : Status();
 }
 
 Status FileSystem::fail(int error, const char* call, std::string_view what) {

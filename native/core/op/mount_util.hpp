@@ -49,16 +49,19 @@ inline Result<Fd> clone_mount(int from, const char* path, bool recursive, std::s
   return Fd(tree);
 }
 
-// A new file system instance that is being configured. The kernel's own message on a failure becomes the detail.
+// A file system instance, mostly a new one, that is being configured. The kernel's own message on a failure becomes the detail.
 class FileSystem {
  public:
   static Result<FileSystem> open(const char* type);
+  // One that exists, to change it.
+  static Result<FileSystem> pick(int mount);
   Status set(const char* key, const char* value);
   Status flag(const char* key);
   // `option` is `key` or `key=value`, as in mount(8).
   Status option(Text option);
   // Create the superblock and a detached mount of it.
   Result<Fd> mount(std::uint64_t attributes);
+  Status reconfigure();
 
  private:
   Status fail(int error, const char* call, std::string_view what);

@@ -76,6 +76,31 @@ containerTest('options of a new mount', async (t, workspace) => {
   }
 });
 
+containerTest('flags that only mount(2) takes go with all other options', async (t, workspace) => {
+  const options = ['iversion', 'silent', 'sync', 'lazytime', 'size=64k', 'mode=711', 'noatime', 'nosuid', 'rprivate'];
+  const copied: MountConfig = { destination: '/etc', type: 'tmpfs', source: 'copy', options: ['tmpcopyup', 'silent', 'ro'] };
+  const seen = `${MOUNTINFO}; echo; stat -c %a /m/a /m/b /etc; cat /etc/group; pwd`;
+  for (const inUserNamespace of [false, true]) {
+    const bundle = workspace.script(seen, (config) => {
+      config.mounts.push({ destination: '/m/a', type: 'tmpfs', source: 'tmpfs', options });
+      config.mounts.push({ destination: '/m/b', type: 'tmpfs', source: 'tmpfs', options: ['iversion', 'noiversion', 'silent', 'loud'] }, copied);
+      if (inUserNamespace) withUserNamespace(config, 100000);
+    });
+    if (inUserNamespace) bundle.giveTo(100000);
+    const [mountinfo = '', rest = ''] = (await workspace.output(bundle)).split('\n\n');
+    const table = mountTable(mountinfo);
+    t.deepEqual(table['/m/a']?.options, ['noatime', 'nosuid', 'rw']);
+    t.deepEqual(
+      table['/m/a']?.superOptions.filter((option) => !/^(uid|gid|inode64)/.test(option)),
+      ['lazytime', 'mode=711', 'rw', 'size=64k', 'sync'],
+    );
+    t.deepEqual(table['/etc']?.options, ['relatime', 'ro']);
+    t.is(rest, '711\n1777\n755\nroot:x:0:\nuser:x:1000:\n/\n');
+    // Nothing is left of the place where they were made.
+    t.is(mountinfo.split('\n').filter((line) => line.includes(' /m/a ')).length, 1);
+  }
+});
+
 containerTest('later options win over earlier ones', async (t, workspace) => {
   const cases: [options: string[], flags: string][] = [
     [['ro', 'rw'], NONE],
@@ -150,6 +175,22 @@ containerTest('remount changes a mount that an earlier entry made', async (t, wo
   }
   const bundle = workspace.bundle((config) => void config.mounts.push({ destination: '/home', options: ['remount', 'ro'] }));
   failed(t, await workspace.run(bundle), '/mounts/7', '/home');
+});
+
+containerTest('remount changes the file system too, unless it is with bind', async (t, workspace) => {
+  const made: MountConfig = { destination: '/a', type: 'tmpfs', source: 'tmpfs', options: ['size=1m', 'lazytime', 'nosuid'] };
+  const after = async (...options: string[]) => (await tableWith(workspace, [made, { destination: '/a', options: ['remount', ...options] }]))['/a'];
+  const changed = await after('size=2m', 'nolazytime', 'sync', 'nodev', 'loud');
+  t.deepEqual(changed?.options, ['nodev', 'nosuid', 'relatime', 'rw']);
+  t.true(changed?.superOptions.includes('size=2048k') && changed.superOptions.includes('sync'));
+  t.false(changed?.superOptions.includes('lazytime'));
+  const kept = await tableWith(workspace, [made, { destination: '/a', source: '/a', options: ['remount', 'bind', 'ro', 'sync'] }]);
+  t.deepEqual(kept['/a']?.options, ['nosuid', 'relatime', 'ro']);
+  t.false(kept['/a']?.superOptions.includes('sync'));
+  const refused = async (...options: string[]) =>
+    workspace.run(workspace.bundle((config) => void config.mounts.push(made, { destination: '/a', options: ['remount', ...options] })));
+  failed(t, await refused('size=x'), '/mounts/', 'size=x');
+  failed(t, await refused('dirsync'), '/mounts/', 'dirsync', 'not with remount');
 });
 
 containerTest('propagation of bind mounts', async (t, workspace) => {

@@ -9,7 +9,14 @@ const { rdonly, nosuid, nodev, noexec, strictatime } = ATTR;
 
 /** Most fields of a mount are empty most of the time. */
 const NONE = { clear: 0n, recursiveSet: 0n, recursiveClear: 0n, propagation: 0 };
-const remount = (pointer: string, destination: string, set: bigint): Operation => ({ op: 'remount', pointer, destination, set, ...NONE });
+const remount = (pointer: string, destination: string, set: bigint): Operation => ({
+  op: 'remount',
+  pointer,
+  destination,
+  set,
+  ...NONE,
+  options: [],
+});
 function mount(pointer: string, destination: string, type: string, source: string, options: string[], set: bigint, realDirectory = false): Operation {
   return { op: 'mount', pointer, destination, type, source, options, set, ...NONE, copyUp: false, realDirectory };
 }

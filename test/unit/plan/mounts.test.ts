@@ -18,6 +18,7 @@ test('superblock flags reach the file system', (t) => {
   t.deepEqual(mountOf({ destination: '/x', type: 'ext4', source: '/dev/x', options: ['sync', 'lazytime', 'silent', 'noload'] }).options, [
     'sync',
     'lazytime',
+    'silent',
     'noload',
   ]);
 });
@@ -50,9 +51,14 @@ test('binds by option or by type; a relative source starts at the bundle', (t) =
 });
 
 test('a bind keeps clearing and recursive attributes, and leaves the superblock alone', (t) => {
-  const bind = bindOf({ destination: '/data', source: '/data', options: ['rbind', 'rw', 'rro', 'rexec', 'noatime', 'sync', 'size=1'] });
+  const bind = bindOf({ destination: '/data', source: '/data', options: ['rbind', 'rw', 'rro', 'rexec', 'noatime', 'sync', 'iversion', 'silent'] });
   t.like(bind, { set: ATTR.noatime, clear: ATTR.rdonly | ATTR.atime, recursiveSet: ATTR.rdonly, recursiveClear: ATTR.noexec });
   t.false('options' in bind);
+});
+
+test('a bind has no options of a file system', (t) => {
+  const error = t.throws(() => bindOf({ destination: '/data', source: '/data', options: ['bind', 'a,size=1'] }), { instanceOf: StrataError });
+  t.like(error, { code: 'config-invalid', pointer: '/mounts/0/options/1' });
 });
 
 test('only a bind below /proc may lie over procfs', (t) => {
@@ -77,6 +83,16 @@ test('id mappings: given, of the user namespace, recursive, or from engines with
 test('remount', (t) => {
   const [operation] = only(plan({ mounts: [{ destination: '/sys', options: ['remount', 'bind', 'ro', 'rnosuid', 'slave'] }] }), 'remount');
   t.like(operation, { destination: '/sys', set: ATTR.rdonly, recursiveSet: ATTR.nosuid, propagation: MS.slave });
+});
+
+test('remount tells the file system its options, unless it is about one mount of it', (t) => {
+  const remount = (...options: string[]) => only(plan({ mounts: [{ destination: '/x', options: ['remount', ...options] }] }), 'remount')[0]?.options;
+  t.deepEqual(remount('size=1m', 'lazytime', 'silent', 'ro'), ['size=1m', 'lazytime']);
+  t.deepEqual(remount('bind', 'lazytime', 'size=1m'), []);
+  for (const option of ['iversion', 'noiversion', 'dirsync']) {
+    const error = t.throws(() => remount('ro', option), { instanceOf: StrataError });
+    t.like(error, { code: 'config-unsupported', pointer: '/mounts/0/options/2' });
+  }
 });
 
 test('a tmpfs that is to be read-only is so only when all lies in it', (t) => {
