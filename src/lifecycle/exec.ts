@@ -15,6 +15,7 @@ import { agentFor } from './agent.ts';
 import { checkDescriptors, connectTo, sendPidfd, writePidFile } from './bring-up.ts';
 import { checkTerminal } from './create.ts';
 import { cgroupDirectory } from './destroy.ts';
+import { securityFor } from './facts.ts';
 import { launchError, stepAt } from './failure.ts';
 import { ERRNO, hasErrno } from './fault.ts';
 import { isFrozen } from './freezer.ts';
@@ -135,7 +136,8 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
   }
   try {
     const process = withConsoleSize(changed(section(host, options, traits), options.changes), options.consoleSize);
-    const facts = readCapabilities(host);
+    const security = securityFor(host, process);
+    const facts = { ...readCapabilities(host), ...(security && { security }) };
     for (const warning of checkProcess(process, (traits.namespaces & CLONE.user) === 0 ? facts : inUserNamespace(facts))) options.warn?.(warning);
     const { cgroup, tasks } = cgroupFiles(host, record.cgroups, traits, options.cgroups ?? []);
     const context = { id, facts, traits, ...first, cgroup, tasks, seccompProgram: seccompProgram(root, id) };

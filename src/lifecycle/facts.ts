@@ -1,13 +1,19 @@
 /** The facts that a configuration is checked and planned with. */
 import { type HostFacts, readMemoryNodes, readSecurity, recentFacts } from '../host/facts.ts';
 import type { Host } from '../host/host.ts';
-import type { Linux, Process } from '../spec/types.ts';
+import type { Process, Spec } from '../spec/types.ts';
 
 /** {@link recentFacts}, and what only a configuration with labels or a memory policy needs to know. */
-export function factsFor(host: Host, process: Process | undefined, linux: Pick<Linux, 'mountLabel' | 'memoryPolicy'> = {}): HostFacts {
+export function factsFor(host: Host, { process, linux }: Spec): HostFacts {
   const facts = recentFacts(host);
-  const isLabelled = process?.apparmorProfile !== undefined || process?.selinuxLabel !== undefined || linux.mountLabel !== undefined;
-  if (!isLabelled && linux.memoryPolicy === undefined) return facts;
+  const security = securityFor(host, process, linux.mountLabel);
   const memoryNodes = linux.memoryPolicy && readMemoryNodes(host);
-  return { ...facts, ...(isLabelled && { security: readSecurity(host) }), ...(memoryNodes !== undefined && { memoryNodes }) };
+  if (security === undefined && memoryNodes === undefined) return facts;
+  return { ...facts, ...(security && { security }), ...(memoryNodes !== undefined && { memoryNodes }) };
+}
+
+/** The facts about security modules, for those who ask for a label. */
+export function securityFor(host: Host, process: Process | undefined, mountLabel?: string): HostFacts['security'] {
+  const isLabelled = process?.apparmorProfile !== undefined || process?.selinuxLabel !== undefined || mountLabel !== undefined;
+  return isLabelled ? readSecurity(host) : undefined;
 }

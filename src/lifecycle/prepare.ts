@@ -73,7 +73,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const config = options.config === undefined ? `${bundle}/config.json` : fromBundle(host.workingDirectory(), options.config);
   options.debug?.(`load ${config}`);
   const spec = withConsoleSize(options.spec === undefined ? loadSpec(readConfig(host, config)) : parseSpec(options.spec), options.consoleSize);
-  const facts = asRoot(factsFor(host, spec.process, spec.linux));
+  const facts = asRoot(factsFor(host, spec));
   for (const warning of check(spec, facts)) options.warn?.(warning);
   warnOfUnknownCalls(host, spec, options);
   const plan = planCreate(spec, {
@@ -120,6 +120,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
       unified: facts.cgroup.unified !== undefined,
       confined: confinement(spec.process),
       ...(spec.linux.personality && { personality: spec.linux.personality.domain }),
+      ...(spec.linux.memoryPolicy && { memoryPolicy: spec.linux.memoryPolicy }),
     },
   };
   return { spec, plan, record };

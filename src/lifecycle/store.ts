@@ -7,8 +7,9 @@ import type { Host } from '../host/host.ts';
 import type { ContainerTraits } from '../plan/exec.ts';
 import type { OperationName } from '../plan/op.ts';
 import { OPERATIONS } from '../plan/op.ts';
+import { MEMORY_FLAGS, MEMORY_MODES } from '../spec/names.ts';
 import { parseProcess } from '../spec/parse.ts';
-import type { Hook, Process } from '../spec/types.ts';
+import type { Hook, MemoryPolicy, Process, Scheduler } from '../spec/types.ts';
 import { ERRNO, hasErrno, messageOf } from './fault.ts';
 import { isId } from './id.ts';
 
@@ -216,15 +217,29 @@ function textOf(record: ContainerRecord): string {
 /** Keeps the section of the first process, which `exec` starts from. 64-bit numbers are texts, so that any parser reads them exactly. */
 export function saveProcess(host: Host, root: string, id: string, process: Process): void {
   const rlimits = process.rlimits.map(({ type, soft, hard }) => ({ type, soft: String(soft), hard: String(hard) }));
-  host.replaceFile(`${containerDirectory(root, id)}/${PROCESS_FILE}`, JSON.stringify({ ...process, rlimits }), 0o600);
+  host.replaceFile(
+    `${containerDirectory(root, id)}/${PROCESS_FILE}`,
+    JSON.stringify({ ...process, rlimits, ...timesOf(process.scheduler, String) }),
+    0o600,
+  );
+}
+
+/** JSON has no 64-bit integers: `convert` makes text of them, or them of text. */
+function timesOf<T extends Partial<Record<keyof Scheduler, unknown>>>(scheduler: T | undefined, convert: (time: unknown) => unknown): object {
+  if (scheduler === undefined) return {};
+  const { runtime, deadline, period } = scheduler;
+  return { scheduler: { ...scheduler, runtime: convert(runtime), deadline: convert(deadline), period: convert(period) } };
 }
 
 /** What {@link saveProcess} has kept; undefined for a container without `process`. @throws StrataError `state-damaged` */
 export function loadProcess(host: Host, root: string, id: string): Process | undefined {
   try {
-    const value = JSON.parse(host.readText(`${containerDirectory(root, id)}/${PROCESS_FILE}`, LARGEST)) as { rlimits: Record<string, unknown>[] };
+    const value = JSON.parse(host.readText(`${containerDirectory(root, id)}/${PROCESS_FILE}`, LARGEST)) as {
+      rlimits: Record<string, unknown>[];
+      scheduler?: Record<string, unknown>;
+    };
     const rlimits = value.rlimits.map(({ type, soft, hard }) => ({ type, soft: BigInt(String(soft)), hard: BigInt(String(hard)) }));
-    return parseProcess({ ...value, rlimits });
+    return parseProcess({ ...value, rlimits, ...timesOf(value.scheduler, (time) => BigInt(String(time))) });
   } catch (error) {
     if (hasErrno(error, ERRNO.ENOENT)) return undefined;
     if (isOutOfMemory(error) || (error instanceof StrataError && error.errno !== undefined)) throw error;
@@ -402,6 +417,7 @@ class Reader {
       unified: inner.boolean('unified'),
       confined: inner.integer('confined', 0, 2 ** CONFINING.length - 1),
       ...(personality !== undefined && { personality }),
+      ...(inner.field('memoryPolicy') !== undefined && { memoryPolicy: new Reader(inner.field('memoryPolicy'), this.id).memoryPolicy() }),
     };
   }
 
@@ -410,6 +426,13 @@ class Reader {
     const inner = new Reader(this.field('listener'), this.id);
     const path = inner.absolute('path');
     return inner.field('metadata') === undefined ? { path } : { path, metadata: inner.string('metadata') };
+  }
+
+  private memoryPolicy(): MemoryPolicy {
+    const mode = this.string('mode');
+    const flags = this.strings('flags');
+    if (MEMORY_MODES[mode] === undefined || flags.some((flag) => MEMORY_FLAGS[flag] === undefined)) throw this.wrong('memoryPolicy');
+    return { mode, flags, ...(this.field('nodes') !== undefined && { nodes: this.string('nodes') }) };
   }
 
   hook(): Hook {

@@ -1,7 +1,7 @@
 /** The plan of `exec`: a process more in a container that is there. What `create` has made is left as it is. */
 import type { CapabilityFacts } from '../spec/capabilities.ts';
 import { parseSpec } from '../spec/parse.ts';
-import type { Process, Spec } from '../spec/types.ts';
+import type { MemoryPolicy, Process, Spec } from '../spec/types.ts';
 import { NAMESPACE_TYPES } from '../spec/types.ts';
 import { CLONE, type Operation, type Plan } from './op.ts';
 import {
@@ -25,6 +25,7 @@ export interface ContainerTraits {
   readonly keyring: boolean;
   readonly seccomp: boolean;
   readonly personality?: NonNullable<Spec['linux']['personality']>['domain'];
+  readonly memoryPolicy?: MemoryPolicy;
 }
 
 export interface ExecContext {
@@ -90,12 +91,13 @@ function enterOperation({ pid, startTime, traits, cgroup, tasks }: ExecContext):
 }
 
 /** As much of the container's configuration as what follows wants to know. */
-function specOf({ namespaces, personality, seccomp }: ContainerTraits): Spec {
+function specOf({ namespaces, personality, memoryPolicy, seccomp }: ContainerTraits): Spec {
   const linux = {
     ...NOTHING.linux,
     namespaces: NAMESPACE_TYPES.filter((type) => (namespaces & CLONE[type]) !== 0).map((type) => ({ type })),
     ...(seccomp && { seccomp: NO_PROFILE }),
     ...(personality && { personality: { domain: personality, flags: [] } }),
+    ...(memoryPolicy && { memoryPolicy }),
   };
   return { ...NOTHING, linux };
 }

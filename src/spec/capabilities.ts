@@ -13,8 +13,8 @@ export interface CapabilityFacts {
 }
 
 /** For a container in a user namespace: its first process has every capability there, whatever the runtime has outside. */
-export function inUserNamespace(facts: CapabilityFacts): CapabilityFacts {
-  return { lastCapability: facts.lastCapability, permitted: -1n, bounding: -1n };
+export function inUserNamespace<Facts extends CapabilityFacts>(facts: Facts): Facts {
+  return { ...facts, permitted: -1n, bounding: -1n };
 }
 
 export interface GrantedCapabilities {

@@ -79,7 +79,7 @@ function checkRoot({ root }: Spec): void {
 
 function checkContainerProcess(spec: Spec, facts: CheckFacts): readonly string[] {
   if (spec.process === undefined) return [];
-  return checkProcess(spec.process, findNamespace(spec, 'user') === undefined ? facts : { ...facts, ...inUserNamespace(facts) });
+  return checkProcess(spec.process, findNamespace(spec, 'user') === undefined ? facts : inUserNamespace(facts));
 }
 
 function checkHooks({ hooks }: Spec): void {

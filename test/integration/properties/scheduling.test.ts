@@ -73,3 +73,19 @@ containerTest('memoryPolicy: mode, nodes and flags', async (t, workspace) => {
   t.regex(await found({ mode: 'MPOL_DEFAULT' }), /^default /);
   failed(t, await workspace.run(workspace.bundle({ linux: { memoryPolicy: { mode: 'MPOL_BIND', nodes: '0,1000' } } })), '/linux/memoryPolicy/nodes');
 });
+
+containerTest('exec: what the first process has of the machine', async (t, workspace) => {
+  if (UNABLE !== false) return t.log(UNABLE);
+  const { id } = await workspace.create(
+    workspace.script('sleep 100', {
+      process: { scheduler: { policy: 'SCHED_BATCH', nice: -4 }, ioPriority: { class: 'IOPRIO_CLASS_RT', priority: 5 } },
+      linux: { memoryPolicy: { mode: 'MPOL_LOCAL' } },
+    }),
+  );
+  await workspace.strata(['start', id]);
+  const script = 'ionice -p $$; read -r line </proc/$$/stat; set -- $line; shift 18; nice=$1; shift 21; echo "$nice $1 $2"; cat /proc/self/numa_maps';
+  const { stdout } = await workspace.strata(['exec', id, 'sh', '-c', script]);
+  t.regex(stdout, /^realtime: prio 5\n-4 0 3\n/);
+  if (fs.existsSync('/proc/self/numa_maps')) t.regex(stdout, /\w+ local /);
+  t.is((await workspace.strata(['delete', '--force', id])).code, 0);
+});
