@@ -12,10 +12,11 @@ const NEITHER: SecurityFacts = { apparmor: false, selinux: false };
 
 /** A kernel without the security module would leave the process unconfined: the label must not be lost without a word. */
 export function checkLabels({ apparmorProfile, selinuxLabel }: Process, facts: SecurityFacts = NEITHER, pointer: string): void {
-  if (apparmorProfile !== undefined && !facts.apparmor) unsupported(`${pointer}/apparmorProfile`, 'AppArmor is not enabled in this kernel');
-  if (selinuxLabel !== undefined && !facts.selinux) unsupported(`${pointer}/selinuxLabel`, 'SELinux is not enabled in this kernel');
+  if (apparmorProfile !== undefined && !facts.apparmor)
+    unsupported(`${pointer}/apparmorProfile`, 'not supported: AppArmor is not enabled in this kernel');
+  if (selinuxLabel !== undefined && !facts.selinux) unsupported(`${pointer}/selinuxLabel`, 'not supported: SELinux is not enabled in this kernel');
 }
 
 export function checkMountLabel({ linux }: Spec, facts: SecurityFacts = NEITHER): void {
-  if (linux.mountLabel !== undefined && !facts.selinux) unsupported('/linux/mountLabel', 'SELinux is not enabled in this kernel');
+  if (linux.mountLabel !== undefined && !facts.selinux) unsupported('/linux/mountLabel', 'not supported: SELinux is not enabled in this kernel');
 }

@@ -15,7 +15,7 @@ const MOST_NODES = 32768;
 export function checkScheduler(scheduler: Scheduler | undefined, pointer: string): void {
   if (scheduler === undefined) return;
   const { policy, nice, priority } = scheduler;
-  if (policy === 'SCHED_ISO') unsupported(`${pointer}/policy`, 'no version of Linux has SCHED_ISO');
+  if (policy === 'SCHED_ISO') unsupported(`${pointer}/policy`, 'SCHED_ISO is not supported: no version of Linux has it');
   if (nice < -20 || nice > 19) invalid(`${pointer}/nice`, `expected an integer from -20 to 19, found ${nice}`);
   const isRealTime = policy === 'SCHED_FIFO' || policy === 'SCHED_RR';
   if (isRealTime && (priority < LOWEST_PRIORITY || priority > HIGHEST_PRIORITY)) {
@@ -69,7 +69,7 @@ export function checkMemoryPolicy(policy: MemoryPolicy | undefined, memoryNodes:
     invalid(`${place}/nodes`, `${mode} takes no nodes`);
   }
   checkMemoryFlags(policy, `${place}/flags`);
-  if (memoryNodes === undefined) unsupported(place, 'this kernel has no NUMA memory policies');
+  if (memoryNodes === undefined) unsupported(place, 'not supported: this kernel has no NUMA memory policies');
   if (nodes === undefined) return;
   const asked = parseNodes(nodes, `${place}/nodes`);
   // Relative ones count within what the process may use, and begin anew at its end.

@@ -223,16 +223,16 @@ containerTest('paths, names and texts', async (t, workspace) => {
 
 containerTest('what is known but not supported is an error that names it', async (t, workspace) => {
   const cases: [edit: Edit, place: string][] = [
-    [{ process: { apparmorProfile: 'profile' } }, '/process/apparmorProfile'],
-    [{ process: { selinuxLabel: 'system_u:system_r:container_t:s0' } }, '/process/selinuxLabel'],
-    [{ linux: { mountLabel: 'system_u:object_r:container_file_t:s0' } }, '/linux/mountLabel'],
-    [{ process: { scheduler: { policy: 'SCHED_IDLE' } } }, '/process/scheduler'],
-    [{ process: { ioPriority: { class: 'IOPRIO_CLASS_IDLE', priority: 0 } } }, '/process/ioPriority'],
+    [{ process: { scheduler: { policy: 'SCHED_ISO' } } }, '/process/scheduler/policy'],
     [{ linux: { netDevices: { eth0: {} } } }, '/linux/netDevices'],
     [{ linux: { intelRdt: { closID: 'x' } } }, '/linux/intelRdt'],
-    [{ linux: { memoryPolicy: { mode: 'MPOL_BIND', nodes: '0' } } }, '/linux/memoryPolicy'],
     [{ linux: { resources: { rdma: { mlx5_0: { hcaHandles: 1 } } } } }, '/linux/resources/rdma'],
   ];
+  if (!fs.existsSync('/sys/module/apparmor')) cases.push([{ process: { apparmorProfile: 'profile' } }, '/process/apparmorProfile']);
+  if (!fs.existsSync('/sys/fs/selinux/enforce')) {
+    cases.push([{ process: { selinuxLabel: 'system_u:system_r:container_t:s0' } }, '/process/selinuxLabel']);
+    cases.push([{ linux: { mountLabel: 'system_u:object_r:container_file_t:s0' } }, '/linux/mountLabel']);
+  }
   for (const [edit, place] of cases) await refusedWith(t, workspace, edit, place, 'not supported');
   // For exec only, and what nobody knows is nobody's business.
   const ignored: Edit = {

@@ -249,7 +249,7 @@ const EDITS: readonly Edit[] = [
   { process: { rlimits: [{ type: 'RLIMIT_NOTHING', soft: 1, hard: 0 }] } },
   { process: { capabilities: { permitted: ['CAP_CHOWN', 'CHOWN'] } } },
   { process: { apparmorProfile: 'profile' } },
-  { process: { scheduler: { policy: 'SCHED_IDLE' } } },
+  { process: { scheduler: { policy: 'SCHED_DEADLINE', runtime: 18446744073709551615n } } },
   { process: { oomScoreAdj: 1001 } },
   { hostname: 'x'.repeat(65) },
   { hostname: 'ä\ud800'.repeat(12) },

@@ -22,7 +22,7 @@ function run(parts: object, facts: CheckFacts): void {
 }
 
 const REFUSED: readonly [parts: object, pointer: string, reason: RegExp, code?: ErrorCode, facts?: CheckFacts][] = [
-  [scheduler('ISO'), '/process/scheduler/policy', /no version of Linux/, 'config-unsupported'],
+  [scheduler('ISO'), '/process/scheduler/policy', /not supported: no version of Linux/, 'config-unsupported'],
   [scheduler('OTHER', { nice: 20 }), '/process/scheduler/nice', /-20 to 19, found 20/],
   [scheduler('FIFO', { priority: 1, nice: -21 }), '/process/scheduler/nice', /-20 to 19/],
   [scheduler('FIFO'), '/process/scheduler/priority', /from 1 to 99, found 0/],
