@@ -167,6 +167,9 @@ export interface EventsOptions extends ContainerOptions {
 export interface UpdateOptions extends ContainerOptions {
   /** Limits of the form of `linux.resources` in the OCI specification; what is absent stays. Integers beyond 2^53 are exact as bigint. */
   readonly resources: object;
+  /** Lines for the `schemata` of the container's class of service, if its configuration has `linux.intelRdt`. */
+  readonly l3CacheSchema?: string;
+  readonly memBwSchema?: string;
 }
 
 export interface DeleteOptions extends ContainerOptions {
@@ -376,7 +379,13 @@ export async function resume(options: ContainerOptions): Promise<void> {
 
 /** Changes the limits of a container that has not stopped. If one of them is refused, none is changed. */
 export async function update(options: UpdateOptions): Promise<void> {
-  await updateContainer(host(), { ...inside(options), resources: options.resources });
+  const { resources, l3CacheSchema, memBwSchema } = options;
+  await updateContainer(host(), {
+    ...inside(options),
+    resources,
+    ...(l3CacheSchema !== undefined && { l3CacheSchema }),
+    ...(memBwSchema !== undefined && { memBwSchema }),
+  });
 }
 
 /** What a container that has not stopped uses at this moment: the names are those of runc. */

@@ -173,4 +173,27 @@ Status op_cgroup_device_program(Fields fields) {
   return result < 0 ? Status(-result, "bpf", path.view()) : Status();
 }
 
+Status op_cgroup_own(Fields fields) {
+  constexpr unsigned unchanged = ~0U;
+  const Text path = fields.text();
+  TextList files = fields.texts();
+  const unsigned uid = fields.u32();
+  const Fd directory(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return {-directory.get(), "open", path.view()};
+  if (const int result = sys::fchownat(directory.get(), "", uid, unchanged, AT_EMPTY_PATH); result < 0) return {-result, "fchown", path.view()};
+  for (std::uint32_t i = 0; i < files.count; i++) {
+    const int result = sys::fchownat(directory.get(), files.next().c_str(), uid, unchanged, AT_SYMLINK_NOFOLLOW);
+    // Not every cgroup has every file that the kernel lists.
+    if (result < 0 && result != -ENOENT) return {-result, "fchown", path.view()};
+  }
+  return {};
+}
+
+Status op_rdt_make(Fields fields) {
+  const Text path = fields.text();
+  const bool shared = fields.boolean();
+  const int result = sys::mkdirat(AT_FDCWD, path.c_str(), 0755);
+  return result < 0 && !(shared && result == -EEXIST) ? Status(-result, "mkdir", path.view()) : Status();
+}
+
 }  // namespace strata

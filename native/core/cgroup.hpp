@@ -19,5 +19,7 @@ struct OpenCgroupFile {
 Status op_cgroup_make(Fields fields);
 Status op_cgroup_write(OpenCgroupFile& open, Fields fields);
 Status op_cgroup_device_program(Fields fields);
+Status op_cgroup_own(Fields fields);
+Status op_rdt_make(Fields fields);
 
 }  // namespace strata

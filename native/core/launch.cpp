@@ -451,6 +451,8 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
       case OpCode::cgroup_make: status = op_cgroup_make(op.fields()); break;
       case OpCode::cgroup_write: status = op_cgroup_write(cgroup_file, op.fields()); break;
       case OpCode::cgroup_device_program: status = op_cgroup_device_program(op.fields()); break;
+      case OpCode::cgroup_own: status = op_cgroup_own(op.fields()); break;
+      case OpCode::rdt_make: status = op_rdt_make(op.fields()); break;
       case OpCode::seccomp_compile: {
         Fields seccomp = op.fields();
         const Bytes profile = seccomp.bytes();

@@ -14,6 +14,8 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::cgroup_make:
     case OpCode::cgroup_write:
     case OpCode::cgroup_device_program:
+    case OpCode::cgroup_own:
+    case OpCode::rdt_make:
     case OpCode::seccomp_compile:
     case OpCode::clone: return {};  // the runtime's part
     case OpCode::enter: context.entered = true; return {};

@@ -24,6 +24,8 @@ interface UpdateFlags {
   readonly memoryReservation?: bigint;
   readonly memorySwap?: bigint;
   readonly pidsLimit?: bigint;
+  readonly l3CacheSchema?: string;
+  readonly memBwSchema?: string;
   readonly kernelMemory?: string;
   readonly kernelMemoryTcp?: string;
 }
@@ -50,17 +52,24 @@ export function addUpdate(program: Command, shell: Shell): void {
     .option('--memory-reservation <size>', 'memory that is reclaimed last', size)
     .option('--memory-swap <size>', 'limit of memory and swap together; -1 is no limit', size)
     .option('--pids-limit <n>', 'the most processes and threads; -1 is no limit', integer)
+    .option('--l3-cache-schema <schema>', "L3 cache that the container's class of service can use, such as L3:0=7f0")
+    .option('--mem-bw-schema <schema>', 'its memory bandwidth, such as MB:0=20')
     .addOption(new Flag('--kernel-memory <size>', 'obsolete: has no effect').hideHelp())
     .addOption(new Flag('--kernel-memory-tcp <size>', 'obsolete: has no effect').hideHelp())
     .action(async (id: string, flags: UpdateFlags) => {
-      const { resources: file, kernelMemory, kernelMemoryTcp, ...limits } = flags;
+      const { resources: file, kernelMemory, kernelMemoryTcp, l3CacheSchema, memBwSchema, ...limits } = flags;
       for (const [name, value] of Object.entries({ 'kernel-memory': kernelMemory, 'kernel-memory-tcp': kernelMemoryTcp })) {
         if (value !== undefined) shell.log.warn(`--${name} is obsolete and has no effect`);
       }
       if (file !== undefined && Object.keys(limits).length > 0) {
         throw new StrataError({ code: 'usage', reason: '--resources cannot be combined with limits as flags' });
       }
-      await update(shell.host, { ...shell.container(id), resources: file === undefined ? asResources(limits) : readResources(shell.host, file) });
+      await update(shell.host, {
+        ...shell.container(id),
+        resources: file === undefined ? asResources(limits) : readResources(shell.host, file),
+        ...(l3CacheSchema !== undefined && { l3CacheSchema }),
+        ...(memBwSchema !== undefined && { memBwSchema }),
+      });
     });
 }
 

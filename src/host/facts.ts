@@ -17,6 +17,17 @@ export interface HostFacts {
   readonly security?: SecurityFacts;
   /** {@link readMemoryNodes}, for configurations that have a memory policy. */
   readonly memoryNodes?: string;
+  /** {@link readDelegate}, for configurations that let the container manage its cgroup. */
+  readonly delegate?: readonly string[];
+  /** {@link readRdt}, for configurations with a class of service; undefined if resctrl is not mounted. */
+  readonly rdt?: RdtFacts;
+}
+
+export interface RdtFacts {
+  /** Where resctrl is mounted. */
+  readonly mount: string;
+  /** The `schemata` of the class that the configuration names; undefined if there is no such class. */
+  readonly schemata?: string;
 }
 
 /** Which security modules the kernel enforces labels of. */
@@ -103,6 +114,24 @@ export function readSecurity(host: Host): SecurityFacts {
     // In a directory that the kernel makes only for this mount.
     selinux: host.stat('/sys/fs/selinux/enforce') !== undefined,
   };
+}
+
+/** What cgroups(7) says if the kernel does not. */
+const DELEGATED = ['cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads'];
+
+/** The files of a v2 cgroup that go to whom the cgroup is delegated to. */
+export function readDelegate(host: Host): readonly string[] {
+  const path = '/sys/kernel/cgroup/delegate';
+  return host.stat(path) === undefined ? DELEGATED : host.readText(path).split('\n').filter(Boolean);
+}
+
+/** `name`: of the class of service, `/` for the root's. */
+export function readRdt(host: Host, name: string): RdtFacts | undefined {
+  const line = /^\S+ \S+ \S+ \/ (\S+) [^\n]* - resctrl /m.exec(host.readText('/proc/self/mountinfo', LIMIT));
+  if (line === null) return undefined;
+  const mount = unescapeOctal(line[1] as string);
+  const directory = name === '/' ? mount : `${mount}/${name}`;
+  return { mount, ...(host.stat(directory) !== undefined && { schemata: host.readText(`${directory}/schemata`) }) };
 }
 
 /** The nodes that have memory, such as `0-1`; undefined if the kernel was built without NUMA. */

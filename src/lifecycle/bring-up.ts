@@ -2,7 +2,7 @@
  * Bringing a container up, for `create` and `run`: reserve the id, record the intent, launch, record the process, run the runtime's hooks, let it
  * go on (runtime.md#lifecycle, steps 1 to 8). Whatever fails, everything is undone and the first error is the one that is reported.
  */
-import { StrataError } from '../base/error.ts';
+import { StrataError, withFields } from '../base/error.ts';
 import type { Descriptor, Host, Launched } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
@@ -16,6 +16,7 @@ import { runHooks } from './hooks.ts';
 import { withLock } from './lock.ts';
 import type { CreateOptions, Prepared } from './prepare.ts';
 import { checkRootfs } from './prepare.ts';
+import { rdtRefusal } from './rdt.ts';
 import { runPoststartHooks, withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import type { CgroupIntent, ContainerRecord } from './store.ts';
@@ -172,7 +173,7 @@ class Attempt {
   /** Undoes what was achieved; gives back what to throw. */
   private async undo(cause: unknown): Promise<unknown> {
     const { host, options } = this;
-    const error = cause instanceof LaunchError ? launchError(cause.failure, stepAt(this.plan, cause.failure.operation)) : cause;
+    const error = cause instanceof LaunchError ? this.explained(launchError(cause.failure, stepAt(this.plan, cause.failure.operation))) : cause;
     options.debug?.('undo');
     try {
       if (this.launched !== undefined) {
@@ -188,6 +189,14 @@ class Attempt {
     return error;
   }
 
+  /** With the kernel's own words for a class of service that it has refused. */
+  private explained(error: StrataError): StrataError {
+    const { rdt } = this.record;
+    if (rdt === undefined || error.pointer?.startsWith('/linux/intelRdt') !== true) return error;
+    const hint = rdtRefusal(this.host, rdt);
+    return hint === undefined ? error : withFields(error, { hint });
+  }
+
   /** The record of what is to be destroyed: cgroups that we failed to make are somebody else's, hooks that did not begin need no counterpart. */
   private remains(cause: unknown): ContainerRecord {
     const failed = cause instanceof LaunchError ? cause.failure : undefined;
@@ -199,7 +208,11 @@ class Attempt {
       return foreign ? [] : [{ hierarchy: operation.hierarchy, path: operation.path }];
     });
     const begun = this.hooksBegun || (failed !== undefined && hook !== -1 && failed.operation >= hook);
-    return { ...this.record, cgroups: made, hooksBegun: begun };
+    const own = this.record.rdt?.own.filter((path) => {
+      const index = this.plan.operations.findIndex((operation) => operation.op === 'rdt-make' && operation.path === path);
+      return index < last || (index === last && failed?.errno !== ERRNO.EEXIST);
+    });
+    return { ...this.record, cgroups: made, hooksBegun: begun, ...(this.record.rdt && own && { rdt: { ...this.record.rdt, own } }) };
   }
 }
 
@@ -262,6 +275,15 @@ function checkCgroups(host: Host, record: ContainerRecord): void {
   if (host.signalCgroup(directories, 0) > 0) {
     const path = directories.find((directory) => host.signalCgroup([directory], 0) > 0) ?? '';
     throw new StrataError({ ...fault, path, reason: `the cgroup ${path} is not empty: there are processes in it` });
+  }
+  const taken = record.rdt?.own.find((path) => host.stat(path) !== undefined);
+  if (taken !== undefined) {
+    throw new StrataError({
+      ...fault,
+      pointer: '/linux/intelRdt',
+      path: taken,
+      reason: `the resctrl group ${taken} exists, and is not the container's`,
+    });
   }
   const { freezer } = record;
   if (freezer !== undefined && host.stat(freezer.directory) !== undefined && isFrozen(host, freezer)) {

@@ -4,6 +4,7 @@ import type { Host } from '../host/host.ts';
 import { ERRNO, hasErrno } from './fault.ts';
 import { thawToDie } from './freezer.ts';
 import { runPoststopHooks } from './hooks.ts';
+import { removeRdtGroups } from './rdt.ts';
 import type { Report } from './report.ts';
 import { SIGKILL } from './signals.ts';
 import { hookState } from './state.ts';
@@ -25,6 +26,7 @@ const LONGEST_PAUSE = 50;
 export async function destroy(host: Host, root: string, record: ContainerRecord, report: Report): Promise<void> {
   await killFirst(host, record);
   await removeCgroups(host, record);
+  if (record.rdt !== undefined) removeRdtGroups(host, record.rdt);
   if (record.hooksBegun && record.poststop.length > 0) await runPoststopHooks(host, record.poststop, hookState(record, 'stopped'), report);
   release(host, root, record.id);
 }

@@ -140,7 +140,15 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
     const facts = { ...readCapabilities(host), ...(security && { security }) };
     for (const warning of checkProcess(process, (traits.namespaces & CLONE.user) === 0 ? facts : inUserNamespace(facts))) options.warn?.(warning);
     const { cgroup, tasks } = cgroupFiles(host, record.cgroups, traits, options.cgroups ?? []);
-    const context = { id, facts, traits, ...first, cgroup, tasks, seccompProgram: seccompProgram(root, id) };
+    const context = {
+      id,
+      facts,
+      traits,
+      ...first,
+      cgroup,
+      tasks: record.rdt === undefined ? tasks : tasks.concat(record.rdt.tasks),
+      seccompProgram: seccompProgram(root, id),
+    };
     const plan = planExec(process, context);
     options.debug?.(`planned ${plan.operations.length} operations`);
     return { process, plan, record };

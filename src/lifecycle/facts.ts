@@ -1,6 +1,7 @@
 /** The facts that a configuration is checked and planned with. */
-import { type HostFacts, readMemoryNodes, readSecurity, recentFacts } from '../host/facts.ts';
+import { type HostFacts, readDelegate, readMemoryNodes, readRdt, readSecurity, recentFacts } from '../host/facts.ts';
 import type { Host } from '../host/host.ts';
+import { delegationMount } from '../plan/cgroup-owner.ts';
 import type { Process, Spec } from '../spec/types.ts';
 
 /** {@link recentFacts}, and what only a configuration with labels or a memory policy needs to know. */
@@ -16,4 +17,14 @@ export function factsFor(host: Host, { process, linux }: Spec): HostFacts {
 export function securityFor(host: Host, process: Process | undefined, mountLabel?: string): HostFacts['security'] {
   const isLabelled = process?.apparmorProfile !== undefined || process?.selinuxLabel !== undefined || mountLabel !== undefined;
   return isLabelled ? readSecurity(host) : undefined;
+}
+
+/** The same for a whole configuration, which may have a class of service or manage its own cgroup. */
+export function factsForSpec(host: Host, spec: Spec, id: string): HostFacts {
+  const facts = factsFor(host, spec);
+  const { intelRdt } = spec.linux;
+  const delegates = delegationMount(spec, facts) !== undefined;
+  if (intelRdt === undefined && !delegates) return facts;
+  const rdt = intelRdt && readRdt(host, intelRdt.closID ?? id);
+  return { ...facts, ...(delegates && { delegate: readDelegate(host) }), ...(rdt && { rdt }) };
 }

@@ -102,6 +102,8 @@ function stageOf(op: OperationName): Stage {
     case 'cgroup-make':
     case 'cgroup-write':
     case 'cgroup-device-program':
+    case 'cgroup-own':
+    case 'rdt-make':
       return 'cgroup';
     case 'clone':
       return 'clone';
@@ -158,6 +160,10 @@ function wordsOf(operation: Operation): string {
       return `write ${shown(operation.value)} to ${operation.path}`;
     case 'cgroup-device-program':
       return `attach the device rules to ${operation.path}`;
+    case 'cgroup-own':
+      return `give the cgroup ${operation.directory} to user ${operation.uid}`;
+    case 'rdt-make':
+      return `make the resctrl group ${operation.path}`;
     case 'seccomp-compile':
       return operation.profile.length === 0 ? "take the container's seccomp program" : 'compile the seccomp profile';
     case 'clone':

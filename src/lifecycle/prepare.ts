@@ -9,13 +9,14 @@ import { planCreate } from '../plan/create.ts';
 import { namespaceBits } from '../plan/exec.ts';
 import { isNew } from '../plan/namespaces.ts';
 import type { Plan } from '../plan/op.ts';
+import { planRdt } from '../plan/rdt.ts';
 import { check } from '../spec/check.ts';
 import { notifies } from '../spec/check-seccomp.ts';
 import { loadSpec, parseSpec } from '../spec/parse.ts';
 import { quoted } from '../spec/refuse.ts';
 import type { Spec } from '../spec/types.ts';
 import { readConfig, resolveBundle } from './bundle.ts';
-import { factsFor } from './facts.ts';
+import { factsForSpec } from './facts.ts';
 import { startSteps } from './failure.ts';
 import { checkId } from './id.ts';
 import type { ContainerName } from './report.ts';
@@ -73,7 +74,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const config = options.config === undefined ? `${bundle}/config.json` : fromBundle(host.workingDirectory(), options.config);
   options.debug?.(`load ${config}`);
   const spec = withConsoleSize(options.spec === undefined ? loadSpec(readConfig(host, config)) : parseSpec(options.spec), options.consoleSize);
-  const facts = asRoot(factsFor(host, spec));
+  const facts = asRoot(factsForSpec(host, spec, id));
   for (const warning of check(spec, facts)) options.warn?.(warning);
   warnOfUnknownCalls(host, spec, options);
   const plan = planCreate(spec, {
@@ -92,6 +93,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const places = cgroupPaths(spec, id, facts);
   const freezer = freezerOf(places);
   const listener = listenerOf(spec, bundle);
+  const rdt = planRdt(spec, { id, facts });
   const record: ContainerRecord = {
     ociVersion: spec.ociVersion,
     id,
@@ -101,6 +103,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     status: 'creating',
     cgroups: places.map(({ hierarchy, path }) => ({ hierarchy, path })),
     ...(freezer && { freezer }),
+    ...(rdt && { rdt: { group: rdt.group, own: rdt.own, tasks: rdt.tasks } }),
     sharedPid: !spec.linux.namespaces.some((namespace) => namespace.type === 'pid' && namespace.path === undefined),
     terminal: spec.process?.terminal ?? false,
     ...(spec.linux.resources.memory?.checkBeforeUpdate === true && { checkBeforeUpdate: true }),

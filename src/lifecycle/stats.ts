@@ -7,6 +7,7 @@ import type { Host } from '../host/host.ts';
 import { knownPlaces } from '../plan/cgroup.ts';
 import { placeOf } from '../plan/resources.ts';
 import { CgroupFiles, type Count } from './cgroup-files.ts';
+import { type RdtStats, rdtStats } from './rdt.ts';
 import * as v1 from './stats-v1.ts';
 import * as v2 from './stats-v2.ts';
 import type { ContainerRecord } from './store.ts';
@@ -89,7 +90,7 @@ export interface Stats {
   readonly pids: { readonly current?: Count; readonly limit?: Count };
   readonly blkio: BlkioStats;
   readonly hugetlb: Readonly<Record<string, HugetlbStats>>;
-  readonly intel_rdt: object;
+  readonly intel_rdt: RdtStats;
   /** Of interfaces that the runtime itself would have made: there are none. */
   readonly network_interfaces: null;
 }
@@ -114,7 +115,7 @@ export function readStats(host: Host, record: ContainerRecord, facts: HostFacts)
     pids: withoutZeros({ current: pids.count('pids.current'), limit: pids.count('pids.max') }),
     blkio: blkio.unified ? v2.blkio(blkio.files) : v1.blkio(blkio.files),
     hugetlb: Object.fromEntries(pageSizes(host).map((size) => [size, (hugetlb.unified ? v2 : v1).hugetlb(hugetlb.files, size)])),
-    intel_rdt: {},
+    intel_rdt: record.rdt === undefined ? {} : rdtStats(host, record.rdt),
     network_interfaces: null,
   };
 }

@@ -35,6 +35,16 @@ export interface Freezer {
   readonly directory: string;
 }
 
+/** The container's class of service. */
+export interface RdtGroup {
+  /** Host path of its resctrl group. */
+  readonly group: string;
+  /** Host paths of the groups that were made for the container alone, each before the one that it is in. */
+  readonly own: readonly string[];
+  /** Host paths of the files by which a process joins. */
+  readonly tasks: readonly string[];
+}
+
 /** A step of the plan that is carried out by `start`, which has no plan: enough to say what failed. */
 export interface Step {
   /** Index into the plan's operations. */
@@ -69,6 +79,7 @@ export interface ContainerRecord {
   readonly process?: { readonly pid: number; readonly startTime: bigint };
   readonly cgroups: readonly CgroupIntent[];
   readonly freezer?: Freezer;
+  readonly rdt?: RdtGroup;
   /** The container has no pid namespace of its own: its first process does not take the others with it. */
   readonly sharedPid: boolean;
   readonly terminal: boolean;
@@ -293,6 +304,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     ...(process && { process }),
     cgroups: read.list('cgroups', (item) => item.cgroup()),
     ...(freezer && { freezer }),
+    ...(read.field('rdt') !== undefined && { rdt: read.rdt() }),
     sharedPid: read.boolean('sharedPid'),
     terminal: read.boolean('terminal'),
     ...(read.field('checkBeforeUpdate') !== undefined && { checkBeforeUpdate: read.boolean('checkBeforeUpdate') }),
@@ -305,6 +317,10 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     owner: read.integer('owner', 0, 0xffff_ffff),
     ...(traits && { traits }),
   };
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return (path === directory || path.startsWith(`${directory}/`)) && !path.includes('\0') && !path.split('/').includes('..');
 }
 
 /** Reads the properties of one object of the state, and believes none of them unseen. */
@@ -433,6 +449,16 @@ class Reader {
     const flags = this.strings('flags');
     if (MEMORY_MODES[mode] === undefined || flags.some((flag) => MEMORY_FLAGS[flag] === undefined)) throw this.wrong('memoryPolicy');
     return { mode, flags, ...(this.field('nodes') !== undefined && { nodes: this.string('nodes') }) };
+  }
+
+  rdt(): RdtGroup {
+    const inner = new Reader(this.field('rdt'), this.id);
+    const group = inner.below('group');
+    const own = inner.strings('own');
+    const tasks = inner.strings('tasks');
+    // What is removed and written must lie in the group.
+    for (const [key, paths] of Object.entries({ own, tasks })) if (!paths.every((path) => isBelow(path, group))) throw inner.wrong(key);
+    return { group, own, tasks };
   }
 
   hook(): Hook {

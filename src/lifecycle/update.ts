@@ -12,6 +12,7 @@ import { ERRNO, hasErrno, messageOf } from './fault.ts';
 import { checkId } from './id.ts';
 import { withLock } from './lock.ts';
 import { observe } from './observe.ts';
+import { rdtRefusal, schemaFor } from './rdt.ts';
 import type { ContainerName, Report } from './report.ts';
 import { permit } from './status.ts';
 import type { ContainerRecord } from './store.ts';
@@ -20,6 +21,9 @@ import { checkRoot, load, notFound } from './store.ts';
 export interface UpdateOptions extends ContainerName {
   /** `linux.resources` as a JSON value; integers may be bigint. What is absent stays as it is. */
   readonly resources: unknown;
+  /** Lines for the container's class of service. */
+  readonly l3CacheSchema?: string;
+  readonly memBwSchema?: string;
 }
 
 const POINTER = '/linux/resources';
@@ -42,7 +46,8 @@ export async function update(host: Host, options: UpdateOptions): Promise<void> 
     await withLock(host, root, id, async () => {
       const record = load(host, root, id);
       permit('update', observe(host, root, record, true).status, id);
-      change(host, asked, record, options);
+      const schemas = schemaWrites(record, options);
+      change(host, asked, schemas, record, options);
     });
   } catch (error) {
     throw aboutResources(error);
@@ -55,15 +60,34 @@ function aboutResources(error: unknown): unknown {
   return withFields(error, { pointer: error.pointer.slice(POINTER.length), document: DOCUMENT });
 }
 
-function change(host: Host, asked: Resources, record: ContainerRecord, report: Report): void {
+function change(host: Host, asked: Resources, schemas: readonly LimitWrite[], record: ContainerRecord, report: Report): void {
   const facts = recentFacts(host);
   const places = knownPlaces(record.cgroups, facts);
   const complete = completed(host, withoutKernelMemory(asked, report), places);
   checkUsage(host, complete, placeOf('memory', places), record);
-  const writes = [...resetWrites(complete, places), ...limitWrites(complete, places, facts)];
+  const writes = [...resetWrites(complete, places), ...limitWrites(complete, places, facts), ...schemas];
   const changes = writes.flatMap((write) => changeOf(host, write) ?? []);
   // Memory last: what a lower limit makes the kernel reclaim, or kill, no second write brings back.
-  carryOut(host, [...changes.filter(({ write }) => write.controller !== 'memory'), ...changes.filter(({ write }) => write.controller === 'memory')]);
+  carryOut(host, record, [
+    ...changes.filter(({ write }) => write.controller !== 'memory'),
+    ...changes.filter(({ write }) => write.controller === 'memory'),
+  ]);
+}
+
+const RDT = 'rdt';
+
+/** @throws StrataError `config-unsupported` for a container without a class of service. */
+function schemaWrites({ rdt, id }: ContainerRecord, { l3CacheSchema, memBwSchema }: UpdateOptions): LimitWrite[] {
+  const asked = Object.entries({ l3CacheSchema, memBwSchema }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return asked.map(([key, schema]) => {
+    const pointer = `/intelRdt/${key}`;
+    if (rdt === undefined) {
+      const reason = `container ${id} has no class of service: linux.intelRdt is not set in its configuration`;
+      throw new StrataError({ code: 'config-unsupported', stage: 'cgroup', pointer: POINTER + pointer, reason });
+    }
+    const place: CgroupPlace = { hierarchy: rdt.group, path: '', directory: rdt.group, controllers: [], unified: false };
+    return { place, controller: RDT, pointer, file: 'schemata', value: `${schema}\n`, former: schemaFor(schema) };
+  });
 }
 
 /** Kernels have one limit for memory of every kind now. Engines of old ask for the others still, and are told. */
@@ -162,7 +186,7 @@ function enable(host: Host, { place, controller, pointer }: LimitWrite): void {
  * Writes everything, or throws what was refused and leaves all as it was. Limits of one controller can depend on each other, and which of two must
  * come first depends on the values in force: so what is refused is tried again as long as anything else is accepted.
  */
-function carryOut(host: Host, changes: readonly Change[]): void {
+function carryOut(host: Host, record: ContainerRecord, changes: readonly Change[]): void {
   const done: Change[] = [];
   for (let start = 0; start < changes.length; ) {
     const { controller } = (changes[start] as Change).write;
@@ -170,7 +194,7 @@ function carryOut(host: Host, changes: readonly Change[]): void {
     while (end < changes.length && changes[end]?.write.controller === controller) end++;
     const refused = settle(host, changes.slice(start, end), ({ write }) => write.value, done);
     const first = refused[0];
-    if (first !== undefined) throw takenBack(host, done, refusedChange(host, first.change, first.error));
+    if (first !== undefined) throw takenBack(host, done, refusedChange(host, record, first.change, first.error));
     start = end;
   }
 }
@@ -208,8 +232,12 @@ function takenBack(host: Host, done: readonly Change[], error: StrataError): Str
   return withFields(error, { hint: `and ${first.change.path} could not be set back: ${messageOf(first.error)}` });
 }
 
-function refusedChange(host: Host, { write, path }: Change, error: unknown): StrataError {
-  const refused = refusal(error, write.pointer, `cannot write '${write.value}' to ${path}`);
+function refusedChange(host: Host, record: ContainerRecord, { write, path }: Change, error: unknown): StrataError {
+  const refused = refusal(error, write.pointer, `cannot write '${write.value.trimEnd()}' to ${path}`);
+  if (write.controller === RDT && record.rdt !== undefined) {
+    const hint = rdtRefusal(host, record.rdt);
+    return hint === undefined ? refused : withFields(refused, { hint });
+  }
   if (!hasErrno(error, ERRNO.EBUSY) || write.controller !== 'memory' || write.place.unified) return refused;
   const usage = textOf(host, `${write.place.directory}/memory.usage_in_bytes`)?.trim();
   return usage === undefined ? refused : withFields(refused, { hint: `the container uses ${usage} bytes` });

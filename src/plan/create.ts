@@ -1,6 +1,7 @@
 /** The plan of `create`: the story of a container's first process, from its cgroups to its program, told once. */
 import type { Process, Spec } from '../spec/types.ts';
 import { cgroupOperations, cgroupPaths } from './cgroup.ts';
+import { ownerOperations } from './cgroup-owner.ts';
 import type { Operations, PlanContext } from './context.ts';
 import { deviceOperations } from './devices.ts';
 import { hookOperations, runtimeHookOperations } from './hooks.ts';
@@ -27,6 +28,7 @@ import {
   userOperations,
   workingDirectoryOperations,
 } from './process.ts';
+import { planRdt } from './rdt.ts';
 import { seccompCompileOperations, seccompLoadOperations } from './seccomp.ts';
 
 /**
@@ -37,13 +39,16 @@ import { seccompCompileOperations, seccompLoadOperations } from './seccomp.ts';
  */
 export function planCreate(spec: Spec, context: PlanContext): Plan {
   const places = cgroupPaths(spec, context.id, context.facts);
+  const rdt = planRdt(spec, context);
   const { process } = spec;
   const story: Operation[] = [];
   // All that can be done outside is done first: the new process then finds its limits in force and its filter compiled.
   const outside = story.concat(
     cgroupOperations(spec, places, context.facts),
     seccompCompileOperations(spec, context),
-    cloneOperation(spec, places),
+    ownerOperations(spec, places, context.facts),
+    rdt === undefined ? [] : rdt.operations,
+    cloneOperation(spec, places, rdt),
 
     netDeviceOperations(spec),
     propagationOperations(spec),

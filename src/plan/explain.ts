@@ -22,6 +22,8 @@ const WORDS: Words = {
   'cgroup-write': ({ path, value, optional }) => `write ${quote(value)} to ${path}${optional ? ', if there is such a file' : ''}`,
   'cgroup-device-program': ({ path, program }) =>
     `attach a program of ${program.length / 8} instructions to ${path} that decides on access to devices`,
+  'cgroup-own': ({ directory, files, uid }) => `give ${directory} to user ${uid}${list(', with', files)}`,
+  'rdt-make': ({ path, shared }) => `make the resctrl group ${path}${shared ? ', unless it exists' : ''}`,
   'seccomp-compile': ({ profile, cache, keep }) =>
     profile.length === 0 ? `take the seccomp program from ${keep}` : `compile the seccomp profile${cache === '' ? '' : `, or take it from ${cache}`}`,
   clone: ({ create, join, cgroup, tasks }) =>

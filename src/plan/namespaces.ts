@@ -4,6 +4,7 @@ import { findNamespace } from '../spec/refuse.ts';
 import { type IdMapping, NAMESPACE_TYPES, type NamespaceType, type Spec } from '../spec/types.ts';
 import { type CgroupPlace, tasksFiles, unifiedDirectory } from './cgroup.ts';
 import { CLONE, type Operation } from './op.ts';
+import type { RdtPlan } from './rdt.ts';
 
 /** Does the container get a namespace of its own, that nobody else is in? */
 export function isNew(spec: Spec, type: NamespaceType): boolean {
@@ -12,7 +13,7 @@ export function isNew(spec: Spec, type: NamespaceType): boolean {
 }
 
 /** The operation that makes the container's first process, in its namespaces and cgroups. */
-export function cloneOperation(spec: Spec, places: readonly CgroupPlace[]): Operation {
+export function cloneOperation(spec: Spec, places: readonly CgroupPlace[], rdt: RdtPlan | undefined): Operation {
   let create = 0;
   const join: string[] = [];
   // The order of NAMESPACE_TYPES, not the configuration's: the user namespace comes first, it owns the right to join the others.
@@ -32,7 +33,7 @@ export function cloneOperation(spec: Spec, places: readonly CgroupPlace[]): Oper
     gidMap: newUser ? mapText(spec.linux.gidMappings) : '',
     timeOffsets: timeOffsetsText(spec),
     cgroup: unifiedDirectory(places),
-    tasks: tasksFiles(places),
+    tasks: rdt === undefined ? tasksFiles(places) : tasksFiles(places).concat(rdt.tasks),
   };
 }
 

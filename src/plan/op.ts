@@ -52,6 +52,13 @@ export const OPERATIONS = {
    * `cgroup` and `tasks` as for `clone`.
    */
   enter: [6, { pid: 'u32', startTime: 'u64', namespaces: 'u32', chroot: 'bool', cgroup: 'string', tasks: 'strings' }],
+  /**
+   * Give the v2 cgroup `directory` (host) and those of the `files` in it that exist to `uid`, so that the container can have cgroups below it
+   * (cgroups(7), Delegation).
+   */
+  'cgroup-own': [8, { directory: 'string', files: 'strings', uid: 'u32' }],
+  /** Make the group `path` (host) of a resctrl file system. `shared`: one that exists is as good. */
+  'rdt-make': [9, { path: 'string', shared: 'bool' }],
 
   // --- in strata-init: the root file system -------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import { checkIdMappings, checkNames, checkNamespaces, checkTimeOffsets } from '
 import { checkNetDevices } from './check-network.ts';
 import type { ProcessFacts } from './check-process.ts';
 import { checkProcess } from './check-process.ts';
+import { checkIntelRdt } from './check-rdt.ts';
 import { checkCgroupsPath, checkResources } from './check-resources.ts';
 import { checkDeadlineHooks, checkMemoryPolicy } from './check-scheduling.ts';
 import { checkSeccomp } from './check-seccomp.ts';
@@ -40,6 +41,7 @@ const CHECKS: readonly ((spec: Spec, facts: CheckFacts) => void)[] = [
   (spec, facts) => checkMemoryPolicy(spec.linux.memoryPolicy, facts.memoryNodes),
   (spec, facts) => checkMountLabel(spec, facts.security),
   (spec) => checkResources(spec.linux.resources),
+  checkIntelRdt,
 ];
 /** Checks that also have warnings. */
 const WARNING_CHECKS: readonly ((spec: Spec, facts: CheckFacts) => readonly string[])[] = [checkIdMappings, checkContainerProcess, checkCgroupsPath];
@@ -93,9 +95,5 @@ function checkHooks({ hooks }: Spec): void {
 }
 
 function checkSupported({ linux }: Spec): void {
-  for (const key of ['intelRdt'] as const) {
-    const value = linux[key];
-    if (value !== undefined && Object.keys(value).length > 0) unsupported(`/linux/${key}`, `${key} is not supported`);
-  }
   if (linux.personality !== undefined && linux.personality.flags.length > 0) unsupported('/linux/personality/flags', 'no flag is supported');
 }

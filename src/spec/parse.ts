@@ -290,12 +290,12 @@ const seccomp = object<spec.Seccomp>({
   syscalls: defaulting(list(seccompRule), NONE),
 });
 
-const intelRdt = record({
-  closID: optional(text),
-  schemata: optional(texts),
-  l3CacheSchema: optional(text),
+const intelRdt = object<spec.IntelRdt>({
+  closID: optional(someText),
+  schemata: defaulting(texts, NONE),
+  l3CacheSchema: optional(someText),
   memBwSchema: optional(textLike(/^MB:[^\n]*$/, 'one line that begins with MB:')),
-  enableMonitoring: optional(flag),
+  enableMonitoring: defaulting(flag, false),
 });
 const memoryPolicy = object<spec.MemoryPolicy>({
   mode: required(oneOf(Object.keys(MEMORY_MODES).join(' '))),

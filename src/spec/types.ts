@@ -142,7 +142,7 @@ export interface Linux {
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];
   readonly mountLabel?: string;
-  readonly intelRdt?: Readonly<Record<string, unknown>>;
+  readonly intelRdt?: IntelRdt;
   readonly memoryPolicy?: MemoryPolicy;
   readonly personality?: { readonly domain: 'LINUX' | 'LINUX32'; readonly flags: readonly string[] };
 }
@@ -154,6 +154,16 @@ export interface MemoryPolicy {
   readonly nodes?: string;
   /** `MPOL_F_…`. */
   readonly flags: readonly string[];
+}
+
+export interface IntelRdt {
+  /** A class of service by its name below the resctrl mount; `/` is the root's. Absent: one of the container's own, named after it. */
+  readonly closID?: string;
+  /** Lines for the class's `schemata`, written behind the two below. */
+  readonly schemata: readonly string[];
+  readonly l3CacheSchema?: string;
+  readonly memBwSchema?: string;
+  readonly enableMonitoring: boolean;
 }
 
 export interface TimeOffset {

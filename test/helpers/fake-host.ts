@@ -404,6 +404,7 @@ export class FakeHost implements Host {
       this.step();
       this.fail(operation, index);
       if (operation.op === 'cgroup-make') cgroups.add(this.makeCgroup(operation, index));
+      if (operation.op === 'rdt-make') this.makeRdtGroup(operation, index);
     }
     this.step();
     const entry = operations[clone] ?? { op: '' };
@@ -449,6 +450,14 @@ export class FakeHost implements Host {
       this.machine.nodes.set(name, { type: 'directory', mode: 0o755, uid: 0, text: '', marked: true });
     }
     return path;
+  }
+
+  private makeRdtGroup(operation: Decoded, index: number): void {
+    const path = String(operation.path);
+    if (this.machine.nodes.has(path) && !operation.shared) {
+      throw new LaunchError({ operation: index, syscall: 'mkdir', errno: 17, path, detail: '' });
+    }
+    this.machine.directory(path);
   }
 
   private fail(operation: Decoded, index: number): void {

@@ -1,7 +1,7 @@
 /** config-linux.md, Control groups: where the cgroups are, and what their files hold while the container runs. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { type Bundle, eventually, type Workspace, withoutNamespaces } from '../../helpers/container.ts';
+import { type Bundle, eventually, type Workspace, withNamespace, withoutNamespaces, withUserNamespace } from '../../helpers/container.ts';
 import { containerTest, failed, mountTable } from '../_support.ts';
 
 /** Mount points of the hierarchies, by controller; `unified` and `name=systemd` among them. */
@@ -287,4 +287,23 @@ containerTest("a mount of type cgroup shows the container's own cgroups and nobo
       t.regex(stderr, /mkdir: [^\n]*Read-only file system/);
     }
   }
+});
+
+containerTest('the user of a container with a v2 cgroup to write to can make cgroups in it, and change no limit', async (t, workspace) => {
+  if (!has('unified')) return t.pass();
+  const script = 'mkdir /sys/fs/cgroup/inner && echo 0 >/sys/fs/cgroup/inner/cgroup.procs && ls -n /sys/fs/cgroup && sleep 1000';
+  const bundle = workspace.script(script, (config) => {
+    withUserNamespace(config, 100000);
+    withNamespace(config, 'cgroup');
+    config.mounts = config.mounts.filter(({ destination }) => destination !== '/sys/fs/cgroup');
+    config.mounts.push({ destination: '/sys/fs/cgroup', type: 'cgroup2', source: 'cgroup', options: ['rw', 'nosuid'] });
+  });
+  bundle.giveTo(100000);
+  const { id, stdout } = await workspace.start(bundle);
+  await eventually('the list of files', () => stdout().includes('inner'));
+  const directory = join(HIERARCHIES['unified'] ?? '', bundle.config.linux.cgroupsPath ?? '');
+  const owner = (name: string): number => fs.statSync(join(directory, name)).uid;
+  t.deepEqual(['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads', 'cgroup.freeze'].map(owner), [100000, 100000, 100000, 100000, 0]);
+  await workspace.remove(id);
+  t.false(fs.existsSync(directory));
 });

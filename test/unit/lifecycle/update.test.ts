@@ -115,7 +115,7 @@ test('a v2 controller that create had no use for is enabled from the top down', 
   const unified = HIERARCHIES[2];
   const { machine, host } = await running({}, { linux: { namespaces: [{ type: 'pid' }, { type: 'mount' }], cgroupsPath: '/a/b' } });
   machine.refusals.set(`${unified}/a/cgroup.subtree_control`, (text) => {
-    machine.file(`${unified}/a/b/hugetlb.2MB.rsvd.max`, 'max\n');
+    for (const kind of ['', 'rsvd.']) machine.file(`${unified}/a/b/hugetlb.2MB.${kind}max`, 'max\n');
     return text === '+hugetlb' ? undefined : 22;
   });
   await change(host, { hugepageLimits: [{ pageSize: '2MB', limit: 4096 }] });
