@@ -1,7 +1,7 @@
 /** Checks of `mounts`, of the paths that are hidden or made read-only, and of device nodes. */
 import { checkMappings } from './check-namespaces.ts';
 import { checkId } from './check-process.ts';
-import { cleanPath, findNamespace, invalid, mustAllBeAbsolute, mustBeAbsolute, quoted } from './refuse.ts';
+import { cleanPath, findNamespace, invalid, mustAllBeAbsolute, mustBeAbsolute, quoted, unsupported } from './refuse.ts';
 import type { Device, Mount, Spec } from './types.ts';
 
 /**
@@ -67,7 +67,7 @@ function checkIdmap(spec: Spec, mount: Mount, bind: boolean, index: number): voi
     checkMappings(uidMappings, `${place}/uidMappings`);
     checkMappings(gidMappings, `${place}/gidMappings`);
   }
-  if (!bind) invalid(option < 0 ? `${place}/uidMappings` : `${place}/options/${option}`, 'only bind mounts can be id-mapped');
+  if (!bind) unsupported(option < 0 ? `${place}/uidMappings` : `${place}/options/${option}`, 'only bind mounts can be id-mapped');
 }
 
 export function checkPaths(spec: Spec): void {

@@ -48,6 +48,9 @@ Status map_mount_with(int mount, int user_namespace, bool recursive, std::string
   attributes.userns_fd = static_cast<std::uint64_t>(user_namespace);
   const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
   const int result = sys::mount_setattr(mount, "", flags, &attributes, sizeof attributes);
+  if (result == -EINVAL) return Status::with_detail("mount_setattr", path, "can its file system be id-mapped?", EINVAL);
+  if (result == -EPERM)
+    return Status::with_detail("mount_setattr", path, "it is id-mapped already, or its file system is not this user's to map", EPERM);
   if (result < 0) return {-result, "mount_setattr", path};
   return {};
 }
