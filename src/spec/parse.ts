@@ -43,7 +43,6 @@ import {
   text,
   textLike,
   texts,
-  verbatim,
 } from './reader.ts';
 import type * as spec from './types.ts';
 import { NAMESPACE_TYPES } from './types.ts';
@@ -126,9 +125,6 @@ const rlimit = object<spec.Rlimit>({
 
 /** Characters: uint64 in the schema; what a terminal can have is looked at only when there is one. */
 const characters = (value: unknown): number => Number(uint64(value));
-
-/** A property that is checked, and kept as it is for the message that it is not honoured. */
-const record = (fields: Readonly<Record<string, ReturnType<typeof optional>>>): Reader<Readonly<Record<string, unknown>>> => verbatim(object(fields));
 
 const scheduler = object<spec.Scheduler>({
   policy: required(oneOf(Object.keys(SCHEDULERS).join(' '))),

@@ -196,11 +196,3 @@ export function map<T>(read: Reader<T>): Reader<Readonly<Record<string, T>>> {
     return Object.fromEntries(out);
   };
 }
-
-/** What the reader accepts, kept as it stands in the document. */
-export function verbatim(read: Reader<unknown>): Reader<Readonly<Record<string, unknown>>> {
-  return (value) => {
-    read(value);
-    return value as Readonly<Record<string, unknown>>;
-  };
-}
