@@ -42,7 +42,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::keyring: return op_keyring(context, fields);
     case OpCode::oom_score_adj: return op_oom_score_adj(context, fields);
     case OpCode::rlimit: return op_rlimit(fields);
-    case OpCode::cwd: return op_cwd(fields);
+    case OpCode::cwd: return op_cwd(context, fields);
     case OpCode::executable: return op_executable(context, fields);
     case OpCode::home: return op_home(context, fields);
     case OpCode::no_new_privileges: return op_no_new_privileges(context);

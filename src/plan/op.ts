@@ -173,7 +173,7 @@ export const OPERATIONS = {
   'oom-score-adj': [44, { value: 'string' }],
   /** setrlimit(2); `resource` is the number of RLIMIT_*, `name` its name for errors. */
   rlimit: [45, { resource: 'u32', name: 'string', soft: 'u64', hard: 'u64' }],
-  /** chdir(2), verified to lie inside the root. `last`: EACCES is an error; otherwise it is tried again after `user`. */
+  /** chdir(2), verified to lie inside the root. Where it is refused it is tried once more after `user`: that is the `last` one. */
   cwd: [46, { path: 'string', last: 'bool' }],
   /** Find `file` as execvp(3) would, in the directories of `search` (the value of PATH). */
   executable: [47, { file: 'string', search: 'string' }],

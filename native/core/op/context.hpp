@@ -48,6 +48,8 @@ struct Context {
   bool terminal_is_due = false;
   bool no_new_privileges = false;
   bool closed_at_execution = false;
+  // The first of the two attempts to enter the working directory has succeeded.
+  bool in_cwd = false;
   bool executing_announced = false;
   // The program that `executable` found.
   char executable[4096] = {};
@@ -119,7 +121,7 @@ Status op_oom_score_adj(Context& context, Fields fields);
 Status op_rlimit(Fields fields);
 // Makes room for op_rlimit in a process that may not raise hard limits itself.
 Status raise_hard_limit(Fields fields);
-Status op_cwd(Fields fields);
+Status op_cwd(Context& context, Fields fields);
 Status op_executable(Context& context, Fields fields);
 Status op_home(Context& context, Fields fields);
 Status op_no_new_privileges(Context& context);

@@ -196,9 +196,11 @@ Status raise_hard_limit(Fields fields) {
   return result < 0 ? Status(-result, "prlimit64", name.view()) : Status();
 }
 
-Status op_cwd(Fields fields) {
+Status op_cwd(Context& context, Fields fields) {
   const Text path = fields.text();
   const bool last = fields.boolean();
+  // Where root has got to the user may stay, even if it could not have gone there: engines start ordinary users in /root.
+  if (last && context.in_cwd) return {};
   if (const int result = sys::chdir(path.c_str()); result < 0) {
     // Before the change of user, root may be refused (a network file system, a user namespace) where the user will not be.
     if (!last && (result == -EACCES || result == -EPERM)) return {};
@@ -209,6 +211,7 @@ Status op_cwd(Fields fields) {
   const long size = sys::getcwd(buffer, sizeof buffer);
   if (size < 0) return {static_cast<int>(-size), "getcwd", path.view()};
   if (buffer[0] != '/') return Status::with_detail("getcwd", path.view(), "the working directory is outside the container's root", EXDEV);
+  context.in_cwd = true;
   return {};
 }
 
