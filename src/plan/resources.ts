@@ -114,7 +114,7 @@ function cpuset({ cpu }: Resources): Setting[] {
 }
 
 function pids({ pids: asked }: Resources): Setting[] {
-  if (asked === undefined) return [];
+  if (asked?.limit === undefined) return [];
   return [{ pointer: '/pids/limit', file: 'pids.max', value: asked.limit < 0n ? 'max' : `${asked.limit}` }];
 }
 

@@ -3,6 +3,7 @@
  * has them, for every property that concerns Linux, also those that are not honoured. Sections of other platforms are ignored.
  *
  * What differs from the schema, on purpose:
+ * - `resources.pids.limit` is optional (config-linux.md);
  * - `root` is required (config.md), and so are `personality.domain`, `memoryPolicy.mode` and the numbers of a device that is not a fifo (config-linux.md);
  * - null is an absent property, an empty string an absent name or path (engines written in Go emit both);
  * - `rootfsPropagation` may have the r of recursion, as the mount options have it and the other runtimes take it;
@@ -251,7 +252,7 @@ const resources = object<spec.Resources>({
   devices: defaulting(list(deviceRule), NONE),
   memory: optional(memory),
   cpu: optional(cpu),
-  pids: optional(object({ limit: required(int64) })),
+  pids: optional(object<NonNullable<spec.Resources['pids']>>({ limit: optional(int64) })),
   blockIO: optional(blockIO),
   hugepageLimits: defaulting(list(hugepageLimit), NONE),
   network: optional(object<NonNullable<spec.Resources['network']>>({ classID: optional(uint32), priorities: defaulting(list(priority), NONE) })),

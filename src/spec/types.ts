@@ -188,7 +188,7 @@ export interface Resources {
   readonly memory?: Memory;
   readonly cpu?: Cpu;
   /** -1 is no limit. */
-  readonly pids?: { readonly limit: bigint };
+  readonly pids?: { readonly limit?: bigint };
   readonly blockIO?: BlockIO;
   readonly hugepageLimits: readonly HugepageLimit[];
   readonly network?: { readonly classID?: number; readonly priorities: readonly { readonly name: string; readonly priority: number }[] };

@@ -160,7 +160,8 @@ for (const [config, pointer, reason] of faults) {
 test('a process or resources by themselves have pointers of their own', (t) => {
   t.is((t.throws(() => parseProcess({ cwd: 1 })) as StrataError).pointer, '/cwd');
   t.is((t.throws(() => parseProcess({ cwd: 1 }, '/process')) as StrataError).pointer, '/process/cwd');
-  t.is((t.throws(() => parseResources({ pids: {} }, '/linux/resources')) as StrataError).pointer, '/linux/resources/pids/limit');
+  t.is((t.throws(() => parseResources({ pids: { limit: 'x' } }, '/linux/resources')) as StrataError).pointer, '/linux/resources/pids/limit');
+  t.deepEqual(parseResources({ pids: {} }).pids, {});
 });
 
 test('a document over 16 MiB is not read', (t) => {

@@ -50,6 +50,7 @@ function differs(config: unknown, path: Path, value: unknown): boolean {
   const key = path.at(-1);
   if (value === null || path.length === 0) return true;
   if (key === 'root' || key === 'domain' || place === 'linux/memoryPolicy/mode') return value === undefined;
+  if (/^linux\/resources\/pids(\/limit)?$/.test(place)) return typeof value !== 'string';
   if (key === 'major' || key === 'minor') return value === undefined || typeof value !== 'object';
   if (place === 'linux/devices/*/fileMode') return typeof value !== 'object';
   if (/^linux\/resources\/devices\/\*\/(type|access)$/.test(place)) return typeof value === 'string';
