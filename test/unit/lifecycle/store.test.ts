@@ -1,6 +1,7 @@
 import test from 'ava';
 import { StrataError } from '../../../src/base/error.ts';
-import { type ContainerRecord, checkRoot, load, parseRecord, prepareRoot, release, reserve, save } from '../../../src/lifecycle/store.ts';
+import { type ContainerRecord, checkRoot, load, loadProcess, parseRecord, prepareRoot, release, reserve, save, saveProcess } from '../../../src/lifecycle/store.ts';
+import { parseProcess } from '../../../src/spec/parse.ts';
 import { FakeHost, FakeMachine } from '../../helpers/fake-host.ts';
 
 const ROOT = '/run/strata';
@@ -46,6 +47,25 @@ test('what is saved is taken for the state only while the file holds it', (t) =>
 
 test('what is saved is loaded', (t) => {
   t.deepEqual(load(stored().host, ROOT, 'c1'), RECORD);
+});
+
+test('a hook without an environment is still one when it is loaded', (t) => {
+  const { host } = stored();
+  const record = { ...RECORD, poststop: [{ path: '/bin/hook', args: [] }] };
+  save(host, ROOT, record);
+  t.deepEqual(load(host, ROOT, 'c1'), record);
+});
+
+test('the process is kept whole, with its 64-bit numbers', (t) => {
+  const { host } = stored();
+  const process = parseProcess({
+    cwd: '/',
+    args: ['a'],
+    rlimits: [{ type: 'RLIMIT_CORE', soft: 1n, hard: 18446744073709551615n }],
+    scheduler: { policy: 'SCHED_DEADLINE', runtime: 10n, deadline: 18446744073709551615n, flags: ['SCHED_FLAG_RECLAIM'] },
+  });
+  saveProcess(host, ROOT, 'c1', process);
+  t.deepEqual(loadProcess(host, ROOT, 'c1'), process);
 });
 
 test('what was missing above a cgroup is saved too', (t) => {
