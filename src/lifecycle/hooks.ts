@@ -3,11 +3,24 @@ import { StrataError } from '../base/error.ts';
 import { pointer } from '../base/pointer.ts';
 import type { ExitStatus, Host } from '../host/host.ts';
 import type { Hook, HookKind } from '../spec/types.ts';
-import { hasCode, messageOf } from './fault.ts';
+import { ERRNO, hasCode, hasErrno, messageOf } from './fault.ts';
 import type { Report } from './report.ts';
 
 /** The longest time that a timer can be set to, milliseconds; 24 days. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
+
+/** Bytes; execve(2) takes no larger environment. */
+const LARGEST_ENVIRONMENT = 6 * 1024 * 1024;
+
+/** What this process was started with: a hook without an environment of its own gets it, as it would from any program that executes it. */
+export function environmentOf(host: Host): readonly string[] {
+  try {
+    return host.readText('/proc/self/environ', LARGEST_ENVIRONMENT).split('\0').filter((entry) => entry !== '');
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT)) return [];
+    throw error;
+  }
+}
 
 /** Runs hooks in order, with `state` on their standard input. @throws StrataError `hook` at the first that fails. */
 export async function runHooks(host: Host, kind: HookKind, hooks: readonly Hook[], state: string, report: Report): Promise<void> {
@@ -36,7 +49,7 @@ async function runHook(host: Host, kind: HookKind, index: number, hook: Hook, st
   const args = hook.args.length > 0 ? hook.args : [hook.path];
   let result: Awaited<ReturnType<Host['run']>>;
   try {
-    result = await host.run({ path: hook.path, args, env: hook.env, stdin: state, timeout });
+    result = await host.run({ path: hook.path, args, env: hook.env ?? environmentOf(host), stdin: state, timeout });
   } catch (error) {
     if (!(error instanceof StrataError) || error.errno === undefined) throw error;
     throw new StrataError({

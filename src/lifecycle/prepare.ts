@@ -18,6 +18,7 @@ import type { Spec } from '../spec/types.ts';
 import { readConfig, resolveBundle } from './bundle.ts';
 import { factsForSpec } from './facts.ts';
 import { startSteps } from './failure.ts';
+import { environmentOf } from './hooks.ts';
 import { checkId } from './id.ts';
 import type { ContainerName } from './report.ts';
 import type { ContainerRecord, Freezer, Listener } from './store.ts';
@@ -87,6 +88,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
       listenFds: options.listenFds ?? 0,
       seccompCache: seccompCache(root),
       seccompProgram: seccompProgram(root, id),
+      ...(wantsEnvironment(spec) && { environment: environmentOf(host) }),
     },
   });
   options.debug?.(`planned ${plan.operations.length} operations`);
@@ -154,6 +156,11 @@ function listenerOf(spec: Spec, bundle: string): Listener | undefined {
   if (seccomp?.listenerPath === undefined || !notifies(seccomp)) return undefined;
   const path = fromBundle(bundle, seccomp.listenerPath);
   return seccomp.listenerMetadata === undefined ? { path } : { path, metadata: seccomp.listenerMetadata };
+}
+
+/** Does a hook that strata-init runs need the runtime's environment? */
+function wantsEnvironment({ hooks }: Spec): boolean {
+  return hooks.createContainer.some(({ env }) => env === undefined) || hooks.startContainer.some(({ env }) => env === undefined);
 }
 
 function withConsoleSize(spec: Spec, consoleSize: BundleOptions['consoleSize']): Spec {

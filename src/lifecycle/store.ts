@@ -465,7 +465,7 @@ class Reader {
     return {
       path: this.absolute('path'),
       args: this.strings('args'),
-      env: this.strings('env'),
+      ...(this.field('env') !== undefined && { env: this.strings('env') }),
       ...(this.field('timeout') !== undefined && { timeout: this.integer('timeout', 1, Number.MAX_SAFE_INTEGER) }),
     };
   }

@@ -21,6 +21,8 @@ export interface PlanOptions {
   readonly seccompCache: string;
   /** File in which the container's own is kept for `exec`, '' for none. */
   readonly seccompProgram: string;
+  /** The runtime's own, for hooks in the container that have none in the configuration. */
+  readonly environment?: readonly string[];
 }
 
 /** What each part of the plan contributes, in order. */

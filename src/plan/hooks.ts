@@ -1,5 +1,4 @@
 /** Hooks that run inside the container's namespaces, and the point where the runtime runs its own (config.md, POSIX-platform Hooks). */
-import { OCI_VERSION } from '../spec/defaults.ts';
 import type { Spec } from '../spec/types.ts';
 import type { PlanContext } from './context.ts';
 import type { Operation } from './op.ts';
@@ -24,7 +23,7 @@ export function hookOperations(spec: Spec, context: PlanContext, kind: 'createCo
     kind,
     path: hook.path,
     args: hook.args.length === 0 ? [hook.path] : hook.args,
-    env: hook.env,
+    env: hook.env ?? context.options.environment ?? [],
     timeout: Math.min((hook.timeout ?? 0) * 1000, LONGEST),
     stateBefore,
     stateAfter,
@@ -34,7 +33,7 @@ export function hookOperations(spec: Spec, context: PlanContext, kind: 'createCo
 /** The state (runtime.md, State) as JSON around the pid, which nobody knows yet. */
 function state(spec: Spec, context: PlanContext, status: 'creating' | 'created'): [before: string, after: string] {
   const { annotations } = spec;
-  const head = JSON.stringify({ ociVersion: OCI_VERSION, id: context.id, status });
+  const head = JSON.stringify({ ociVersion: spec.ociVersion, id: context.id, status });
   const tail = JSON.stringify({ bundle: context.bundle, ...(Object.keys(annotations).length > 0 && { annotations }) });
   return [`${head.slice(0, -1)},"pid":`, `,${tail.slice(1)}`];
 }

@@ -89,7 +89,7 @@ function checkHooks({ hooks }: Spec): void {
     for (const [index, hook] of hooks[kind].entries()) {
       const place = `/hooks/${kind}/${index}`;
       mustBeAbsolute(hook.path, `${place}/path`);
-      checkEnv(hook.env, `${place}/env`);
+      if (hook.env !== undefined) checkEnv(hook.env, `${place}/env`);
     }
   }
 }

@@ -91,7 +91,7 @@ const mount = object<spec.Mount>({
 const hook = object<spec.Hook>({
   path: required(text),
   args: defaulting(texts, NONE),
-  env: defaulting(texts, NONE),
+  env: optional(texts),
   timeout: optional(integer(1, Number.MAX_SAFE_INTEGER)),
 });
 const hookList = defaulting(list(hook), NONE);

@@ -107,8 +107,8 @@ export interface Hook {
   readonly path: string;
   /** argv, `args[0]` included; empty means `[path]`. */
   readonly args: readonly string[];
-  /** Empty means an empty environment. */
-  readonly env: readonly string[];
+  /** Absent means the runtime's own. */
+  readonly env?: readonly string[];
   /** Seconds, at least 1. */
   readonly timeout?: number;
 }

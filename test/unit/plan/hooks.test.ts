@@ -1,5 +1,6 @@
 import test from 'ava';
-import { names, only, plan } from './_support.ts';
+import { planCreate } from '../../../src/plan/create.ts';
+import { contextOf, names, only, plan, SMALL, specOf } from './_support.ts';
 
 test('the runtime is waited for only when it has hooks to run', (t) => {
   t.deepEqual(
@@ -31,6 +32,7 @@ test('a hook with all its properties, and with none', (t) => {
   t.deepEqual(first?.env, ['A=1']);
   t.like(second, { kind: 'startContainer', timeout: 0, pointer: '/hooks/startContainer/0' });
   t.deepEqual(second?.args, ['/s']);
+  t.deepEqual(second?.env, []);
   t.deepEqual(JSON.parse(`${first?.stateBefore}1${first?.stateAfter}`), {
     ociVersion: '1.3.0',
     id: 'c1',
@@ -40,6 +42,15 @@ test('a hook with all its properties, and with none', (t) => {
     annotations: { 'a"b': 'é\n' },
   });
   t.like(JSON.parse(`${second?.stateBefore}1${second?.stateAfter}`), { status: 'created' });
+});
+
+test("a hook without an environment has the runtime's, one with an empty one has none", (t) => {
+  const spec = specOf({ ociVersion: '1.0.2', hooks: { createContainer: [{ path: '/h' }, { path: '/h', env: [] }] } });
+  const { operations } = planCreate(spec, contextOf(SMALL, { environment: ['PATH=/p', 'A=1'] }));
+  const [inherits, empty] = only(operations, 'hook');
+  t.deepEqual(inherits?.env, ['PATH=/p', 'A=1']);
+  t.deepEqual(empty?.env, []);
+  t.is(JSON.parse(`${inherits?.stateBefore}1${inherits?.stateAfter}`).ociVersion, '1.0.2', 'as `state` tells it');
 });
 
 test('a state without annotations has none', (t) => {
