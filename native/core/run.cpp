@@ -27,7 +27,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::remount: return op_remount(context, fields);
     case OpCode::directory: return op_directory(context, fields);
     case OpCode::symlink: return op_symlink(context, fields);
-    case OpCode::device: return op_device(context, fields);
+    case OpCode::device: return op_device(context, fields, index);
     case OpCode::console: return op_console(context, fields);
     case OpCode::runtime_hooks: return op_runtime_hooks(context);
     case OpCode::hook: return op_hook(context, fields);

@@ -90,7 +90,10 @@ Result<Fd> open_bind_source(Fields fields);
 // --- op/file.cpp
 Status op_directory(Context& context, Fields fields);
 Status op_symlink(Context& context, Fields fields);
-Status op_device(Context& context, Fields fields);
+Status op_device(Context& context, Fields fields, std::uint32_t index);
+// Makes the node of a device operation, owned as it is to be, with the rights of the caller; `ret_tree` becomes a detached mount of it. Leaves it
+// as it is where the host's own node is to be shown.
+Status prepare_device(Context& context, Fields fields, int& ret_tree);
 Status op_console(Context& context, Fields fields);
 // Makes it the controlling terminal of the session that this process leads.
 Status take_terminal(int terminal);

@@ -1,6 +1,7 @@
 // Directories, links, device nodes and the terminal inside the container's root.
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -38,12 +39,16 @@ Status check_device(int node, Text path, unsigned type, unsigned major, unsigned
   return same ? Status() : Status::with_detail("mknodat", path.view(), "exists and is not this device", EEXIST);
 }
 
-// A user namespace may not make device nodes, so the host's own node of that path is shown.
-Status bind_device(Context& context, Text path, unsigned type, unsigned major, unsigned minor) {
+// The host's own node of a path, as a detached mount.
+Result<Fd> open_device(Text path, unsigned type, unsigned major, unsigned minor) {
   const Fd source(sys::openat(AT_FDCWD, path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!source.valid()) return {-source.get(), "open", path.view()};
+  if (!source.valid()) return Status(-source.get(), "open", path.view());
   STRATA_TRY(check_device(source.get(), path, type, major, minor));
-  Result<Fd> tree = clone_mount(source.get(), "", false, path.view());
+  return clone_mount(source.get(), "", false, path.view());
+}
+
+// A user namespace may not make device nodes: what was made before it was entered is shown, else the host's.
+Status bind_device(Context& context, Text path, Result<Fd> tree) {
   if (tree.failed()) return tree.status();
   Result<Fd> target = make_in_root(context.root.get(), path.view(), Make::file, 0666);
   if (target.failed()) return target.status();
@@ -82,7 +87,8 @@ Status op_symlink(Context& context, Fields fields) {
   return {};
 }
 
-Status op_device(Context& context, Fields fields) {
+Status prepare_device(Context& context, Fields fields, int& ret_tree) {
+  constexpr unsigned hosts_own = ~0U;
   const Text path = fields.text();
   const unsigned type = node_type(fields.text());
   const unsigned major = fields.u32();
@@ -90,7 +96,42 @@ Status op_device(Context& context, Fields fields) {
   const unsigned mode = fields.u32();
   const unsigned uid = fields.u32();
   const unsigned gid = fields.u32();
-  if (fields.boolean() && type != S_IFIFO) return bind_device(context, path, type, major, minor);
+  // Where mounts of the root reach the host, this one would too.
+  if (!fields.boolean() || uid == hosts_own || context.shared_propagation) return {};
+  Result<FileSystem> tmpfs = FileSystem::open("tmpfs");
+  if (tmpfs.failed()) return tmpfs.status();
+  if (!context.mount_label.empty()) STRATA_TRY(tmpfs.value().set("context", context.mount_label.c_str()));
+  Result<Fd> place = tmpfs.value().mount(0);
+  if (place.failed()) return place.status();
+  const int directory = place.value().get();
+  const char* name = "node";
+  const int made = sys::mknodat(directory, name, type | (mode & 07777), makedev(major, minor));
+  // Who is not root of the host has to be content with the host's node.
+  if (made == -EPERM) return {};
+  if (made < 0) return {-made, "mknodat", path.view()};
+  if (const int owned = sys::fchownat(directory, name, uid, gid, AT_SYMLINK_NOFOLLOW); owned < 0) return {-owned, "fchownat", path.view()};
+  // A copy can be had only of what is mounted somewhere.
+  STRATA_TRY(attach(directory, context.root.get(), path.view()));
+  Result<Fd> tree = clone_mount(directory, name, false, path.view());
+  if (const int result = sys::fchdir(directory); result < 0) return {-result, "fchdir", path.view()};
+  if (const int result = sys::umount2(".", MNT_DETACH); result < 0) return {-result, "umount2", path.view()};
+  if (tree.failed()) return tree.status();
+  ret_tree = tree.value().release();
+  return {};
+}
+
+Status op_device(Context& context, Fields fields, std::uint32_t index) {
+  const Text path = fields.text();
+  const unsigned type = node_type(fields.text());
+  const unsigned major = fields.u32();
+  const unsigned minor = fields.u32();
+  const unsigned mode = fields.u32();
+  const unsigned uid = fields.u32();
+  const unsigned gid = fields.u32();
+  if (fields.boolean()) {
+    const bool prepared = context.prepared != nullptr && context.prepared[index] >= 0;
+    return bind_device(context, path, prepared ? Result<Fd>(Fd(context.prepared[index])) : open_device(path, type, major, minor));
+  }
 
   FixedText<256> name;
   Result<Fd> parent = make_parent_in_root(context.root.get(), path.view(), name);

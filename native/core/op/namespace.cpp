@@ -170,6 +170,7 @@ Status prepare_mounts(Context& context) {
         context.prepared[index] = source.value().release();
         break;
       }
+      case OpCode::device: STRATA_TRY(prepare_device(context, op.fields(), context.prepared[index])); break;
       default: break;
     }
   }

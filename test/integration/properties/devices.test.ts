@@ -86,23 +86,25 @@ containerTest('a node that exists must be the device that is asked for', async (
   failed(t, await workspace.run(bundle), '/linux/devices/0');
 });
 
-containerTest("in a user namespace the host's devices are used", async (t, workspace) => {
+containerTest('in a user namespace nodes are made outside of it, with owners of its own', async (t, workspace) => {
   const bundle = workspace.script(
-    `stat -c '%n %t:%T' /dev/null /dev/zero /dev/tty /dev/extra; echo x >/dev/null && head -c 3 /dev/zero | wc -c`,
+    `stat -c '%n %t:%T' /dev/null /dev/zero /dev/tty; stat -c '%n %t:%T %u:%g %a' /dev/extra /dev/full; head -c 3 /dev/extra | wc -c`,
     (config) => {
       withUserNamespace(config, 100000);
-      config.linux.devices = [{ path: '/dev/extra', type: 'c', major: 1, minor: 7 }];
+      config.linux.devices = [
+        { path: '/dev/extra', type: 'c', major: 1, minor: 5, fileMode: 0o640, uid: 0, gid: 11 },
+        { path: '/dev/full', type: 'c', major: 1, minor: 7 },
+      ];
     },
   );
   bundle.giveTo(100000);
-  const result = await workspace.run(bundle);
-  // The host's node has to be under the same name.
-  failed(t, result, '/linux/devices/0', '/dev/extra');
-  bundle.edit({
-    linux: { devices: [{ path: '/dev/full', type: 'c', major: 1, minor: 7 }] },
-    process: { args: ['sh', '-c', bundle.config.process.args[2]?.replace('extra', 'full') ?? ''] },
-  });
-  t.is(await workspace.output(bundle), '/dev/null 1:3\n/dev/zero 1:5\n/dev/tty 5:0\n/dev/full 1:7\n3\n');
+  const expected = '/dev/null 1:3\n/dev/zero 1:5\n/dev/tty 5:0\n/dev/extra 1:5 0:11 640\n/dev/full 1:7 0:0 666\n3\n';
+  t.is(await workspace.output(bundle), expected);
+  bundle.edit({ linux: { devices: [{ path: '/dev/extra', type: 'c', major: 1, minor: 5, uid: 65536 }] } });
+  failed(t, await workspace.run(bundle), '/linux/devices/0/uid');
+  // The host's node, where what is made would show on the host.
+  bundle.edit({ linux: { rootfsPropagation: 'shared', devices: [{ path: '/dev/extra', type: 'c', major: 1, minor: 5 }] } });
+  failed(t, await workspace.run(bundle), '/linux/devices/0', '/dev/extra');
 });
 
 containerTest('nothing is made in a /dev that is a bind mount', async (t, workspace) => {

@@ -32,6 +32,18 @@ test('in a user namespace nodes are bound, fifos are made', (t) => {
   }
 });
 
+test('in a new user namespace a node has the owner that the mappings say', (t) => {
+  const linux = {
+    namespaces: [{ type: 'mount' }, { type: 'user' }],
+    uidMappings: [{ containerID: 0, hostID: 100000, size: 10 }],
+    gidMappings: [{ containerID: 5, hostID: 200000, size: 10 }],
+  };
+  const device = { type: 'c', path: '/dev/fuse', major: 10, minor: 229, gid: 7 };
+  t.like(only(plan({ linux: { ...linux, devices: [device] } }), 'device')[0], { mode: 0o666, uid: 100000, gid: 200002, bind: true });
+  for (const { uid } of only(plan({ linux }), 'device')) t.is(uid, 0xffffffff);
+  t.throws(() => plan({ linux: { ...linux, devices: [{ ...device, gid: 4 }] } }), { message: /\/linux\/devices\/0\/gid/ });
+});
+
 test('nothing is made in a /dev that is a bind mount', (t) => {
   const operations = plan({
     mounts: [{ destination: '/dev/', source: '/dev', options: ['rbind'] }],
