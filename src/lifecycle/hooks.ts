@@ -15,7 +15,10 @@ const LARGEST_ENVIRONMENT = 6 * 1024 * 1024;
 /** What this process was started with: a hook without an environment of its own gets it, as it would from any program that executes it. */
 export function environmentOf(host: Host): readonly string[] {
   try {
-    return host.readText('/proc/self/environ', LARGEST_ENVIRONMENT).split('\0').filter((entry) => entry !== '');
+    return host
+      .readText('/proc/self/environ', LARGEST_ENVIRONMENT)
+      .split('\0')
+      .filter((entry) => entry !== '');
   } catch (error) {
     if (hasErrno(error, ERRNO.ENOENT)) return [];
     throw error;

@@ -1,6 +1,17 @@
 import test from 'ava';
 import { StrataError } from '../../../src/base/error.ts';
-import { type ContainerRecord, checkRoot, load, loadProcess, parseRecord, prepareRoot, release, reserve, save, saveProcess } from '../../../src/lifecycle/store.ts';
+import {
+  type ContainerRecord,
+  checkRoot,
+  load,
+  loadProcess,
+  parseRecord,
+  prepareRoot,
+  release,
+  reserve,
+  save,
+  saveProcess,
+} from '../../../src/lifecycle/store.ts';
 import { parseProcess } from '../../../src/spec/parse.ts';
 import { FakeHost, FakeMachine } from '../../helpers/fake-host.ts';
 
