@@ -14,15 +14,17 @@ import { check } from '../spec/check.ts';
 import { notifies } from '../spec/check-seccomp.ts';
 import { loadSpec, parseSpec } from '../spec/parse.ts';
 import { quoted } from '../spec/refuse.ts';
-import type { Spec } from '../spec/types.ts';
+import type { IdMapping, Spec } from '../spec/types.ts';
 import { readConfig, resolveBundle } from './bundle.ts';
 import { factsForSpec } from './facts.ts';
 import { startSteps } from './failure.ts';
 import { environmentOf } from './hooks.ts';
 import { checkId } from './id.ts';
-import type { ContainerName } from './report.ts';
+import type { ContainerName, Report } from './report.ts';
 import type { ContainerRecord, Freezer, Listener } from './store.ts';
 import { confinement, seccompCache, seccompProgram } from './store.ts';
+
+const EVERY_ID: readonly IdMapping[] = [{ containerID: 0, hostID: 0, size: 0xffff_ffff }];
 
 /** What `create`, `run` and `plan` are told. */
 export interface BundleOptions extends ContainerName {
@@ -74,7 +76,8 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const bundle = resolveBundle(host, options.bundle);
   const config = options.config === undefined ? `${bundle}/config.json` : fromBundle(host.workingDirectory(), options.config);
   options.debug?.(`load ${config}`);
-  const spec = withConsoleSize(options.spec === undefined ? loadSpec(readConfig(host, config)) : parseSpec(options.spec), options.consoleSize);
+  const read = options.spec === undefined ? loadSpec(readConfig(host, config)) : parseSpec(options.spec);
+  const spec = withMappings(host, withConsoleSize(read, options.consoleSize), options);
   const facts = asRoot(factsForSpec(host, spec, id));
   for (const warning of check(spec, facts)) options.warn?.(warning);
   warnOfUnknownCalls(host, spec, options);
@@ -165,6 +168,15 @@ function wantsEnvironment({ hooks }: Spec): boolean {
 
 function withConsoleSize(spec: Spec, consoleSize: BundleOptions['consoleSize']): Spec {
   return spec.process === undefined || consoleSize === undefined ? spec : { ...spec, process: { ...spec.process, consoleSize } };
+}
+
+/** A new user namespace of which no ids are told has root's own, as crun has it: such a process has no capability outside, but its ids are not others. */
+function withMappings(host: Host, spec: Spec, report: Report): Spec {
+  const { namespaces, uidMappings, gidMappings } = spec.linux;
+  if (uidMappings.length + gidMappings.length !== 0 || host.userId() !== 0) return spec;
+  if (!namespaces.some(({ type, path }) => type === 'user' && path === undefined)) return spec;
+  report.warn?.('/linux/uidMappings and /linux/gidMappings are empty: the ids in the user namespace are those of the host');
+  return { ...spec, linux: { ...spec.linux, uidMappings: EVERY_ID, gidMappings: EVERY_ID } };
 }
 
 /** Only root can create: what anybody else has planned is what root would carry out. */

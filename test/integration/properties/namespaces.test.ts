@@ -160,6 +160,24 @@ containerTest('a user namespace: mappings, ids inside and outside, groups', asyn
   }
 });
 
+containerTest('a user namespace without mappings has the ids of the host', async (t, workspace) => {
+  const bundle = workspace.script('cat /proc/self/uid_map /proc/self/gid_map; readlink /proc/self/ns/user', (config) =>
+    withNamespace(config, 'user'),
+  );
+  const { code, stdout, stderr } = await workspace.run(bundle);
+  t.is(code, 0);
+  const lines = stdout.trimEnd().split('\n');
+  t.deepEqual(
+    lines.slice(0, 2).map((line) => line.trim().split(/ +/)),
+    [
+      ['0', '0', '4294967295'],
+      ['0', '0', '4294967295'],
+    ],
+  );
+  t.not(lines[2], namespaceOf('self', 'user'));
+  t.regex(stderr, /^strata: warning: \/linux\/uidMappings and [^\n]*\n$/);
+});
+
 containerTest('the programs of other containers and of the host cannot be seen in a new pid namespace', async (t, workspace) => {
   t.is(await workspace.shell('echo $$; ls -d /proc/[0-9]*; :'), '1\n/proc/1');
 });
