@@ -22,7 +22,7 @@ export function checkTerminal(terminal: boolean, options: Pick<CreateOptions, 'c
   const fault = { code: 'usage', stage: 'check' } as const;
   if (terminal && options.consoleSocket === undefined && options.console === undefined) {
     const reason = 'cannot allocate a terminal for a detached process without a console socket';
-    throw new StrataError({ ...fault, pointer: '/process/terminal', reason, hint: 'give --console-socket' });
+    throw new StrataError({ ...fault, pointer: '/process/terminal', reason, hint: 'use --console-socket' });
   }
   if (!terminal && options.consoleSocket !== undefined) {
     throw new StrataError({ ...fault, reason: 'cannot use a console socket without a terminal', hint: 'process.terminal is not set in config.json' });
