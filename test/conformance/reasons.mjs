@@ -1,0 +1,46 @@
+// Why strata does not pass a test, by suite and test. Where that is another runtime's way, or an older specification's, it says so.
+
+const ALL_FAIL_LEAF = 'the kernel has no `blkio.leaf_weight` since Linux 5.0; strata refuses it with the pointer of the property';
+const NO_NET_CLS = 'this machine has neither of the cgroup v1 controllers net_cls and net_prio';
+const NO_KMEM = 'the kernel has no limit of kernel memory any more; the file exists and ignores what is written';
+const OLD_HOOKS = 'the suite is older than runtime-spec 1.0.2: ';
+
+export const REASONS = {
+  validation: {
+    hooks: 'the suite expects texts that its own hooks do not write (`post-start1` for `post-start1 called`)',
+    linux_cgroups_blkio: ALL_FAIL_LEAF,
+    linux_cgroups_relative_blkio: ALL_FAIL_LEAF,
+    linux_cgroups_memory: NO_KMEM,
+    linux_cgroups_relative_memory: NO_KMEM,
+    linux_cgroups_network: NO_NET_CLS,
+    linux_cgroups_relative_network: NO_NET_CLS,
+    linux_mount_label: 'there is no SELinux here: strata refuses a label that the kernel cannot apply, crun leaves it out',
+    linux_process_apparmor_profile: 'there is no AppArmor here: strata refuses a profile that the kernel cannot apply, crun leaves it out',
+    misc_props: 'the suite does not copy its own program into the bundle',
+    pidfile: 'kills the program `true` after it has seen it running, and it has ended; passed only by who is slow to start it',
+    poststart_fail: `${OLD_HOOKS}a poststart hook that fails is to be an error (runtime.md, lifecycle), and the suite wants a warning`,
+    prestart: `${OLD_HOOKS}prestart hooks run in \`create\`, and the suite wants them in \`start\``,
+    process_capabilities: 'asks for all capabilities, and root has no CAP_SYS_RESOURCE here; strata warns, as config.md has it',
+    process_capabilities_fail: 'wants an error for an unknown capability, which is to be a warning since runtime-spec 1.0.2',
+    process_rlimits: 'the suite looks at the soft limit of open files with a Go program, and Go raises its own to the hard one',
+    process_rlimits_fail: 'prints no result: the error that it wants ends it',
+    start:
+      'the assertion of its title, that `start` without `process` is an error, is the wrong way round: passed by who starts nothing without an error',
+  },
+  crun: {
+    'delete/test_simple_delete':
+      "puts the program into a frozen cgroup that is not the container's; strata does not thaw what is not its own, and says what holds on",
+    'delete/test_multiple_containers_delete': "`delete --regex`, an option of crun's own",
+    'exec/exec_add_no_new_privileges': 'wants `exec` to give up `noNewPrivileges` of the container; strata keeps it, as runc does',
+    'oci_features/crun-features': 'wants what that release of crun printed, with its own annotations',
+    'preserve_fds/preserve-fds-some': 'wants 100 descriptors preserved, of which most are not open; for strata, as for runc, that is an error',
+    'seccomp/seccomp-listener': 'wants `0.2.0` as the version of the state, which is what crun writes; it is 1.3.0 by the specification',
+    'start/start': "reads `status`, a file of crun's own, in the state directory",
+    'start/listen_pid_env': 'announces with LISTEN_FDS a descriptor that is not open; for strata, as for runc, that is an error',
+    'start/invalid-id': 'wants the words of that release of crun about the id',
+    'mounts/mount-copy-symlink': "the mount option `copy-symlink`, which is crun's own",
+    'uid_gid/keep-groups': "the annotation `run.oci.keep_original_groups`, which is crun's own",
+    'start/delete-in-created-state':
+      'wants `delete` of a container that is created and not stopped; the specification wants an error (runtime.md, delete)',
+  },
+};
