@@ -66,7 +66,9 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
 }
 
 // What must be done by the very process that becomes the program. The filter may deny clone3(2), so it is loaded behind that.
-bool belongs_to_second(OpCode code) { return code == OpCode::seccomp_load || code == OpCode::exec; }
+bool belongs_to_second(const Op& op) {
+  return op.code == OpCode::seccomp_load || op.code == OpCode::exec || (op.code == OpCode::scheduler && !scheduler_is_inherited(op.fields()));
+}
 
 Status run_from(Context& context, Plan::Iterator at, int& ret_operation);
 
@@ -122,7 +124,7 @@ Status run_from(Context& context, Plan::Iterator at, int& ret_operation) {
     const std::uint32_t index = at.index();
     const Op op = at.next();
     ret_operation = static_cast<int>(index);
-    if (context.second_is_due && belongs_to_second(op.code)) return clone_second(context, here);
+    if (context.second_is_due && belongs_to_second(op)) return clone_second(context, here);
     STRATA_TRY(carry_out(context, op, index));
   }
   return {};

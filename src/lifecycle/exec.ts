@@ -26,7 +26,7 @@ import type { ContainerName } from './report.ts';
 import { loadSettled } from './state.ts';
 import { permit, refusal } from './status.ts';
 import type { CgroupIntent, ContainerRecord, RecordedTraits } from './store.ts';
-import { CONFINING, confinement, loadProcess, seccompProgram } from './store.ts';
+import { CONFINING, confinement, hasState, loadProcess, notFound, seccompProgram } from './store.ts';
 
 /** What is different from the section that exec starts from. */
 export interface ProcessChanges {
@@ -138,7 +138,8 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
     const process = withConsoleSize(changed(section(host, options, traits), options.changes), options.consoleSize);
     const security = securityFor(host, process);
     const facts = { ...readCapabilities(host), ...(security && { security }) };
-    for (const warning of checkProcess(process, (traits.namespaces & CLONE.user) === 0 ? facts : inUserNamespace(facts))) options.warn?.(warning);
+    const user = (traits.namespaces & CLONE.user) !== 0;
+    for (const warning of checkProcess(process, user ? { ...facts, ...inUserNamespace(facts) } : facts)) options.warn?.(warning);
     const { cgroup, tasks } = cgroupFiles(host, record.cgroups, traits, options.cgroups ?? []);
     const context = {
       id,
@@ -178,6 +179,7 @@ function section(host: Host, { root, id, process }: ExecOptions, traits: Recorde
   }
   const own = loadProcess(host, root, id);
   if (own !== undefined) return own;
+  if (!hasState(host, root, id)) throw notFound(id);
   throw new StrataError({ code: 'usage', stage: 'check', reason: `container ${id} was created without process; give one with --process` });
 }
 

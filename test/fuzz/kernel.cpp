@@ -521,6 +521,7 @@ long clone3_on_stack(const clone_args* arguments, std::size_t size, int (*entry)
   if (const int result = kernel.outcome(); result < 0) return result;
   const int child = kernel.fork();
   give_pidfd(arguments, child);
+  if ((arguments->flags & CLONE_PARENT_SETTID) != 0) std::memcpy(reinterpret_cast<void*>(arguments->parent_tid), &child, sizeof child);
   kernel.run_child([&] { (void)entry(argument); });
   return child;
 }
@@ -591,6 +592,15 @@ int prlimit(int, int, const ResourceLimit* value, ResourceLimit* old) {
   return 0;
 }
 int personality(unsigned long) { return kernel.outcome(); }
+int sched_getaffinity(int, std::size_t size, void* ret_mask) {
+  if (const int result = kernel.outcome(); result < 0) return result;
+  std::memset(ret_mask, 0xff, size);
+  return static_cast<int>(size);
+}
+int sched_setaffinity(int, std::size_t size, const void* mask) {
+  touch(mask, size);
+  return kernel.outcome();
+}
 int sched_setattr(int, const SchedulerAttributes* attributes) {
   touch(attributes, sizeof *attributes);
   return kernel.outcome();

@@ -10,7 +10,10 @@ import type { WireValue } from '../../src/host/host.ts';
 import type { PlanOptions } from '../../src/plan/context.ts';
 import { planCreate } from '../../src/plan/create.ts';
 import { encode } from '../../src/plan/encode.ts';
+import { planExec } from '../../src/plan/exec.ts';
+import { CLONE } from '../../src/plan/op.ts';
 import { encodeSeccomp } from '../../src/plan/seccomp.ts';
+import { parseProcess } from '../../src/spec/parse.ts';
 import { contextOf, HYBRID, RUNC_SPEC, SMALL, specOf, V1, V2 } from '../unit/plan/_support.ts';
 
 const [directory = 'build/fuzz/seeds'] = process.argv.slice(2);
@@ -232,6 +235,34 @@ const asking = planBytes(encode(planCreate(specOf(handover ?? {}), contextOf(SMA
 write('init', 'listener', orders(asking, false, NEW_LISTENER));
 write('init', 'listener-fault', orders(asking, false, NEW_LISTENER), fault(1, 30));
 
+// Into containers with a pid namespace and without, with a user namespace, with a root that is none of theirs.
+const RLIMITS = [{ type: 'RLIMIT_NOFILE', soft: 1, hard: 2 }];
+for (const [name, namespaces, ownRoot] of [
+  ['exec', CLONE.mount | CLONE.pid | CLONE.network, true],
+  ['exec-user', CLONE.user | CLONE.mount | CLONE.pid, true],
+  ['exec-shared', CLONE.ipc, false],
+  ['exec-alone', 0, false],
+] as const) {
+  const section = {
+    terminal: name !== 'exec-alone',
+    cwd: '/',
+    args: ['sh'],
+    env: ['PATH=/bin'],
+    noNewPrivileges: ownRoot,
+    rlimits: RLIMITS,
+    oomScoreAdj: 1,
+  };
+  const process = parseProcess({ ...section, execCPUAffinity: { initial: '0', final: '0-1' } });
+  const traits = { namespaces, ownRoot, keyring: true, seccomp: name === 'exec' };
+  const place = { pid: 77, startTime: 4242n, cgroup: '/sys/fs/cgroup/unified/c1', tasks: ['/sys/fs/cgroup/memory/c1/tasks'] };
+  const plan = planBytes(encode(planExec(process, { id: 'c1', facts: SMALL, traits, ...place, seccompProgram: '/r/c1/seccomp' })));
+  const twoStage = (namespaces & CLONE.pid) !== 0;
+  write('launch', name, plan);
+  for (let way = 1; way < 12; way++) write('launch', `${name}-${way}`, plan, fault(way << 2, 9));
+  write('init', name, orders(plan, twoStage));
+  for (let call = 0; call < 48; call += 3) write('init', `${name}-${call}`, orders(plan, twoStage), fault(1 | POPULATED, call), Buffer.from(PASSWD));
+}
+
 // --- seccomp profiles --------------------------------------------------------------------------------------------------------------------------
 
 const { seccomp } = specOf({ linux: { seccomp: SECCOMP } }).linux;
@@ -280,7 +311,9 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   launch: [PLAN, [0, 1, 2], 1, -1, -1],
   settle: [5, 6],
   proceed: [5, 6, false],
+  awaitExecution: [5, 6],
   abandon: [5, 6],
+  sendDescriptor: [5, 6, 'text'],
   start: ['/s/start.sock'],
   openProcess: [77, 'n:18446744073709551615'],
   signal: [5, 9],

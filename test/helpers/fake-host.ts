@@ -239,6 +239,9 @@ export class FakeHost implements Host {
           .join('');
       if (name === 'freezer.state') return `${this.machine.text(path) ?? 'THAWED'}\n`;
     }
+    const pid = /^\/proc\/(\d+)\/stat$/.exec(path)?.[1];
+    const process = this.machine.processes.find((one) => String(one.pid) === pid && one.phase !== 'dead');
+    if (process !== undefined) return `${pid} (a) b) S 1 1 1 0 -1 ${process.exit === undefined ? 0 : 4} 0`;
     const { type, text } = this.node(path, 'open');
     if (type === 'directory') throw refused('read', 21, path);
     if (text.length > limit) throw refused('read', 27, path);
