@@ -68,7 +68,8 @@ namespace strata {
   X(apparmor_profile, 61, "apparmor-profile", "profile:string")                                                              \
   X(selinux_label, 62, "selinux-label", "attribute:string,label:string")                                                     \
   X(mount_label, 63, "mount-label", "label:string")                                                                          \
-  X(net_device, 64, "net-device", "name:string,target:string")
+  X(net_device, 64, "net-device", "name:string,target:string")                                                               \
+  X(stdio, 70, "stdio", "uid:u32")
 
 enum class OpCode : std::uint32_t {
 #define STRATA_ENUM(name, code, text, fields) name = code,

@@ -29,6 +29,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::symlink: return op_symlink(context, fields);
     case OpCode::device: return op_device(context, fields, index);
     case OpCode::console: return op_console(context, fields);
+    case OpCode::stdio: return op_stdio(fields);
     case OpCode::runtime_hooks: return op_runtime_hooks(context);
     case OpCode::hook: return op_hook(context, fields);
     case OpCode::mask: return op_mask(context, fields);

@@ -190,6 +190,8 @@ function wordsOf(operation: Operation): string {
       return `make the device ${operation.path}`;
     case 'console':
       return 'set up the terminal';
+    case 'stdio':
+      return `give standard input and output to user ${operation.uid}`;
     case 'hook':
       return `${operation.kind} hook ${operation.path}`;
     case 'mask':

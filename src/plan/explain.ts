@@ -62,6 +62,7 @@ const WORDS: Words = {
   hostname: ({ name }) => `set the host name to ${quote(name)}`,
   domainname: ({ name }) => `set the domain name to ${quote(name)}`,
   'loopback-up': () => 'bring up the loopback interface',
+  stdio: ({ uid }) => `give pipes for standard input and output to user ${uid}`,
   keyring: ({ name }) => `join a new session keyring ${quote(name)}`,
   'oom-score-adj': ({ value }) => `set the OOM score adjustment to ${value}`,
   rlimit: ({ name, soft, hard }) => `limit ${name} to ${limit(soft)}, at most ${limit(hard)}`,

@@ -217,6 +217,8 @@ export const OPERATIONS = {
    * number that is free), with its permanent addresses of global scope, and set it up.
    */
   'net-device': [64, { name: 'string', target: 'string' }],
+  /** Give the pipes among standard input, output and error to `uid`, so that it can open /dev/stdin, /dev/stdout and /dev/stderr. */
+  stdio: [70, { uid: 'u32' }],
 } as const satisfies Record<string, readonly [code: number, fields: Readonly<Record<string, FieldType>>]>;
 
 export type OperationName = keyof typeof OPERATIONS;

@@ -35,9 +35,11 @@ export function workingDirectoryOperations(process: Process): Operation[] {
 
 /** `bind`: the terminal is the container's /dev/console, and not only the process's. */
 export function consoleOperations(process: Process, bind: boolean): Operation[] {
-  if (!process.terminal) return [];
+  const { uid } = process.user;
+  // What root can open needs no other owner.
+  if (!process.terminal) return uid === 0 ? [] : [{ op: 'stdio', pointer: '/process/user/uid', uid }];
   const { height = 0, width = 0 } = process.consoleSize ?? {};
-  return [{ op: 'console', pointer: '/process/terminal', height, width, uid: process.user.uid, bind }];
+  return [{ op: 'console', pointer: '/process/terminal', height, width, uid, bind }];
 }
 
 /** What belongs to the container's own namespaces, rather than to its process. */

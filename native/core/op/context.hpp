@@ -95,6 +95,7 @@ Status op_device(Context& context, Fields fields, std::uint32_t index);
 // as it is where the host's own node is to be shown.
 Status prepare_device(Context& context, Fields fields, int& ret_tree);
 Status op_console(Context& context, Fields fields);
+Status op_stdio(Fields fields);
 // Makes it the controlling terminal of the session that this process leads.
 Status take_terminal(int terminal);
 

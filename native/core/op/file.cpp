@@ -199,4 +199,18 @@ Status op_console(Context& context, Fields fields) {
   return {};
 }
 
+// Only pipes, which nobody else knows of: a file or a device of the host keeps its owner. Where a user namespace has no right to it, they stay as
+// they are.
+Status op_stdio(Fields fields) {
+  const std::uint32_t uid = fields.u32();
+  constexpr unsigned unchanged = ~0U;
+  for (int standard = 0; standard < 3; standard++) {
+    struct statx status {};
+    if (sys::statx(standard, "", AT_EMPTY_PATH, STATX_TYPE | STATX_UID, &status) < 0 || !S_ISFIFO(status.stx_mode) || status.stx_uid == uid) continue;
+    const int result = sys::fchownat(standard, "", uid, unchanged, AT_EMPTY_PATH);
+    if (result < 0 && result != -EPERM && result != -EINVAL) return {-result, "fchownat", "stdio"};
+  }
+  return {};
+}
+
 }  // namespace strata

@@ -129,6 +129,14 @@ containerTest('user: ids, additional groups and umask', async (t, workspace) => 
   t.is(status.New, '640 1234 2345');
 });
 
+containerTest('pipes for standard input and output can be opened by the user, files of the host keep their owner', async (t, workspace) => {
+  const bundle = workspace.script('read line </dev/stdin; echo "$line" >/dev/stdout; stat -L -c %u /proc/self/fd/2', (config) => {
+    config.process.user = { uid: 1234, gid: 1234 };
+  });
+  const through = ['sh', '-c', 'echo typed | "$0" "$@" | cat'];
+  t.is((await workspace.run(bundle, [], { through })).stdout, 'typed\n0\n');
+});
+
 containerTest('without additionalGids there are no groups, and without umask it is that of the caller', async (t, workspace) => {
   const through = ['setpriv', '--groups', '5,6,7', 'sh', '-c', 'umask 0037; exec "$0" "$@"'];
   const status = fields(await workspace.shell(STATUS, {}, [], { through }));

@@ -41,6 +41,15 @@ test('the console belongs to the user; its size only with a terminal', (t) => {
   t.deepEqual(only(plan({ process: size }), 'console'), []);
 });
 
+test('pipes for standard input and output are given to a user who is not root', (t) => {
+  t.deepEqual(
+    only(plan({ process: { user: { uid: 7, gid: 8 } } }), 'stdio').map(({ uid }) => uid),
+    [7],
+  );
+  t.deepEqual(only(plan({ process: { user: { uid: 0, gid: 8 } } }), 'stdio'), []);
+  t.deepEqual(only(plan({ process: { terminal: true, user: { uid: 7, gid: 8 } } }), 'stdio'), []);
+});
+
 test('capabilities: absent means none, what nobody holds is left out', (t) => {
   t.like(capabilities({}), { bounding: 0n, permitted: 0n, effective: 0n, inheritable: 0n, ambient: 0n });
   t.like(only(plan(), 'capabilities')[0], { permitted: 0n, effective: 0n, inheritable: 0n, ambient: 0n });
