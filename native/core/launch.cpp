@@ -535,6 +535,9 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
         fail(ret_failure, operation, silent_death(pidfd.get()));
       }
       abandon(pidfd.get());
+      // It was killed before it could say who it is, or it never was.
+      const long read = sys::pread(orders.value().get(), &second, sizeof second, offsetof(InitHeader, second));
+      if (read == sizeof second && second > 0) reap_child(P_PID, second);
       return false;
     }
     Fd first = std::exchange(pidfd, Fd(above_stdio(sys::pidfd_open(second, 0))));

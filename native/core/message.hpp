@@ -85,6 +85,7 @@ struct InitHeader {
   std::int32_t target;   // pidfd of the first process of the container that is to be entered, -1
   std::uint32_t preserve;
   std::uint32_t two_stage;
+  std::int32_t second;  // written by strata-init when it enters a container: the process that becomes the program, as the runtime knows it
 };
 
 constexpr std::uint32_t init_magic = 0x54494e49;  // "INIT"

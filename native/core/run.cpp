@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <cerrno>
+#include <new>
 
 #include <linux/sched.h>
 
@@ -76,23 +77,16 @@ Status run_from(Context& context, Plan::Iterator at, int& ret_operation);
 struct Second {
   Context* context;
   Plan::Iterator at;
-  int pid = 0;  // as the runtime knows it; the kernel writes it before the process runs
-  bool told = false;
 };
 
-bool tell_second(Second& second) {
-  second.told = true;
-  const auto number = static_cast<std::int32_t>(second.pid);
-  const int sync = second.context->sync.get();
-  return send_message(sync, Message::process) && send_all(sync, &number, sizeof number);
-}
-
-// On a stack of its own, in the memory of the first, which sleeps until this has executed the program or ended.
+// On a stack of its own, in the memory of the first, which has nothing left to do but to end.
 int second_main(void* argument) {
   Second& second = *static_cast<Second*>(argument);
   Context& context = *second.context;
   context.second_is_due = false;
-  if (!tell_second(second)) return 1;
+  const int sync = context.sync.get();
+  const std::int32_t pid = context.header->second;
+  if (!send_message(sync, Message::process) || !send_all(sync, &pid, sizeof pid)) return 1;
   int operation = -1;
   Status status = begin_session();
   if (!status.failed() && context.terminal_is_due) status = take_terminal(0);
@@ -106,16 +100,16 @@ Status clone_second(Context& context, Plan::Iterator at) {
   constexpr std::size_t stack_size = std::size_t{64} * 1024;
   void* stack = sys::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return {ENOMEM, "mmap", "stack"};
-  Second second{&context, at};
+  // At the far end of that stack, where no frame of this process ever is.
+  auto* second = new (stack) Second{&context, at};
   clone_args arguments{};
-  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID;
-  arguments.parent_tid = reinterpret_cast<std::uint64_t>(&second.pid);
+  arguments.flags = CLONE_VM | CLONE_PARENT | CLONE_PARENT_SETTID;
+  // In memory that the runtime has too, written before the process runs: it has to be reaped even if it is killed before it can say who it is.
+  arguments.parent_tid = reinterpret_cast<std::uint64_t>(&context.header->second);
   arguments.stack = reinterpret_cast<std::uint64_t>(stack);
   arguments.stack_size = stack_size;
-  const long pid = sys::clone3_on_stack(&arguments, sizeof arguments, second_main, &second);
+  const long pid = sys::clone3_on_stack(&arguments, sizeof arguments, second_main, second);
   if (pid < 0) return {static_cast<int>(-pid), "clone3"};
-  // Killed before it could say who it is: it has to be reaped all the same.
-  if (!second.told) (void)tell_second(second);
   sys::exit_group(0);
 }
 

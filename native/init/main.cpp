@@ -26,14 +26,14 @@ int descriptor_argument(int argc, char** argv) {
   return number;
 }
 
-// Maps the orders. Read-only: argv's strings may stay so until execve copies them.
-const InitHeader* map_orders(int descriptor) {
+// Maps the orders. Shared with the runtime, for what is written there.
+InitHeader* map_orders(int descriptor) {
   const Fd orders(descriptor);
   struct statx status {};
   if (sys::statx(orders.get(), "", AT_EMPTY_PATH, STATX_SIZE, &status) < 0 || status.stx_size < sizeof(InitHeader)) return nullptr;
-  void* memory = sys::mmap(nullptr, status.stx_size, PROT_READ, MAP_PRIVATE, orders.get(), 0);
+  void* memory = sys::mmap(nullptr, status.stx_size, PROT_READ | PROT_WRITE, MAP_SHARED, orders.get(), 0);
   if (memory == MAP_FAILED) return nullptr;
-  const auto* header = static_cast<const InitHeader*>(memory);
+  auto* header = static_cast<InitHeader*>(memory);
   if (header->magic != init_magic || std::uint64_t{header->plan_offset} + header->plan_size > status.stx_size ||
       std::uint64_t{header->filter_offset} + header->filter_size > status.stx_size) {
     return nullptr;
@@ -66,7 +66,7 @@ void close_on_exec(int descriptor) {
 
 int main(int argc, char** argv) {
   const int descriptor = descriptor_argument(argc, argv);
-  const InitHeader* header = descriptor < 0 ? nullptr : map_orders(descriptor);
+  InitHeader* header = descriptor < 0 ? nullptr : map_orders(descriptor);
   if (header == nullptr) {
     static constexpr char usage[] = "strata-init is started by strata only\n";
     (void)sys::write(2, usage, sizeof usage - 1);

@@ -201,7 +201,7 @@ const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nuser:x:7:8::/home/user:/bin/sh\n'
 // InitHeader of native/core/message.hpp, the plan, the filter.
 function orders(plan: Uint8Array, twoStage: boolean, flags = 0): Buffer {
   const filter = Buffer.from('06000000000ff7f', 'hex');
-  const size = 48;
+  const size = 52;
   const start = Math.ceil((size + plan.length) / 8) * 8;
   const whole = Buffer.alloc(start + 8);
   [0x54494e49, size, plan.length, start, 8, flags, 7, 8, 9, 10, 0, twoStage ? 1 : 0].forEach((value, index) => {

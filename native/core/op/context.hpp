@@ -11,7 +11,7 @@
 namespace strata {
 
 struct Context {
-  const InitHeader* header = nullptr;
+  InitHeader* header = nullptr;
   Plan plan;
   // The container's root, O_PATH. Invalid before the operation root-*; after pivot the process's own root.
   Fd root;
