@@ -79,7 +79,7 @@ function onBoth(title: string, prepare: (workspace: Workspace) => (record: Recor
   });
 }
 
-const VERBS = ['create', 'start', 'run', 'state', 'list', 'ps', 'kill', 'pause', 'resume', 'delete', 'spec', 'plan'];
+const VERBS = ['create', 'start', 'run', 'exec', 'state', 'list', 'ps', 'kill', 'pause', 'resume', 'delete', 'spec', 'plan'];
 
 onBoth('help', () => async (record) => {
   await record.each([[], ['--help'], ['-h'], ['help'], ['--debug', 'help'], ['--debug', '--help', 'create'], ['--debug'], ['help', 'nothing']]);
@@ -386,6 +386,66 @@ onBoth('the life of a container, and what is said of it on the way', (workspace)
     await record.strata(['run', '--detach', '--bundle', short, 'a']);
     await record.reach('a', 'stopped');
     await record.each([['list'], ['delete', 'a'], ['run', '--keep', '--bundle', short, 'a'], ['state', 'a'], ['delete', 'a']]);
+  };
+});
+
+onBoth('exec', (workspace) => {
+  const seccomp = { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_ERRNO', errnoRet: 36 }] };
+  const { directory } = workspace.script(SLEEP, { process: { env: ['PATH=/bin', 'HOME=/', 'A=ä'] }, linux: { seccomp } });
+  const pidFile = workspace.path('pid');
+  const section = workspace.path('process.json');
+  return async (record) => {
+    const exec = (...words: string[]): Promise<void> => record.strata(['exec', ...words]);
+    await exec('a', 'true');
+    await record.strata(['run', '--detach', '--bundle', directory, 'a']);
+    await exec('a', 'sh', '-c', 'id -u; pwd; env | sort; cat /proc/self/limits; grep -E "Cap|NoNew|Seccomp" /proc/self/status; mkdir /tmp/x; exit 5');
+    await exec(
+      '-u',
+      '1:2',
+      '-g',
+      '3',
+      '-e',
+      'A=b',
+      '--cwd',
+      '/tmp',
+      '-c',
+      'CAP_CHOWN',
+      'a',
+      'sh',
+      '-c',
+      'id -G; pwd; echo $A; grep Cap /proc/self/status',
+    );
+    await exec('--detach', '--pid-file', pidFile, 'a', 'sleep', '1000');
+    record.notes.push(fs.readFileSync(pidFile, 'utf8').replace(/\d+/, 'PID'));
+    await exec('a', 'sh', '-c', 'kill -9 $$');
+    for (const value of ['', 'x', '4294967296', '1:x']) await exec(`--user=${value}`, 'a', 'true');
+    for (const words of [['absent'], ['/absent'], ['/etc'], ['--'], ['--cwd', '/absent', 'true']]) await exec('a', ...words);
+    await exec('--cwd', '/absent', 'a', 'true');
+    await exec('--cap', 'CAP_NONE', 'a', 'true');
+    await exec('--cgroup', '../x', 'a', 'true');
+    await exec('--tty', '--detach', 'a', 'true');
+    for (const text of [
+      '',
+      '{',
+      '[]',
+      '{}',
+      '{"cwd":"/","args":[]}',
+      '{"cwd":"/","args":["/bin/echo","x"],"user":{"uid":-1}}',
+      '{"cwd":"/","args":["/bin/pwd"]}',
+    ]) {
+      fs.writeFileSync(section, text);
+      await exec('--process', section, 'a');
+    }
+    await record.each([
+      ['pause', 'a'],
+      ['exec', 'a', 'true'],
+      ['resume', 'a'],
+      ['exec', '--ignore-paused', 'a', 'echo', 'x'],
+    ]);
+    await record.each([['kill', 'a', 'KILL']]);
+    await record.reach('a', 'stopped');
+    await exec('a', 'true');
+    await record.strata(['delete', 'a']);
   };
 });
 

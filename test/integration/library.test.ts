@@ -411,3 +411,50 @@ containerTest('the example', async (t, workspace) => {
     'refused: config-invalid at /hostname',
   ]);
 });
+
+containerTest('exec: streams, a terminal, the exit, signals', async (t, workspace) => {
+  const container = await strata.run({
+    ...options(workspace, workspace.script('exec sleep 1000', { process: { args: ['sleep', '1000'] } })),
+    stdio: 'ignore',
+  });
+  const echo = await container.exec({
+    args: ['sh', '-c', 'cat; id -u; pwd; echo $A >&2; exit 7'],
+    stdio: 'pipe',
+    cwd: '/tmp',
+    env: ['A=b'],
+    user: { uid: 5 },
+  });
+  echo.stdin?.end('text\n');
+  t.deepEqual(await Promise.all([read(echo.stdout), read(echo.stderr), echo.wait()]), ['text\n5\n/tmp\n', 'b\n', { code: 7 }]);
+  t.false(echo.kill(), 'it has exited');
+
+  const screen = await container.exec({
+    args: ['sh', '-c', 'stty size; read -r line; echo "<$line>"'],
+    terminal: true,
+    consoleSize: { height: 11, width: 22 },
+  });
+  screen.console?.write('typed\n');
+  t.regex(await text(stream(screen.console)), /11 22\r\n[\s\S]*<typed>\r\n$/);
+  t.deepEqual(await screen.wait(), { code: 0 });
+
+  const { id, root } = { id: container.id, root: workspace.root };
+  const controller = new AbortController();
+  const sleeping = await strata.exec({ id, root, args: ['sleep', '1000'], stdio: 'ignore', signal: controller.signal });
+  controller.abort();
+  t.deepEqual(await sleeping.wait(), { code: 137, signal: 9 });
+  t.is((await rejection(t, strata.exec({ id, root, args: ['true'], signal: controller.signal }))).code, 'aborted');
+  {
+    await using ended = await strata.exec({ id, root, process: { cwd: '/', args: ['/bin/sleep', '1000'] }, stdio: 'ignore' });
+    t.true(ended.kill(0));
+  }
+  t.is((await rejection(t, strata.exec({ id, root, args: ['absent'] }))).code, 'exec');
+  t.is((await rejection(t, strata.exec({ id, root }))).code, 'usage');
+  t.is((await rejection(t, strata.exec({ id, root, args: ['a\0'] }))).pointer, '/process/args/0');
+  const all = await Promise.all(Array.from({ length: 16 }, (_, index) => container.exec({ args: ['sh', '-c', `exit ${index}`], stdio: 'ignore' })));
+  t.deepEqual(
+    (await Promise.all(all.map((one) => one.wait()))).map(({ code }) => code),
+    all.map((_, index) => index),
+  );
+  await container.delete({ force: true });
+  t.is((await rejection(t, strata.exec({ id, root, args: ['true'] }))).code, 'not-found');
+});
