@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The same configurations through strata and through crun and runc of another system's tree; docs/differential.md.
+#
+#   differential.sh [PATTERN]     all of them, or those whose names match
+#   differential.sh --check       say why it cannot be run here, if so
+#   differential.sh --table       print the differences that are explained, for docs/differential.md
+#
+# PEERS: the tree.
+# shellcheck source=scripts/env.sh
+. "$(dirname "$0")/env.sh"
+peers=${PEERS:-/var/cache/peers-sid}
+
+why_not() {
+  if [ "$(id -u)" != 0 ]; then
+    echo 'needs root, to make containers'
+  elif [ ! -x "$peers/usr/bin/crun" ] || [ ! -x "$peers/usr/sbin/runc" ]; then
+    echo "no crun and runc in $peers"
+  elif ! compgen -G "$peers/usr/lib/*/libatomic.so.1" >/dev/null; then
+    echo "no libatomic1, which Node needs, in $peers"
+  elif [ ! -d /sys/fs/cgroup/memory ] || [ ! -d /sys/fs/cgroup/unified ]; then
+    echo 'the table is made for a hybrid cgroup hierarchy'
+  fi
+}
+
+reason=$(why_not)
+case ${1:-} in
+  --check)
+    echo "$reason"
+    exit 0
+    ;;
+  --table) exec node test/differential/table.ts ;;
+esac
+[ -z "$reason" ] || die "differential: $reason"
+prepare
+bash scripts/build.sh </dev/null >&2
+gcc -static -O1 -Wall -Wextra -Werror -o build/probe test/differential/probe.c
+
+# crun refuses a hybrid hierarchy that has a controller in v2; here it is hugetlb, if any.
+controllers=$(cat /sys/fs/cgroup/unified/cgroup.controllers)
+if [[ " $controllers " = *" hugetlb "* ]]; then mkdir -p /sys/fs/cgroup/hugetlb; fi
+
+# Nothing that a container of the test does to its surroundings, and no process of it, is left for the machine: the cgroups are all that is shared.
+export peers root controllers
+# shellcheck disable=SC2016 # the inner shell expands
+nice unshare --mount --uts --ipc --net --pid --fork --kill-child --propagation private bash -euc '
+  if [[ " $controllers " = *" hugetlb "* ]]; then mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb; fi
+  mount --bind "$peers" "$peers"
+  mount -t tmpfs tmpfs "$peers/run"
+  mount -t tmpfs tmpfs "$peers/tmp"
+  mkdir -p "$peers$root" "$peers/.host"
+  mount --bind "$root" "$peers$root"
+  mount --rbind /dev "$peers/dev"
+  mount -t proc proc "$peers/proc"
+  mount -t sysfs sysfs "$peers/sys"
+  mount --rbind /sys/fs/cgroup "$peers/sys/fs/cgroup"
+  cd "$peers"
+  pivot_root . .host
+  cd "$root"
+  umount -l /.host
+  hostname outside
+  exec node_modules/.bin/node test/differential/main.ts build/probe "$@"' differential "$@"
