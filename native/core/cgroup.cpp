@@ -102,8 +102,9 @@ Status make_once(Fields fields) {
     if (controllers.count > 0) STRATA_TRY(enable_controllers(parent, controllers));
     const int made = sys::mkdirat(AT_FDCWD, current, 0755);
     if (made == 0 && !last) {
-      // The container's own cgroup stands in its state; of the parents only this mark tells that they are ours to take back.
-      if (const int marked = sys::setxattr(current, cgroup_mark, "1", 1, 0); marked < 0 && marked != -EOPNOTSUPP) {
+      // The container's own cgroup stands in its state; of the parents only this mark tells that they are ours to take back. Only the machine's root
+      // can set it: for others the state has the uppermost one.
+      if (const int marked = sys::setxattr(current, cgroup_mark, "1", 1, 0); marked < 0 && marked != -EOPNOTSUPP && marked != -EPERM) {
         return {-marked, "setxattr", current};
       }
     } else if (made < 0 && made != -EEXIST) {

@@ -17,12 +17,14 @@
 #include "affinity.hpp"
 #include "cgroup.hpp"
 #include "fd.hpp"
+#include "host/command.hpp"
 #include "host/net_device.hpp"
 #include "host/process.hpp"
 #include "host/socket.hpp"
 #include "message.hpp"
 #include "plan.hpp"
 #include "seccomp.hpp"
+#include "text.hpp"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -203,7 +205,8 @@ CloneFields read_clone(Fields fields) {
   (void)fields.text();
   const bool time_offsets = !fields.text().empty();
   const bool two_stage = (create & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0 || joins || time_offsets;
-  return {create, two_stage, fields.text()};
+  // The second stage goes into its cgroup by itself.
+  return {create, two_stage, two_stage ? Text() : fields.text()};
 }
 
 // Opens the first process of the container that is to be entered.
@@ -337,6 +340,36 @@ bool receive_failure(int socket, LaunchFailure& ret_failure) {
   return false;
 }
 
+// The program that a helper operation names, for the process `pid`: newuidmap(1) and newgidmap(1) write a map that the caller may not write himself.
+Status run_id_map_helper(Fields fields, int pid) {
+  const Text program = fields.text();
+  TextList args = fields.texts();
+  const std::size_t slash = program.view().rfind('/');
+  const std::string_view name = tail(program.view(), slash == std::string_view::npos ? 0 : slash + 1);
+  host::Command command;
+  command.path = program.c_str();
+  command.args = {std::string(name), std::to_string(pid)};
+  for (std::uint32_t i = 0; i < args.count; i++) command.args.emplace_back(args.next().view());
+  Result<host::CommandResult> done = host::run_command(command);
+  if (done.failed()) return {done.status().error(), done.status().call(), program.view()};
+  if (done.value().status.code == 0) return {};
+  const std::string& words = done.value().errors;
+  const std::string_view line = head(words, words.find('\n'));
+  return Status::with_detail("", program.view(), line.empty() ? std::string_view("it failed without a word") : line);
+}
+
+// Both maps, uid first. `ret_operation`: the one that failed.
+Status run_id_map_helpers(const Plan& plan, int pid, int& ret_operation) {
+  for (Plan::Iterator at(plan); !at.done();) {
+    const auto index = static_cast<int>(at.index());
+    const Op op = at.next();
+    if (op.code != OpCode::id_map_helper) continue;
+    ret_operation = index;
+    STRATA_TRY(run_id_map_helper(op.fields(), pid));
+  }
+  return {};
+}
+
 // --- what the process is given on its way
 
 // Devices of containers that are not up yet, by the pidfd of the process: should it not come to that, they go back where they were.
@@ -467,6 +500,7 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
           filter = std::move(compiled.value());
         break;
       }
+      case OpCode::id_map_helper: break;  // when the process asks
       case OpCode::clone:
         fields = read_clone(op.fields());
         cloned = true;
@@ -526,6 +560,14 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
     Message message{};
     std::int32_t second = 0;
     bool heard = receive_message(ours.get(), message);
+    if (heard && message == Message::maps) {
+      int helper = operation;
+      if (const Status status = run_id_map_helpers(plan, pid, helper); status.failed()) {
+        abandon(pidfd.get());
+        return fail(ret_failure, helper, status);
+      }
+      heard = send_message(ours.get(), Message::go) && receive_message(ours.get(), message);
+    }
     const bool told = heard && message == Message::failed;
     heard = heard && message == Message::process && receive_all(ours.get(), &second, sizeof second);
     if (!heard) {

@@ -2,6 +2,8 @@
 //
 //   runtime                                   strata-init
 //   ------------------------------------------------------------------------------------------------
+//                                        <-   maps            (an ordinary user's helpers are to write the id maps of the first stage; it waits)
+//   go                                   ->
 //                                        <-   process PID     (two-stage start only: who the container's process is)
 //                                        <-   device DEVICE   a network device is wanted; waits
 //   go                                   ->                   it is there
@@ -27,7 +29,17 @@
 
 namespace strata {
 
-enum class Message : char { process = 'P', device = 'D', hooks = 'H', ready = 'C', go = 'G', listener = 'L', executing = 'E', failed = 'F' };
+enum class Message : char {
+  maps = 'M',
+  process = 'P',
+  device = 'D',
+  hooks = 'H',
+  ready = 'C',
+  go = 'G',
+  listener = 'L',
+  executing = 'E',
+  failed = 'F'
+};
 
 // Follows Message::failed. Both ends are built together, so the layout is the compiler's.
 struct FailureRecord {

@@ -17,10 +17,13 @@ namespace strata {
   X(cgroup_write, 2, "cgroup-write", "path:string,value:string,optional:bool")                                               \
   X(cgroup_device_program, 3, "cgroup-device-program", "path:string,program:bytes")                                          \
   X(seccomp_compile, 4, "seccomp-compile", "profile:bytes,cache:string,keep:string")                                         \
-  X(clone, 5, "clone", "create:u32,join:strings,uidMap:string,gidMap:string,timeOffsets:string,cgroup:string,tasks:strings") \
+  X(clone, 5, "clone",                                                                                                       \
+    "create:u32,join:strings,uidMap:string,gidMap:string,timeOffsets:string,cgroup:string,tasks:strings,"                    \
+    "unprivileged:bool")                                                                                                     \
   X(enter, 6, "enter", "pid:u32,startTime:u64,namespaces:u32,chroot:bool,cgroup:string,tasks:strings")                       \
   X(cgroup_own, 8, "cgroup-own", "directory:string,files:strings,uid:u32")                                                   \
   X(rdt_make, 9, "rdt-make", "path:string,shared:bool")                                                                      \
+  X(id_map_helper, 11, "id-map-helper", "program:string,args:strings")                                                       \
   X(propagation, 20, "propagation", "propagation:u32")                                                                       \
   X(root_bind, 21, "root-bind", "path:string")                                                                               \
   X(root_overlay, 22, "root-overlay", "path:string,lower:strings,upper:string,work:string,options:strings,classic:string")   \

@@ -18,6 +18,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::cgroup_own:
     case OpCode::rdt_make:
     case OpCode::seccomp_compile:
+    case OpCode::id_map_helper:
     case OpCode::clone: return {};  // the runtime's part
     case OpCode::enter: context.entered = true; return {};
     case OpCode::propagation: return op_propagation(context, fields);

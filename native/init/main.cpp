@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
     } else {
       context.proc = std::move(proc.value());
       context.callers_umask = sys::umask(0);
-      status = enter_namespaces(context);
+      status = enter_namespaces(context, operation);
       if (!status.failed()) status = run_plan(context, operation);
     }
   }

@@ -89,7 +89,9 @@ export class CommandLine {
           .choices([...CGROUP_MANAGERS])
           .default('cgroupfs'),
       )
-      .addOption(new Flag('--rootless <mode>', 'true is not supported by this version').choices(['true', 'false', 'auto']).default('auto'));
+      .addOption(
+        new Flag('--rootless <mode>', 'go without cgroups that cannot be made; auto: if not root').choices(['true', 'false', 'auto']).default('auto'),
+      );
     program.hook('preAction', () => this.shell.log.open());
     for (const verb of verbsFor(program, argv)) VERBS[verb]?.(program, this.shell, build);
   }

@@ -51,6 +51,7 @@ export function creationOptions(shell: Shell, id: string, flags: CreationFlags):
   const options = {
     ...shell.container(id),
     bundle: flags.bundle,
+    rootless: shell.rootless,
     noPivot: !flags.pivot,
     noNewKeyring: !flags.newKeyring,
     preserveFds: flags.preserveFds,

@@ -4,6 +4,7 @@ import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import type { ContainerName } from '../lifecycle/report.ts';
 import { defaultRoot } from '../lifecycle/root.ts';
+import type { Rootless } from '../lifecycle/rootless.ts';
 import type { Level, LogFormat } from './log.ts';
 import { Log } from './log.ts';
 
@@ -20,7 +21,7 @@ interface GlobalOptions {
   readonly debug?: true;
   readonly systemdCgroup?: true;
   readonly cgroupManager: CgroupManager;
-  readonly rootless: string;
+  readonly rootless: Rootless;
 }
 
 export class Shell {
@@ -58,13 +59,16 @@ export class Shell {
 
   /** Global options that only creating a container could honour; engines give them with every verb. @throws StrataError. */
   checkCreation(): void {
-    const { systemdCgroup, cgroupManager, rootless } = this.options;
+    const { systemdCgroup, cgroupManager } = this.options;
     if (systemdCgroup === true || cgroupManager !== 'cgroupfs') {
       const option = systemdCgroup === true ? '--systemd-cgroup' : `--cgroup-manager ${cgroupManager}`;
       const hint = 'cgroups are made through cgroupfs; leave the option out, or choose the cgroupfs manager in the engine';
       throw new StrataError({ code: 'config-unsupported', reason: `${option} is not supported by this version`, hint });
     }
-    if (rootless === 'true') throw new StrataError({ code: 'config-unsupported', reason: '--rootless true is not supported by this version' });
+  }
+
+  get rootless(): Rootless {
+    return this.options.rootless;
   }
 
   private get options(): GlobalOptions {

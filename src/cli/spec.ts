@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { StrataError } from '../base/error.ts';
-import type { Host } from '../host/host.ts';
 import { resolveBundle } from '../lifecycle/bundle.ts';
+import { groupId } from '../lifecycle/rootless.ts';
 import { defaultSpec } from '../spec/defaults.ts';
 import { addBundle } from './options.ts';
 import type { Shell } from './shell.ts';
@@ -21,10 +21,4 @@ export function addSpec(program: Command, shell: Shell): void {
       const spec = defaultSpec(flags.rootless === true ? { rootless: true, uid: host.userId(), gid: groupId(host) } : {});
       host.replaceFile(path, `${JSON.stringify(spec, null, '\t')}\n`, 0o644);
     });
-}
-
-/** The effective group id, proc_pid_status(5). */
-function groupId(host: Host): number {
-  const match = /^Gid:\s+\d+\s+(\d+)/m.exec(host.readText('/proc/self/status'));
-  return Number(match?.[1] ?? 0);
 }

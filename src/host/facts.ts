@@ -13,6 +13,8 @@ export interface HostFacts {
   readonly bounding: bigint;
   /** Its effective user id. */
   readonly userId: number;
+  /** Is it in a user namespace other than the machine's first? Then root is not root on the host. */
+  readonly userNamespace: boolean;
   /** {@link readSecurity}, for configurations that have labels. */
   readonly security?: SecurityFacts;
   /** {@link readMemoryNodes}, for configurations that have a memory policy. */
@@ -50,6 +52,10 @@ export interface CgroupFacts {
   readonly hierarchies: readonly Hierarchy[];
   /** The v2 hierarchy, if mounted. */
   readonly unified?: Unified;
+  /** Below which cgroup a container's is made when the configuration names none: the root of the hierarchy, as for root, or the runtime's own. */
+  readonly below?: 'root' | 'own';
+  /** Hierarchies that are mounted too, but in which this process may not make the container's cgroup. Absent: all may be used. */
+  readonly forbidden?: readonly Hierarchy[];
 }
 
 export interface Hierarchy {
@@ -79,6 +85,7 @@ export function readFacts(host: Host): HostFacts {
     cgroup: readCgroups(host),
     ...readCapabilities(host),
     userId: host.userId(),
+    userNamespace: isInUserNamespace(host),
   };
 }
 
@@ -90,6 +97,19 @@ export function readCapabilities(host: Host): Pick<HostFacts, 'lastCapability' |
     permitted: statusSet(status, 'CapPrm'),
     bounding: statusSet(status, 'CapBnd'),
   };
+}
+
+/** The number of CAP_SYS_ADMIN. */
+const SYS_ADMIN = 21n;
+
+/** May this process make namespaces and mounts, and join others? Else only in a user namespace of its own. */
+export function mayAdminister({ permitted }: Pick<HostFacts, 'permitted'>): boolean {
+  return ((permitted >> SYS_ADMIN) & 1n) !== 0n;
+}
+
+/** user_namespaces(7): the first one maps every id to itself. */
+export function isInUserNamespace(host: Host): boolean {
+  return !/^\s*0\s+0\s+4294967295\s*$/.test(host.readText('/proc/self/uid_map'));
 }
 
 /** Milliseconds for which facts are believed: a library that creates many containers reads them once for all of a burst. */

@@ -3,6 +3,7 @@
  * go on (runtime.md#lifecycle, steps 1 to 8). Whatever fails, everything is undone and the first error is the one that is reported.
  */
 import { StrataError, withFields } from '../base/error.ts';
+import { recentFacts } from '../host/facts.ts';
 import type { Descriptor, Host, Launched } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
@@ -17,6 +18,7 @@ import { withLock } from './lock.ts';
 import type { CreateOptions, Prepared } from './prepare.ts';
 import { checkRootfs } from './prepare.ts';
 import { rdtRefusal } from './rdt.ts';
+import { checkRights } from './rootless.ts';
 import { runPoststartHooks, withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import type { CgroupIntent, ContainerRecord } from './store.ts';
@@ -37,15 +39,7 @@ export interface Up {
  */
 export async function bringUp(host: Host, options: CreateOptions, prepared: Prepared, waits: boolean): Promise<Up> {
   const { root, id } = options;
-  if (host.userId() !== 0) {
-    throw new StrataError({
-      code: 'system',
-      stage: 'check',
-      reason: 'creating a container needs root',
-      errno: 1,
-      hint: 'this version has no rootless containers',
-    });
-  }
+  checkRights(prepared.spec, recentFacts(host));
   checkDescriptors(host, options);
   checkRootfs(host, prepared.record);
   prepareRoot(host, root);

@@ -82,8 +82,8 @@ async function removeCgroups(host: Host, record: ContainerRecord): Promise<void>
 async function removeAll(host: Host, record: ContainerRecord, timeout: number): Promise<unknown> {
   try {
     await host.removeCgroups(record.cgroups, timeout);
-    // Later on, everything that was made bears the core's mark.
-    if (record.status === 'creating') for (const cgroup of record.cgroups) removeParents(host, cgroup);
+    // Later on, everything that was made bears the core's mark, where that can be set.
+    if (record.status === 'creating' || record.unmarked === true) for (const cgroup of record.cgroups) removeParents(host, cgroup);
     return undefined;
   } catch (error) {
     if (!hasErrno(error, ERRNO.EBUSY, ERRNO.ENOTEMPTY)) throw error;

@@ -106,6 +106,7 @@ function stageOf(op: OperationName): Stage {
     case 'rdt-make':
       return 'cgroup';
     case 'clone':
+    case 'id-map-helper':
       return 'clone';
     case 'enter':
     case 'hostname':
@@ -170,6 +171,8 @@ function wordsOf(operation: Operation): string {
       return operation.join.length > 0 ? "make the container's process and join namespaces" : "make the container's process";
     case 'enter':
       return "join the container's namespaces and cgroups";
+    case 'id-map-helper':
+      return `map ids with ${operation.program}`;
     case 'propagation':
       return 'set the propagation of the root mount';
     case 'root-bind':

@@ -1,6 +1,6 @@
 /** From a bundle to a plan and the first record: everything that create can decide before it touches anything. */
 import { StrataError } from '../base/error.ts';
-import type { HostFacts } from '../host/facts.ts';
+import { type HostFacts, isInUserNamespace, mayAdminister } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import { fromBundle } from '../overlay/path.ts';
 import type { CgroupPlace } from '../plan/cgroup.ts';
@@ -21,6 +21,7 @@ import { startSteps } from './failure.ts';
 import { environmentOf } from './hooks.ts';
 import { checkId } from './id.ts';
 import type { ContainerName, Report } from './report.ts';
+import { callerOf, type Rootless, rootlessWarnings, withinReach } from './rootless.ts';
 import type { ContainerRecord, Freezer, Listener } from './store.ts';
 import { confinement, seccompCache, seccompProgram } from './store.ts';
 
@@ -38,6 +39,8 @@ export interface BundleOptions extends ContainerName {
   readonly preserveFds?: number;
   /** So many descriptors from 3 on are sockets for sd_listen_fds(3) in the container. */
   readonly listenFds?: number;
+  /** Whether the container may go without cgroups that the caller cannot make; `auto` if absent. */
+  readonly rootless?: Rootless;
   readonly noPivot?: boolean;
   readonly noNewKeyring?: boolean;
   /** Of the terminal; in place of the configuration's `process.consoleSize`. */
@@ -78,13 +81,18 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   options.debug?.(`load ${config}`);
   const read = options.spec === undefined ? loadSpec(readConfig(host, config)) : parseSpec(options.spec);
   const spec = withMappings(host, withConsoleSize(read, options.consoleSize), options);
-  const facts = asRoot(factsForSpec(host, spec, id));
+  const machine = factsForSpec(host, spec, id);
+  const caller = callerOf(host, spec, machine);
+  const isPlanOnly = caller === undefined && !mayAdminister(machine);
+  const facts = isPlanOnly ? asRoot(machine) : withinReach(host, spec, id, machine, options.rootless ?? 'auto');
   for (const warning of check(spec, facts)) options.warn?.(warning);
+  for (const warning of rootlessWarnings(spec, facts)) options.warn?.(warning);
   warnOfUnknownCalls(host, spec, options);
   const plan = planCreate(spec, {
     id,
     bundle,
     facts,
+    ...(caller && { caller }),
     options: {
       noPivot: options.noPivot ?? false,
       noNewKeyring: options.noNewKeyring ?? false,
@@ -107,6 +115,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     created: host.timestamp(),
     status: 'creating',
     cgroups: places.map(({ hierarchy, path }) => ({ hierarchy, path })),
+    ...(facts.cgroup.forbidden !== undefined && { unmarked: true }),
     ...(freezer && { freezer }),
     ...(rdt && { rdt: { group: rdt.group, own: rdt.own, tasks: rdt.tasks } }),
     sharedPid: !spec.linux.namespaces.some((namespace) => namespace.type === 'pid' && namespace.path === undefined),
@@ -174,14 +183,14 @@ function withConsoleSize(spec: Spec, consoleSize: BundleOptions['consoleSize']):
 function withMappings(host: Host, spec: Spec, report: Report): Spec {
   const { namespaces, uidMappings, gidMappings } = spec.linux;
   if (uidMappings.length + gidMappings.length !== 0 || host.userId() !== 0) return spec;
-  if (!namespaces.some(({ type, path }) => type === 'user' && path === undefined)) return spec;
+  if (!namespaces.some(({ type, path }) => type === 'user' && path === undefined) || isInUserNamespace(host)) return spec;
   report.warn?.('/linux/uidMappings and /linux/gidMappings are empty: the ids in the user namespace are those of the host');
   return { ...spec, linux: { ...spec.linux, uidMappings: EVERY_ID, gidMappings: EVERY_ID } };
 }
 
-/** Only root can create: what anybody else has planned is what root would carry out. */
+/** Only root can create a container without a user namespace: what anybody else has planned is what root would carry out. */
 function asRoot(facts: HostFacts): HostFacts {
-  return facts.userId === 0 ? facts : { ...facts, permitted: facts.bounding };
+  return { ...facts, permitted: facts.bounding };
 }
 
 /** The root file system must be there before anything is made. @throws StrataError with the pointer /root/path. */

@@ -12,8 +12,12 @@ export async function pids(host: Host, options: ContainerName): Promise<number[]
   checkId(options.id);
   const record = await loadSettled(host, options.root, options.id);
   const directory = record.freezer?.directory ?? cgroupDirectories(record)[0];
+  if (directory === undefined) {
+    const reason = `cannot list the processes of container ${options.id}: it has no cgroup of its own`;
+    throw new StrataError({ code: 'config-unsupported', stage: 'state', reason });
+  }
   const found = new Set<number>();
-  if (directory !== undefined) collect(host, directory, found);
+  collect(host, directory, found);
   return [...found].sort((a, b) => a - b);
 }
 

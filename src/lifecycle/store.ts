@@ -78,6 +78,8 @@ export interface ContainerRecord {
   readonly status: 'creating' | 'created' | 'running';
   readonly process?: { readonly pid: number; readonly startTime: bigint };
   readonly cgroups: readonly CgroupIntent[];
+  /** The cgroups above them do not bear the core's mark, which only the machine's root can set. */
+  readonly unmarked?: true;
   readonly freezer?: Freezer;
   readonly rdt?: RdtGroup;
   /** The container has no pid namespace of its own: its first process does not take the others with it. */
@@ -162,7 +164,8 @@ function damaged(id: string, why: string): StrataError {
 
 /** Makes the root if it is missing, and refuses one that another user could change: whoever writes there has root signal what he likes. */
 export function prepareRoot(host: Host, root: string): void {
-  host.makeDirectories(root, 0o711);
+  // The sticky bit keeps it from being cleared up with the user's other old files (XDG Base Directory Specification).
+  host.makeDirectories(root, host.userId() === 0 ? 0o711 : 0o1700);
   checkRoot(host, root);
 }
 
@@ -303,6 +306,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     status: read.status(),
     ...(process && { process }),
     cgroups: read.list('cgroups', (item) => item.cgroup()),
+    ...(read.field('unmarked') !== undefined && read.boolean('unmarked') && { unmarked: true as const }),
     ...(freezer && { freezer }),
     ...(read.field('rdt') !== undefined && { rdt: read.rdt() }),
     sharedPid: read.boolean('sharedPid'),

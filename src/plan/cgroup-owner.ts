@@ -1,5 +1,5 @@
 /** Whose the container's cgroup is (config-linux.md, Cgroup ownership): cgroup v2 can be delegated, v1 cannot safely. */
-import type { HostFacts } from '../host/facts.ts';
+import { type HostFacts, mayAdminister } from '../host/facts.ts';
 import { cleanPath, findNamespace } from '../spec/refuse.ts';
 import type { IdMapping, Spec } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
@@ -20,7 +20,8 @@ export function delegationMount(spec: Spec, { cgroup }: HostFacts): number | und
 /** Gives the cgroup to the user of the container's process, where that is another than who makes it. */
 export function ownerOperations(spec: Spec, places: readonly CgroupPlace[], facts: HostFacts): Operation[] {
   const place = places.find(({ unified }) => unified);
-  if (facts.delegate === undefined || place === undefined || spec.process === undefined) return [];
+  // An ordinary user can give nothing away.
+  if (facts.delegate === undefined || place === undefined || spec.process === undefined || !mayAdminister(facts)) return [];
   const mount = delegationMount(spec, facts);
   const uid = hostUser(spec, spec.process.user.uid);
   if (mount === undefined || uid === undefined || uid === facts.userId) return [];

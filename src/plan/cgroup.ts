@@ -32,9 +32,10 @@ const POINTER = '/linux/cgroupsPath';
  */
 export function cgroupPaths(spec: Spec, id: string, facts: HostFacts): CgroupPlace[] {
   const path = cgroupPath(spec.linux.cgroupsPath, id);
-  const { hierarchies, unified } = facts.cgroup;
-  const places = hierarchies.map(({ mount, controllers }) => place(mount, path, controllers, false));
-  if (unified !== undefined) places.push(place(unified.mount, path, unified.controllers, true));
+  const { hierarchies, unified, below = 'root' } = facts.cgroup;
+  const at = (own: string): string => (below === 'root' || own === '/' ? path : own + path);
+  const places = hierarchies.map(({ mount, controllers, own }) => place(mount, at(own), controllers, false));
+  if (unified !== undefined) places.push(place(unified.mount, at(unified.own), unified.controllers, true));
   return places;
 }
 
@@ -46,6 +47,12 @@ export function knownPlaces(cgroups: readonly CgroupName[], facts: HostFacts): C
     if (found !== undefined) return [place(hierarchy, path, found.controllers, false)];
     return unified?.mount === hierarchy ? [place(hierarchy, path, unified.controllers, true)] : [];
   });
+}
+
+/** All cgroups that the container's processes are in: besides those of its own, the runtime's, in hierarchies where it may make none. */
+export function inheritedPlaces(places: readonly CgroupPlace[], { cgroup }: HostFacts): readonly CgroupPlace[] {
+  if (cgroup.forbidden === undefined) return places;
+  return places.concat(cgroup.forbidden.map((item) => place(item.mount, item.own === '/' ? '' : item.own, item.controllers, 'weightFile' in item)));
 }
 
 function cgroupPath(asked: string | undefined, id: string): string {
@@ -72,9 +79,9 @@ export function cgroupOperations(spec: Spec, places: readonly CgroupPlace[], fac
   return [...make, ...limits];
 }
 
-/** On pure v2 every controller, because engines read the statistics of all; beside v1 only those whose files are written. */
+/** On pure v2 root gets every controller, because engines read the statistics of all; others only those whose files are written. */
 function enabled(item: CgroupPlace, limits: readonly Operation[], facts: HostFacts): readonly string[] {
-  if (facts.cgroup.mode === 'v2') return item.controllers;
+  if (facts.cgroup.mode === 'v2' && facts.cgroup.forbidden === undefined) return item.controllers;
   const prefix = `${item.directory}/`;
   return item.controllers.filter((name) => limits.some((limit) => limit.op === 'cgroup-write' && limit.path.startsWith(`${prefix}${name}.`)));
 }

@@ -7,7 +7,17 @@ export interface PlanContext {
   /** Absolute path of the bundle. */
   readonly bundle: string;
   readonly facts: HostFacts;
+  /** For whom the container is made, if his only rights are those that its user namespace brings. */
+  readonly caller?: Caller;
   readonly options: PlanOptions;
+}
+
+/** An ordinary user: his ids, and the paths of the programs that map others for him, '' for one that is not there. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  readonly newuidmap: string;
+  readonly newgidmap: string;
 }
 
 export interface PlanOptions {

@@ -1,6 +1,6 @@
 /** The plan of `create`: the story of a container's first process, from its cgroups to its program, told once. */
 import type { Process, Spec } from '../spec/types.ts';
-import { cgroupOperations, cgroupPaths } from './cgroup.ts';
+import { cgroupOperations, cgroupPaths, inheritedPlaces } from './cgroup.ts';
 import { ownerOperations } from './cgroup-owner.ts';
 import type { Operations, PlanContext } from './context.ts';
 import { deviceOperations } from './devices.ts';
@@ -15,7 +15,7 @@ import {
   rootOperation,
   rootReadonlyOperations,
 } from './mounts.ts';
-import { cloneOperation, netDeviceOperations } from './namespaces.ts';
+import { cloneOperations, netDeviceOperations } from './namespaces.ts';
 import type { Operation, Plan } from './op.ts';
 import {
   consoleOperations,
@@ -48,19 +48,19 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
     seccompCompileOperations(spec, context),
     ownerOperations(spec, places, context.facts),
     rdt === undefined ? [] : rdt.operations,
-    cloneOperation(spec, places, rdt),
+    cloneOperations(spec, places, rdt, context.caller),
 
     netDeviceOperations(spec),
     propagationOperations(spec),
     mountLabelOperations(spec),
     rootOperation(spec, context),
   );
-  const mounts = planMounts(spec, context, places);
+  const mounts = planMounts(spec, context, inheritedPlaces(places, context.facts));
   return {
     operations: outside.concat(
       mounts.operations,
       process === undefined ? [] : workingDirectoryOperations(process),
-      deviceOperations(spec, mounts.devBound),
+      deviceOperations(spec, mounts.devBound, context.facts),
       process === undefined ? [] : consoleOperations(process, true),
 
       // The hooks of the runtime see the mounts, and may add to them; the container's own follow, before its root is entered.

@@ -1,4 +1,5 @@
 /** Device nodes and links in the container's /dev (config-linux.md, Devices and Default Devices; runtime-linux.md, Dev symbolic links). */
+import type { HostFacts } from '../host/facts.ts';
 import { cleanPath, findNamespace, invalid } from '../spec/refuse.ts';
 import type { Device, IdMapping, Spec } from '../spec/types.ts';
 import { isNew } from './namespaces.ts';
@@ -46,9 +47,9 @@ function defaultOperations(bind: boolean): readonly Placed[] {
  *
  * @param bound is /dev one?
  */
-export function deviceOperations(spec: Spec, bound: boolean): Operation[] {
+export function deviceOperations(spec: Spec, bound: boolean, facts: HostFacts): Operation[] {
   // The kernel permits mknod(2) of devices only in the initial user namespace.
-  const bind = findNamespace(spec, 'user') !== undefined;
+  const bind = facts.userNamespace || findNamespace(spec, 'user') !== undefined;
   const out: Operation[] = [];
   const asked = new Set<string>();
   spec.linux.devices.forEach((device, index) => {

@@ -26,12 +26,13 @@ const WORDS: Words = {
   'rdt-make': ({ path, shared }) => `make the resctrl group ${path}${shared ? ', unless it exists' : ''}`,
   'seccomp-compile': ({ profile, cache, keep }) =>
     profile.length === 0 ? `take the seccomp program from ${keep}` : `compile the seccomp profile${cache === '' ? '' : `, or take it from ${cache}`}`,
-  clone: ({ create, join, cgroup, tasks }) =>
-    `make the first process${list(', in new namespaces', names(CLONE, create))}${list(', joining', pairs(join))}` +
+  clone: ({ create, join, cgroup, tasks, unprivileged }) =>
+    `make the first process${unprivileged ? " with an ordinary user's rights" : ''}${list(', in new namespaces', names(CLONE, create))}${list(', joining', pairs(join))}` +
     list(', in the cgroups of', cgroups(cgroup, tasks)),
   enter: ({ pid, namespaces, cgroup, tasks }) =>
     `make a process in the container of process ${pid}${list(', in its namespaces', names(CLONE, namespaces))}` +
     list(', in the cgroups of', cgroups(cgroup, tasks)),
+  'id-map-helper': ({ program, args }) => `have ${program} map ids: ${triples(args)}`,
 
   propagation: ({ propagation }) => `make every mount here ${propagationWords(propagation)}`,
   'root-bind': ({ path }) => `take ${path} as the root`,
@@ -156,6 +157,13 @@ function cpus(mask: readonly number[]): number[] {
   return mask
     .flatMap((word, index) => Array.from({ length: 32 }, (_, bit) => (((word >>> bit) & 1) === 0 ? -1 : 32 * index + bit)))
     .filter((cpu) => cpu >= 0);
+}
+
+/** The numbers of a map as its lines. */
+function triples(numbers: readonly string[]): string {
+  const lines: string[] = [];
+  for (let at = 0; at < numbers.length; at += 3) lines.push(numbers.slice(at, at + 3).join(' '));
+  return lines.join(', ');
 }
 
 function names(bits: Readonly<Record<string, number>>, value: number): string[] {

@@ -3,7 +3,7 @@ import { StrataError } from '../base/error.ts';
 import { isAtLeast } from '../host/facts.ts';
 import { classicData } from '../overlay/classic.ts';
 import { fromBundle } from '../overlay/path.ts';
-import { OVERLAY_POINTER, overlayOf } from '../overlay/stack.ts';
+import { OVERLAY_POINTER, overlayOf, type Stack } from '../overlay/stack.ts';
 import { cleanPath, quoted } from '../spec/refuse.ts';
 import type { Mount, RootfsPropagation, Spec } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
@@ -47,11 +47,22 @@ export function mountLabelOperations({ linux }: Spec): Operation[] {
 /** Take the root: the bundle's directory, or the stack of layers that the annotation names. */
 export function rootOperation(spec: Spec, context: PlanContext): Operation {
   const path = rootPath(spec, context);
-  const stack = overlayOf(spec, context.bundle);
-  if (stack === undefined) return { op: 'root-bind', pointer: '/root/path', path };
+  const asked = overlayOf(spec, context.bundle);
+  if (asked === undefined) return { op: 'root-bind', pointer: '/root/path', path };
+  const stack = isNamespaceRoot(context) ? withUserAttributes(asked) : asked;
   const { lower, upper = '', work = '', options } = stack;
   const classic = isAtLeast(context.facts.kernel, 6, 8) ? '' : classicData(stack);
   return { op: 'root-overlay', pointer: OVERLAY_POINTER, path, lower, upper, work, options, classic };
+}
+
+/** Is the overlay mounted by somebody who is root in a user namespace at most? */
+function isNamespaceRoot({ facts, caller }: PlanContext): boolean {
+  return facts.userNamespace || caller !== undefined;
+}
+
+/** overlayfs keeps its notes in extended attributes: `trusted.*`, which only the machine's root can write, or `user.*`. */
+function withUserAttributes(stack: Stack): Stack {
+  return stack.options.includes('userxattr') ? stack : { ...stack, options: [...stack.options, 'userxattr'] };
 }
 
 /** The host directory that `root.path` names. */

@@ -1,8 +1,11 @@
 /** Namespaces: new, joined or shared with the caller (config-linux.md, Namespaces). */
+import { StrataError } from '../base/error.ts';
 import { pointer } from '../base/pointer.ts';
+import { mapsOnly } from '../spec/check-unprivileged.ts';
 import { findNamespace } from '../spec/refuse.ts';
 import { type IdMapping, NAMESPACE_TYPES, type NamespaceType, type Spec } from '../spec/types.ts';
 import { type CgroupPlace, tasksFiles, unifiedDirectory } from './cgroup.ts';
+import type { Caller } from './context.ts';
 import { CLONE, type Operation } from './op.ts';
 import type { RdtPlan } from './rdt.ts';
 
@@ -12,8 +15,51 @@ export function isNew(spec: Spec, type: NamespaceType): boolean {
   return namespace !== undefined && namespace.path === undefined;
 }
 
-/** The operation that makes the container's first process, in its namespaces and cgroups. */
-export function cloneOperation(spec: Spec, places: readonly CgroupPlace[], rdt: RdtPlan | undefined): Operation {
+/** The operations that make the container's first process, in its namespaces and cgroups. `caller`: see {@link Caller}. */
+export function cloneOperations(
+  spec: Spec,
+  places: readonly CgroupPlace[],
+  rdt: RdtPlan | undefined,
+  caller: Caller | undefined,
+): Operation[] {
+  const { uidMappings, gidMappings } = spec.linux;
+  const newUser = isNew(spec, 'user');
+  // Whoever may not write a map himself has it written by a program that looks up what he was given.
+  const helpers: Operation[] = [];
+  if (newUser && caller !== undefined) {
+    if (!mapsOnly(uidMappings, caller.uid)) helpers.push(helper('newuidmap', caller.newuidmap, uidMappings, '/linux/uidMappings'));
+    if (!mapsOnly(gidMappings, caller.gid)) helpers.push(helper('newgidmap', caller.newgidmap, gidMappings, '/linux/gidMappings'));
+  }
+  const own = (mappings: readonly IdMapping[], at: string): string =>
+    newUser && !helpers.some((operation) => operation.pointer === at) ? mapText(mappings) : '';
+  const maps = { uidMap: own(uidMappings, '/linux/uidMappings'), gidMap: own(gidMappings, '/linux/gidMappings') };
+  return [...helpers, cloneOperation(spec, places, rdt, maps, caller !== undefined)];
+}
+
+function helper(name: string, program: string, mappings: readonly IdMapping[], at: string): Operation {
+  if (program === '') {
+    throw new StrataError({
+      code: 'config-unsupported',
+      stage: 'plan',
+      pointer: at,
+      reason: `mapping more than the caller's own id needs ${name}, and there is none`,
+      hint: 'it is part of the package uidmap or shadow-utils',
+    });
+  }
+  return {
+    op: 'id-map-helper',
+    pointer: at,
+    program,
+    args: mappings.flatMap(({ containerID, hostID, size }) => [`${containerID}`, `${hostID}`, `${size}`]),
+  };
+}
+
+interface IdMaps {
+  readonly uidMap: string;
+  readonly gidMap: string;
+}
+
+function cloneOperation(spec: Spec, places: readonly CgroupPlace[], rdt: RdtPlan | undefined, maps: IdMaps, unprivileged: boolean): Operation {
   let create = 0;
   const join: string[] = [];
   // The order of NAMESPACE_TYPES, not the configuration's: the user namespace comes first, it owns the right to join the others.
@@ -23,17 +69,16 @@ export function cloneOperation(spec: Spec, places: readonly CgroupPlace[], rdt: 
     if (namespace.path === undefined) create |= CLONE[type];
     else join.push(type, namespace.path);
   }
-  const newUser = isNew(spec, 'user');
   return {
     op: 'clone',
     pointer: '/linux/namespaces',
     create,
     join,
-    uidMap: newUser ? mapText(spec.linux.uidMappings) : '',
-    gidMap: newUser ? mapText(spec.linux.gidMappings) : '',
+    ...maps,
     timeOffsets: timeOffsetsText(spec),
     cgroup: unifiedDirectory(places),
     tasks: rdt === undefined ? tasksFiles(places) : tasksFiles(places).concat(rdt.tasks),
+    unprivileged,
   };
 }
 

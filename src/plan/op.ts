@@ -43,9 +43,21 @@ export const OPERATIONS = {
    * Make the container's first process. `create`: CLONE_NEW* bits of new namespaces. `join`: type and host path alternating, of namespaces
    * to join. `uidMap`, `gidMap`: text for /proc/PID/uid_map, '' without a new user namespace. `timeOffsets`: text for
    * /proc/PID/timens_offsets or ''. `cgroup`: host path of the v2 cgroup it starts in, or ''. `tasks`: host paths of the v1 `tasks` files
-   * that it joins.
+   * that it joins. `unprivileged`: the runtime has no rights of its own, so the user namespace comes first and brings them.
    */
-  clone: [5, { create: 'u32', join: 'strings', uidMap: 'string', gidMap: 'string', timeOffsets: 'string', cgroup: 'string', tasks: 'strings' }],
+  clone: [
+    5,
+    {
+      create: 'u32',
+      join: 'strings',
+      uidMap: 'string',
+      gidMap: 'string',
+      timeOffsets: 'string',
+      cgroup: 'string',
+      tasks: 'strings',
+      unprivileged: 'bool',
+    },
+  ],
   /**
    * In place of `clone`: make a process in a container that is there, whose first process has this pid and start time. `namespaces`: CLONE_NEW* bits
    * of those of that process that it joins; `chroot`: its root too, since that is not the root of a mount namespace of the container's own.
@@ -59,6 +71,11 @@ export const OPERATIONS = {
   'cgroup-own': [8, { directory: 'string', files: 'strings', uid: 'u32' }],
   /** Make the group `path` (host) of a resctrl file system. `shared`: one that exists is as good. */
   'rdt-make': [9, { path: 'string', shared: 'bool' }],
+  /**
+   * Run the set-uid host program `program` (newuidmap, newgidmap) when the process of `clone` has its new user namespace. Its arguments are the
+   * process's pid and `args`, the numbers of the map.
+   */
+  'id-map-helper': [11, { program: 'string', args: 'strings' }],
 
   // --- in strata-init: the root file system -------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 /** `linux.resources` as writes to cgroup files: for each controller the v1 hierarchy that has it, else the v2 hierarchy. */
 import { StrataError } from '../base/error.ts';
 import { pointer } from '../base/pointer.ts';
-import type { HostFacts } from '../host/facts.ts';
+import { type HostFacts, mayAdminister } from '../host/facts.ts';
 import type { Resources } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
 import { deviceLines } from './device-list.ts';
@@ -56,7 +56,8 @@ const CONTROLLERS: readonly Controller[] = [
 /** @throws StrataError `config-unsupported` when no hierarchy here has the controller for a limit. */
 export function resourceOperations(resources: Resources, places: readonly CgroupPlace[], facts: HostFacts): Operation[] {
   const out = limitWrites(resources, places, facts).map(operation);
-  return out.concat(devices(resources, places));
+  // What an ordinary user can reach is for the permissions of device files to say; nobody but the machine's root may limit it further.
+  return facts.userNamespace || !mayAdminister(facts) ? out : out.concat(devices(resources, places));
 }
 
 /**
@@ -71,7 +72,7 @@ export function limitWrites(resources: Resources, places: readonly CgroupPlace[]
     const first = settings[0];
     if (first === undefined) continue;
     const place = placeOf(name, places);
-    if (place === undefined) throw unsupported(first.pointer, `needs the cgroup controller ${name}, which no mounted hierarchy has`);
+    if (place === undefined) throw unsupported(first.pointer, `needs the cgroup controller ${name}, ${whyNot(name, facts)}`);
     const controller = unifiedName(name);
     for (const setting of place.unified ? onV2(resources, facts) : settings) out.push({ ...setting, place, controller });
   }
@@ -90,6 +91,12 @@ export function resetWrites({ memory, cpu }: Resources, places: readonly CgroupP
     out.push({ pointer: '/cpu/idle', file: 'cpu.idle', value: '0', optional: true, place: cpuPlace, controller: 'cpu' });
   }
   return out;
+}
+
+function whyNot(controller: string, { cgroup }: HostFacts): string {
+  const exists =
+    cgroup.forbidden?.some(({ controllers }) => controllers.includes(controller) || controllers.includes(unifiedName(controller))) ?? false;
+  return exists ? 'in whose hierarchy this user may not make a cgroup' : 'which no mounted hierarchy has';
 }
 
 /** A hierarchy where `controller` (its v1 name) can be set. The network controllers never came to v2. */

@@ -1,6 +1,6 @@
 /** Checks of `linux.namespaces` and of what depends on them: id mappings, time offsets, host and domain name. */
 import { findNamespace, invalid, mustBeAbsolute, quoted } from './refuse.ts';
-import type { IdMapping, Namespace, Spec } from './types.ts';
+import type { IdMapping, Mount, Namespace, Spec } from './types.ts';
 
 /** user_namespaces(7): lines that a map may have since Linux 4.15. */
 const MOST_MAPPINGS = 340;
@@ -35,6 +35,12 @@ export function checkNames(spec: Spec): void {
   }
 }
 
+/** Does the container get a user namespace of its own? */
+export function isNewUserNamespace(spec: Spec): boolean {
+  const user = findNamespace(spec, 'user');
+  return user !== undefined && user.path === undefined;
+}
+
 export function checkIdMappings(spec: Spec): readonly string[] {
   const { uidMappings, gidMappings } = spec.linux;
   const user = findNamespace(spec, 'user');
@@ -49,7 +55,10 @@ export function checkIdMappings(spec: Spec): readonly string[] {
     }
   }
   if (user?.path === undefined) {
-    if (user !== undefined) checkUserMapped(spec);
+    if (user !== undefined) {
+      checkUserMapped(spec);
+      checkOwnersMapped(spec);
+    }
     return [];
   }
   // podman gives a dummy mapping with the namespace it joins.
@@ -74,18 +83,39 @@ export function checkMappings(mappings: readonly IdMapping[], pointer: string): 
   }
 }
 
+function isMapped(id: number, mappings: readonly IdMapping[]): boolean {
+  return mappings.some(({ containerID, size }) => id >= containerID && id < containerID + size);
+}
+
 function checkUserMapped(spec: Spec): void {
   if (spec.process === undefined) return;
   const { uid, gid, additionalGids } = spec.process.user;
   const { uidMappings, gidMappings } = spec.linux;
   const check = (id: number, mappings: readonly IdMapping[], place: string): void => {
-    if (!mappings.some(({ containerID, size }) => id >= containerID && id < containerID + size)) {
-      invalid(`/process/user/${place}`, `${id} is not mapped in the container's user namespace`);
-    }
+    if (!isMapped(id, mappings)) invalid(`/process/user/${place}`, `${id} is not mapped in the container's user namespace`);
   };
   check(uid, uidMappings, 'uid');
   check(gid, gidMappings, 'gid');
   for (const [index, extra] of additionalGids.entries()) check(extra, gidMappings, `additionalGids/${index}`);
+}
+
+/** Owners that a new file system is told, as in `gid=5` of devpts: the kernel takes the container's ids, and answers EINVAL for one that is not mapped. */
+function checkOwnersMapped({ mounts, linux }: Spec): void {
+  const maps = [
+    ['uid=', linux.uidMappings],
+    ['gid=', linux.gidMappings],
+  ] as const;
+  for (let index = 0; index < mounts.length; index++) {
+    const { options, type } = mounts[index] as Mount;
+    if (type === 'bind' || options.includes('bind') || options.includes('rbind')) continue;
+    for (let at = 0; at < options.length; at++) {
+      const option = options[at] as string;
+      for (const [prefix, mappings] of maps) {
+        if (!option.startsWith(prefix) || isMapped(Number(option.slice(prefix.length)), mappings)) continue;
+        invalid(`/mounts/${index}/options/${at}`, `${quoted(option)} names an id that is not mapped in the container's user namespace`);
+      }
+    }
+  }
 }
 
 export function checkTimeOffsets(spec: Spec): void {

@@ -87,10 +87,8 @@ export class FakeMachine {
 
   constructor() {
     for (const path of ['/', '/run', '/proc', '/tmp', '/work', '/etc', CGROUPS, ...HIERARCHIES]) this.directory(path);
-    this.file(
-      '/proc/self/status',
-      'Name:\tstrata\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapPrm:\t000001ffffffffff\nCapBnd:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n',
-    );
+    this.become(0);
+    this.file('/proc/self/uid_map', '         0          0 4294967295\n');
     this.file('/proc/self/stat', '4242 (strata) R 1');
     this.file('/proc/sys/kernel/osrelease', '6.18.0\n');
     this.file('/proc/sys/kernel/cap_last_cap', '40\n');
@@ -104,6 +102,15 @@ export class FakeMachine {
     this.file(`${HIERARCHIES[2]}/cgroup.controllers`, 'hugetlb\n');
     this.file('/etc/passwd', 'root:x:0:0::/root:/bin/sh\nkim:x:1000:1000::/home/kim:/bin/sh\n');
     this.bundle('/bundle', {});
+  }
+
+  /** From now on this user runs the commands. What there is stays root's. */
+  become(uid: number): void {
+    const all = '000001ffffffffff';
+    const held = uid === 0 ? all : '0000000000000000';
+    const ids = `${uid}\t${uid}\t${uid}\t${uid}`;
+    this.file('/proc/self/status', `Name:\tstrata\nUid:\t${ids}\nGid:\t${ids}\nCapPrm:\t${held}\nCapBnd:\t${all}\nCapEff:\t${held}\n`);
+    this.uid = uid;
   }
 
   directory(path: string, mode = 0o755): void {

@@ -267,7 +267,7 @@ containerTest('command lines', async (t, workspace) => {
     [[...create, '--preserve-fds', '1', 'x'], 'descriptor 3 is not open'],
     [['--log-format', 'xml', ...create, 'x'], 'xml'],
     [['--systemd-cgroup', ...create, 'x'], '--systemd-cgroup'],
-    [['--rootless', 'true', ...create, 'x'], '--rootless'],
+    [['--rootless', 'maybe', ...create, 'x'], 'maybe'],
     [['run', '--bundle'], 'bundle'],
     [['list', '--format', 'yaml'], 'yaml'],
   ];

@@ -151,7 +151,6 @@ onBoth('command lines that are wrong', (workspace) => {
       ['--log-format', 'xml', ...create, 'x'],
       ['--log-level', 'all', ...create, 'x'],
       ['--systemd-cgroup', ...create, 'x'],
-      ['--rootless', 'true', ...create, 'x'],
       ['--rootless', 'maybe', ...create, 'x'],
       ['--log', '/no/such/directory/log', 'list'],
       ['--root', '/etc/passwd', 'list'],

@@ -64,8 +64,9 @@ struct Context {
 
 // --- op/namespace.cpp
 // Everything between the first instruction and the plan's first operation in the container: cgroups, namespaces, user ids. In a two-stage
-// start the caller of this function exits inside it, and only its child returns.
-Status enter_namespaces(Context& context);
+// start the caller of this function exits inside it, and only its child returns. `ret_operation` is changed for what belongs to another operation
+// than `clone`.
+Status enter_namespaces(Context& context, int& ret_operation);
 Status begin_session();
 
 // --- op/root.cpp

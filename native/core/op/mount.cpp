@@ -275,6 +275,8 @@ Result<Fd> open_bind_source(Fields fields) {
   const bool recursive = fields.boolean();
   const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
   const int tree = sys::open_tree(AT_FDCWD, source.c_str(), flags);
+  // In a mount namespace that was copied into a user namespace nothing may be uncovered.
+  if (tree == -EINVAL && !recursive) return Status::with_detail("open_tree", source.view(), "is something mounted below it? then use rbind", EINVAL);
   if (tree < 0) return Status(-tree, "open_tree", source.view());
   return Fd(tree);
 }

@@ -117,6 +117,13 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+// Does the user namespace that this process is in deny setgroups(2) to everybody?
+bool groups_are_fixed(const Fd& proc) {
+  const Fd file(sys::openat(proc.get(), "self/setgroups", O_RDONLY | O_CLOEXEC));
+  char word[4] = {};
+  return file.valid() && sys::read(file.get(), word, sizeof word) == sizeof word && std::string_view(word, sizeof word) == "deny";
+}
+
 // A decimal number, or one that no user has.
 std::uint64_t parse_number(std::string_view text) {
   std::uint64_t value = 0;
@@ -318,10 +325,10 @@ Status op_user(const Context& context, Fields fields) {
   const std::uint32_t umask = fields.u32();
   // The permitted set must survive the change of user: `capabilities`, the next step, gives up what is not wanted.
   if (const int result = sys::prctl(PR_SET_KEEPCAPS, 1); result < 0) return {-result, "prctl"};
-  // Where a user namespace denies setgroups(2), no groups can still be had: by those that have none already. Nobody else asks, for a filter may be
-  // in force that does not permit it.
+  // Where a user namespace denies setgroups(2), no groups can still be had: by those that have none already, and a caller with one id of his own
+  // in the container keeps his. Nobody else asks, for a filter may be in force that does not permit it.
   const int without = groups.count == 0 ? sys::setgroups(0, nullptr) : 0;
-  if (without < 0 && (without != -EPERM || sys::getgroups(0, nullptr) != 0)) return {-without, "setgroups"};
+  if (without < 0 && (without != -EPERM || (sys::getgroups(0, nullptr) != 0 && !groups_are_fixed(context.proc)))) return {-without, "setgroups"};
   if (groups.count > 0) {
     constexpr std::uint32_t most = 65536;  // NGROUPS_MAX
     if (groups.count > most) return {EINVAL, "setgroups"};

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { StrataError } from '../../../src/base/error.ts';
-import { type HostFacts, isAtLeast, readFacts } from '../../../src/host/facts.ts';
+import { type HostFacts, isAtLeast, mayAdminister, readFacts } from '../../../src/host/facts.ts';
 import type { Host } from '../../../src/host/host.ts';
 
 const STATUS = 'Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t000001fffeffffff\nCapEff:\t0000000000000000\nCapBnd:\t000001ffffffffff\n';
@@ -11,6 +11,7 @@ function read(files: Readonly<Record<string, string>>): HostFacts {
     '/proc/self/status': STATUS,
     '/proc/sys/kernel/osrelease': '6.1.0-18-amd64\n',
     '/proc/sys/kernel/cap_last_cap': '40\n',
+    '/proc/self/uid_map': '         0          0 4294967295\n',
     ...files,
   };
   const host: Partial<Host> = {
@@ -62,6 +63,10 @@ test('kernel, capabilities, user', (t) => {
   t.is(facts.permitted, 0x1fffeffffffn);
   t.is(facts.bounding, 0x1ffffffffffn);
   t.is(facts.userId, 1000);
+  t.false(facts.userNamespace);
+  t.true(read({ ...HYBRID, '/proc/self/uid_map': '         0       1000          1\n' }).userNamespace);
+  t.true(mayAdminister(facts));
+  t.false(mayAdminister({ ...facts, permitted: 0n }));
 });
 
 test('a v1 machine, of which one hierarchy is not mounted', (t) => {

@@ -217,10 +217,12 @@ test('descriptors to be preserved must be open', async (t) => {
   await createOne(host, { preserveFds: 1 });
 });
 
-test('creating needs root', async (t) => {
+test('only root can create without a user namespace', async (t) => {
   const { machine, host } = machineWith();
-  machine.uid = 1000;
-  t.regex((await failure(t, createOne(host))).message, /needs root: operation not permitted/);
+  machine.become(1000);
+  const error = await failure(t, createOne(host));
+  t.is(error.pointer, '/linux/namespaces');
+  t.regex(error.message, /needs a namespace of type user: operation not permitted/);
 });
 
 test('what is wrong with a bundle is said before anything is made', async (t) => {

@@ -9,7 +9,7 @@ import type { Spec } from '../../../src/spec/types.ts';
 
 const KERNEL = { major: 6, minor: 18, release: '6.18.0' };
 const ALL_CAPABILITIES = (1n << 41n) - 1n;
-const COMMON = { kernel: KERNEL, lastCapability: 40, permitted: ALL_CAPABILITIES, bounding: ALL_CAPABILITIES, userId: 0 };
+const COMMON = { kernel: KERNEL, lastCapability: 40, permitted: ALL_CAPABILITIES, bounding: ALL_CAPABILITIES, userId: 0, userNamespace: false };
 
 const v1 = (...controllers: string[]) => ({ controllers, mount: `/sys/fs/cgroup/${controllers.join(',').replace('name=', '')}`, own: '/' });
 const V1_HIERARCHIES = [v1('cpu', 'cpuacct'), v1('cpuset'), v1('memory'), v1('pids'), v1('blkio'), v1('devices'), v1('freezer'), v1('name=systemd')];

@@ -69,6 +69,7 @@ const EXPECTED: readonly Operation[] = [
     timeOffsets: '',
     cgroup: '',
     tasks: ['/sys/fs/cgroup/memory/strata-c1/tasks', '/sys/fs/cgroup/devices/strata-c1/tasks'],
+    unprivileged: false,
   },
 
   { op: 'propagation', pointer: '', propagation: MS.rec | MS.slave },
