@@ -13,7 +13,7 @@ flock 8
 packages=(g++ cmake ninja-build libseccomp-dev musl-tools busybox-static)
 for group in "$@"; do
   case $group in
-    test) packages+=(crun runc podman catatonit buildah skopeo umoci strace zsh fish iproute2) ;;
+    test) packages+=(crun runc podman catatonit buildah skopeo umoci uidmap strace zsh fish iproute2) ;;
     lint) packages+=(clang-format clang-tidy shellcheck mandoc) ;;
     cross) packages+=(g++-aarch64-linux-gnu) ;;
     fuzz) packages+=(clang libclang-rt-dev) ;;

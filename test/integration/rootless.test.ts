@@ -1,0 +1,351 @@
+/** Containers of ordinary users: without any right on the host, with ids that newuidmap(1) gives, with cgroups that were given to them; and of root in a user namespace. */
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import {
+  type Config,
+  type Edit,
+  eventually,
+  HOST,
+  type Result,
+  type Workspace,
+  withNamespace,
+  withoutNamespaces,
+  withUserNamespace,
+} from '../helpers/container.ts';
+import { program, SUBORDINATE, User } from '../helpers/user.ts';
+import { containerTest, failed, isStatic } from './_support.ts';
+
+const missing = ['useradd', 'userdel', 'setpriv', 'newuidmap', 'newgidmap'].filter((name) => program(name) === undefined);
+let reason: string | undefined;
+if (missing.length > 0) reason = `needs ${missing.join(', ')} (Debian: passwd, util-linux, uidmap)`;
+else if (HOST === 'node' || !isStatic()) reason = 'needs the static command, for the user cannot read the build';
+if (reason !== undefined) console.error(`rootless tests are skipped: ${reason}`);
+
+function userTest(title: string, body: (t: ExecutionContext, user: User, workspace: Workspace) => Promise<unknown>): void {
+  if (reason !== undefined) {
+    test.skip(title, (t) => t.pass());
+    return;
+  }
+  containerTest(title, async (t, workspace) => {
+    const user = new User(workspace);
+    try {
+      await body(t, user, workspace);
+    } finally {
+      await user.end();
+    }
+  });
+}
+
+function withoutUser(config: Config): void {
+  withoutNamespaces(config, 'user');
+  config.linux.uidMappings = [];
+  config.linux.gidMappings = [];
+}
+
+/** One line, with blanks as one blank each. */
+function lines(text: string): string[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.trim().replace(/\s+/g, ' '));
+}
+
+userTest('one id: the user is root inside, with every device and no rights outside', async (t, user) => {
+  const bundle = user.script(
+    'id -u; id -g; cat /proc/self/uid_map /proc/self/setgroups; touch /made; echo x >/dev/null; hostname; ls /proc | head -1',
+  );
+  t.deepEqual(lines(await user.output(bundle)), ['0', '0', `0 ${user.uid} 1`, 'deny', 'strata', '1']);
+  const { uid, gid } = fs.statSync(join(bundle.rootfs, 'made'));
+  t.deepEqual([uid, gid], [user.uid, user.gid]);
+});
+
+userTest('what spec --rootless writes runs, also in the directory that XDG_RUNTIME_DIR names', async (t, user, workspace) => {
+  const bundle = user.own(workspace.bundle());
+  fs.rmSync(join(bundle.directory, 'config.json'));
+  t.is((await user.strata(['spec', '--rootless', '--bundle', bundle.directory])).code, 0);
+  const config = JSON.parse(fs.readFileSync(join(bundle.directory, 'config.json'), 'utf8'));
+  config.process.terminal = false;
+  config.process.args = ['id', '-u'];
+  bundle.write(JSON.stringify(config));
+  // Without --root, which every command of a workspace is given.
+  const plain = ['sh', '-c', 'command=$0; shift 2; exec "$command" "$@"'];
+  const result = await user.run(bundle, plain);
+  t.is(result.stdout, '0\n', result.stderr);
+  const { uid, mode } = fs.statSync(join(user.runtime, 'strata'));
+  t.deepEqual([uid, mode & 0o7777], [user.uid, 0o1700]);
+
+  const none = await user.strata(['list', '-q'], ['env', '-u', 'XDG_RUNTIME_DIR', ...plain]);
+  t.deepEqual([none.code, none.stdout], [0, '']);
+  failed(t, await user.run(bundle, ['env', '-u', 'XDG_RUNTIME_DIR', ...plain]), /\/run\/user|permission denied/);
+});
+
+userTest('ranges of ids, through newuidmap and newgidmap', async (t, user) => {
+  const script = 'id -u; id -g; id -G; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups; touch /tmp/made; stat -c %g /dev/pts';
+  const bundle = user.script(script, (config) => {
+    user.mapAll(config);
+    config.process.user = { uid: 1000, gid: 5, additionalGids: [6, 7] };
+    for (const mount of config.mounts) if (mount.type === 'devpts') mount.options?.push('gid=5');
+  });
+  t.deepEqual(lines(await user.output(bundle)), [
+    '1000',
+    '5',
+    '5 6 7',
+    `0 ${user.uid} 1`,
+    `1 ${user.firstUid} ${SUBORDINATE}`,
+    `0 ${user.gid} 1`,
+    `1 ${user.firstGid} ${SUBORDINATE}`,
+    'allow',
+    '0',
+  ]);
+  const { uid, gid } = fs.statSync(join(bundle.rootfs, 'tmp/made'));
+  t.deepEqual([uid, gid], [user.firstUid + 999, user.firstGid + 4]);
+
+  // The user's own id need not be among them, only the user's own files then belong to nobody.
+  const strangers = user.script('id -u; ls -dn /bin', (config) => {
+    config.linux.uidMappings = [{ containerID: 0, hostID: user.firstUid, size: 10 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: user.firstGid, size: 10 }];
+    config.mounts = [];
+  });
+  strangers.giveTo(user.firstUid);
+  fs.chmodSync(strangers.directory, 0o700);
+  t.regex(await user.output(strangers), /^0\ndrwx\S+ +\d+ 0 +0 /);
+});
+
+userTest('ids that are not given to the user: the words of the helper', async (t, user) => {
+  for (const [edit, pointer, words] of [
+    [{ uidMappings: [{ containerID: 0, hostID: 0, size: 1 }] }, '/linux/uidMappings', /newuidmap: uid range \[0-1\) -> \[0-1\) not allowed/],
+    [{ gidMappings: [{ containerID: 0, hostID: 0, size: 2 }] }, '/linux/gidMappings', /newgidmap: gid range/],
+    [{ uidMappings: [{ containerID: 0, hostID: user.firstUid, size: SUBORDINATE + 10 }] }, '/linux/uidMappings', /not allowed/],
+  ] as const) {
+    failed(t, await user.run(user.script('true', { linux: edit as Edit & object })), pointer, words);
+  }
+});
+
+userTest('the life of a container', async (t, user, workspace) => {
+  const bundle = user.script('sleep 1000');
+  const id = workspace.id();
+  const must = async (...args: string[]): Promise<string> => {
+    const result = await user.strata(args);
+    t.is(result.code, 0, `${args[0]}: ${result.stderr}`);
+    return result.stdout;
+  };
+  const state = async (): Promise<{ status: string; owner: string; pid: number }> => JSON.parse(await must('state', id));
+  await must('create', '--bundle', bundle.directory, id);
+  const { status, owner, pid } = await state();
+  t.deepEqual([status, owner], ['created', user.name]);
+  t.is(fs.statSync(`/proc/${pid}/maps`).uid, 0, 'not dumpable while it waits');
+  await must('start', id);
+  t.regex(await must('list'), new RegExp(`${id}\\s+${pid}\\s+running`));
+  // What would need a cgroup says so.
+  failed(t, await user.strata(['pause', id]), 'it has no cgroup with a freezer');
+  failed(t, await user.strata(['ps', id]), 'it has no cgroup of its own');
+  failed(t, await user.strata(['delete', id]), 'is not stopped');
+  await must('kill', id, 'KILL');
+  await eventually('the container to stop', async () => (await state()).status === 'stopped');
+  await must('delete', id);
+  t.is(await must('list', '-q'), '');
+});
+
+userTest('bind mounts, tmpfs, masked and read-only paths, a read-only root, hooks, sysctls, an overlay', async (t, user, workspace) => {
+  const shared = user.directory('shared');
+  fs.writeFileSync(join(shared, 'file'), 'shared\n');
+  const hook = join(shared, 'hook');
+  const bundle = user.script(
+    'cat /shared/file; touch /shared/x; touch /y; cat /proc/sys/kernel/msgmax; cat /etc/passwd; cat /proc/self/oom_score_adj',
+    (config) => {
+      config.mounts.push({ destination: '/shared', source: shared, options: ['rbind', 'ro', 'nosuid'] });
+      config.root.readonly = true;
+      config.linux.maskedPaths = ['/etc/passwd'];
+      config.linux.sysctl = { 'kernel.msgmax': '9999' };
+      config.process['oomScoreAdj'] = 700;
+      const args = ['sh', '-c', `id -u >>${hook}`];
+      config.hooks = { createRuntime: [{ path: '/bin/sh', args }], poststop: [{ path: '/bin/sh', args }] };
+    },
+  );
+  const result = await user.run(bundle);
+  t.is(result.stdout, 'shared\n9999\n700\n');
+  t.regex(result.stderr, /\/shared\/x: Read-only[\s\S]*\/y: Read-only/);
+  t.is(fs.readFileSync(hook, 'utf8'), `${user.uid}\n${user.uid}\n`);
+
+  const upper = user.directory('upper');
+  const layered = user.script('rm /etc/group; mkdir /new; cat /lower', (config) => {
+    const lower = join(workspace.directory, 'lower');
+    fs.mkdirSync(lower);
+    fs.writeFileSync(join(lower, 'lower'), 'below\n');
+    const overlay = { lower: [lower, join(workspace.directory, 'root')], upper, work: user.directory('work') };
+    fs.symlinkSync('/', join(workspace.directory, 'unused'));
+    config.annotations = { 'dev.strata.overlay': JSON.stringify(overlay) };
+  });
+  fs.renameSync(layered.rootfs, join(workspace.directory, 'root'));
+  fs.mkdirSync(layered.rootfs);
+  t.is(await user.output(layered), 'below\n');
+  t.deepEqual(fs.readdirSync(upper).sort(), ['etc', 'new', 'sys']);
+  t.true(fs.statSync(join(upper, 'etc/group')).isCharacterDevice());
+});
+
+userTest('new and joined namespaces: network, time, and those of another container of the user', async (t, user, workspace) => {
+  const sysfs = { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['ro'] };
+  const offsets = user.script('cat /proc/self/timens_offsets; ls /sys/class/net; ip addr show lo | grep -c 127.0.0.1', (config) => {
+    withNamespace(config, 'network');
+    withNamespace(config, 'time');
+    config.linux['timeOffsets'] = { boottime: { secs: 5000, nanosecs: 1 } };
+    config.mounts.push(sysfs);
+  });
+  t.deepEqual(lines(await user.output(offsets)), ['monotonic 0 0', 'boottime 5000 1', 'lo', '1']);
+
+  const first = workspace.id();
+  t.is((await user.strata(['run', '--detach', '--bundle', user.script('hostname first; sleep 1000').directory, first])).code, 0);
+  const { pid } = JSON.parse((await user.strata(['state', first])).stdout) as { pid: number };
+  const second = user.script('id -u; echo $$; cat /proc/1/comm', (config) => {
+    for (const [type, name] of [
+      ['user', 'user'],
+      ['pid', 'pid'],
+      ['ipc', 'ipc'],
+      ['uts', 'uts'],
+    ] as const)
+      withNamespace(config, type, `/proc/${pid}/ns/${name}`);
+    config.linux.uidMappings = [];
+    config.linux.gidMappings = [];
+    delete config.hostname;
+  });
+  const [uid, own = '', comm] = lines(await user.output(second));
+  t.deepEqual([uid, comm], ['0', 'sleep']);
+  t.true(Number(own) > 1);
+  t.is((await user.strata(['delete', '--force', first])).code, 0);
+
+  // Namespaces of others are not his to join.
+  failed(
+    t,
+    await user.run(user.script('true', (config) => withNamespace(config, 'ipc', '/proc/1/ns/ipc'))),
+    '/linux/namespaces',
+    'permission denied',
+  );
+});
+
+userTest('what an ordinary user cannot have is one clear error, and leaves nothing', async (t, user, workspace) => {
+  const bind = { destination: '/m', source: '/usr', options: ['bind', 'idmap'] };
+  for (const [edit, ...words] of [
+    [(config) => withoutUser(config), '/linux/namespaces', 'needs a namespace of type user: operation not permitted'],
+    [(config) => withoutNamespaces(config, 'mount'), '/linux/namespaces', 'needs a namespace of type mount'],
+    [{ linux: { resources: { pids: { limit: 10 } } } }, '/linux/resources/pids/limit', 'in whose hierarchy this user may not make a cgroup'],
+    [{ linux: { cgroupsPath: '/mine' } }, '/linux/cgroupsPath', 'permission denied'],
+    [{ process: { oomScoreAdj: -500 } }, '/process/oomScoreAdj', 'permission denied'],
+    [{ process: { rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1 << 30, hard: 1 << 30 }] } }, '/process/rlimits/0', 'operation not permitted'],
+    [{ process: { user: { uid: 0, gid: 0, additionalGids: [0] } } }, '/process/user/additionalGids'],
+    [(config) => void config.mounts.push(bind), '/options/1', 'id-mapped mounts need rights'],
+    [(config) => void config.mounts.push({ destination: '/m', type: 'tmpfs', source: 'x', options: ['gid=5'] }), '"gid=5" names an id'],
+    [(config) => void config.mounts.push({ destination: '/m', source: '/sys', options: ['bind'] }), '/mounts/', 'then use rbind'],
+    [
+      (config) => void config.mounts.push({ destination: '/m', source: '/root/none', options: ['bind'] }),
+      '/mounts/',
+      /permission denied|no such file/,
+    ],
+    [(config) => void config.mounts.push({ destination: '/m', type: 'sysfs', source: 'x' }), '/mounts/', 'operation not permitted'],
+  ] as [Edit, ...(string | RegExp)[]][]) {
+    failed(t, await user.run(user.script('true', edit)), ...words);
+    t.deepEqual(workspace.leaks(), []);
+  }
+  const warned = await user.run(user.script('true', { linux: { resources: { devices: [{ allow: false, access: 'rwm' }] } } }));
+  t.is(warned.code, 0);
+  t.regex(warned.stderr, /^strata: warning: \/linux\/resources\/devices is not in force[^\n]*\n$/);
+});
+
+userTest('cgroups that were given to the user: by cgroupsPath, and as the own one', async (t, user, workspace) => {
+  const hierarchy = '/sys/fs/cgroup/pids';
+  if (!fs.existsSync(`${hierarchy}/tasks`)) return t.pass();
+  const given = join(hierarchy, workspace.token);
+  fs.mkdirSync(given);
+  try {
+    for (const name of ['', 'tasks', 'cgroup.procs']) fs.chownSync(join(given, name), user.uid, user.gid);
+    const limits = { resources: { pids: { limit: 7 } } };
+    const asked = user.script('cat /sys/fs/cgroup/pids/pids.max', { linux: { ...limits, cgroupsPath: `/${workspace.token}/a/b` } });
+    t.is(await user.output(asked), '7\n');
+    t.deepEqual(
+      fs.readdirSync(given).filter((name) => fs.statSync(join(given, name)).isDirectory()),
+      [],
+      'parents go too',
+    );
+    failed(
+      t,
+      await user.run(user.script('true', { linux: { resources: { memory: { limit: 50_000_000 } }, cgroupsPath: `/${workspace.token}/a` } })),
+      '/memory/limit',
+    );
+
+    const inside = ['sh', '-c', `echo $$ >${given}/cgroup.procs; exec "$0" "$@"`];
+    t.is(await user.output(user.script('cat /sys/fs/cgroup/pids/pids.max', { linux: limits }), inside), '7\n');
+    t.deepEqual(
+      fs.readdirSync(given).filter((name) => fs.statSync(join(given, name)).isDirectory()),
+      [],
+    );
+    // Where --rootless=false nothing is forgiven.
+    const strict = await user.strata(['--rootless=false', 'run', '--bundle', user.script('true').directory, workspace.id()]);
+    failed(t, strict, 'cannot make the cgroup', 'permission denied');
+  } finally {
+    fs.rmdirSync(given);
+  }
+});
+
+containerTest('a user namespace for one process at most: an intermediate one is not counted', async (t, workspace) => {
+  const hierarchy = '/sys/fs/cgroup/pids';
+  if (!fs.existsSync(`${hierarchy}/tasks`)) return t.pass();
+  const bundle = workspace.bundle((config) => {
+    config.process.args = ['echo', 'alone'];
+    config.linux.resources['pids'] = { limit: 1 };
+    withUserNamespace(config, 100_000);
+  });
+  bundle.giveTo(100_000);
+  t.is(await workspace.output(bundle), 'alone\n');
+});
+
+userTest('root in a user namespace, as engines of ordinary users call the runtime', async (t, user, workspace) => {
+  const asRoot = ['unshare', '--user', '--map-root-user', '--map-auto'];
+  const plain: Edit = (config) => {
+    delete config.linux.cgroupsPath;
+    config.linux.resources = {};
+  };
+  const script = 'id -u; cat /proc/self/uid_map; echo x >/dev/null; stat -c %t:%T /dev/zero; cat /proc/self/oom_score_adj';
+  const bundle = user.own(workspace.script(script, plain));
+  t.deepEqual(lines(await user.output(bundle, asRoot)).slice(0, 2), ['0', `0 ${user.uid} 1`]);
+
+  const nested = user.own(
+    workspace.script('id -u; cat /proc/self/uid_map; touch /tmp/made', (config) => {
+      withNamespace(config, 'user');
+      config.linux.uidMappings = [{ containerID: 0, hostID: 1000, size: 100 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: 1000, size: 100 }];
+      delete config.linux.cgroupsPath;
+      config.linux.resources = {};
+    }),
+  );
+  t.deepEqual(lines(await user.output(nested, asRoot)), ['0', '0 1000 100']);
+  t.is(fs.statSync(join(nested.rootfs, 'tmp/made')).uid, user.firstUid + 999);
+
+  // Its state is the user's, not that of the machine's root.
+  const shifted = ['sh', '-c', 'command=$0; shift 2; exec "$command" "$@"'];
+  const listed = await user.run(bundle, [...asRoot, ...shifted]);
+  t.is(listed.code, 0, listed.stderr);
+  t.true(fs.existsSync(join(user.runtime, 'strata')));
+});
+
+userTest('nothing is written with rights that the user has not', async (t, user, workspace) => {
+  const bundle = user.script('true');
+  const target = join(workspace.directory, 'of-root');
+  fs.writeFileSync(target, 'root\n');
+  const run = (args: readonly string[], options: readonly string[] = []): Promise<Result> =>
+    user.strata([...options, 'run', '--bundle', bundle.directory, ...args, workspace.id()]);
+  failed(t, await run(['--pid-file', join(workspace.directory, 'pid')]), 'permission denied');
+  failed(t, await run([], ['--log', target]), 'permission denied');
+  t.is(fs.readFileSync(target, 'utf8'), 'root\n');
+  t.deepEqual(workspace.leaks(), []);
+
+  // A state root that somebody else could change, or that is somebody else's.
+  const open = user.directory('open');
+  fs.chmodSync(open, 0o777);
+  failed(t, await user.strata(['--root', open, 'run', '--bundle', bundle.directory, workspace.id()]), 'can be written by others');
+  const foreign = join(workspace.directory, 'foreign');
+  fs.mkdirSync(foreign);
+  fs.chownSync(foreign, user.firstUid, user.firstGid);
+  failed(t, await user.strata(['--root', foreign, 'run', '--bundle', bundle.directory, workspace.id()]), `belongs to user ${user.firstUid}`);
+  // Root does not believe the state of a user either.
+  failed(t, await workspace.strata(['list']), `belongs to user ${user.uid}`);
+});
