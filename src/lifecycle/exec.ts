@@ -1,13 +1,13 @@
 /** `exec`: one more process in a container. It takes no lock, so that any number can begin at the same time, and leaves the container's record alone. */
 import { StrataError, withFields } from '../base/error.ts';
 import { parseExact } from '../base/json.ts';
-import { readCapabilities, recentFacts } from '../host/facts.ts';
+import { mayAdminister, readCapabilities, recentFacts } from '../host/facts.ts';
 import type { Descriptor, ExitStatus, Host, Launched, SeccompAgent } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
 import { planExec } from '../plan/exec.ts';
 import { CLONE, type Plan } from '../plan/op.ts';
-import { inUserNamespace } from '../spec/capabilities.ts';
+import { type CapabilityFacts, inUserNamespace } from '../spec/capabilities.ts';
 import { checkProcess } from '../spec/check-process.ts';
 import { parseProcess } from '../spec/parse.ts';
 import type { Capabilities, Process } from '../spec/types.ts';
@@ -126,7 +126,6 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
   if (options.process === undefined && options.changes.args === undefined) {
     throw new StrataError({ code: 'usage', stage: 'check', reason: 'exec needs a program to run, or a process section that has one' });
   }
-  if (host.userId() !== 0) throw new StrataError({ code: 'system', stage: 'check', reason: 'exec needs root', errno: 1 });
   const record = await loadSettled(host, root, id);
   const first = permitted(host, options, record);
   const { traits } = record;
@@ -138,6 +137,7 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
     const process = withConsoleSize(changed(section(host, options, traits), options.changes), options.consoleSize);
     const security = securityFor(host, process);
     const facts = { ...readCapabilities(host), ...(security && { security }) };
+    checkRights(id, traits, facts);
     const user = (traits.namespaces & CLONE.user) !== 0;
     for (const warning of checkProcess(process, user ? { ...facts, ...inUserNamespace(facts) } : facts)) options.warn?.(warning);
     const { cgroup, tasks } = cgroupFiles(host, record.cgroups, traits, options.cgroups ?? []);
@@ -156,6 +156,13 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
   } catch (error) {
     throw located(error);
   }
+}
+
+/** Whoever is not root may enter a container only where a user namespace gives the right to. */
+function checkRights(id: string, { namespaces }: RecordedTraits, facts: CapabilityFacts): void {
+  if ((namespaces & CLONE.user) !== 0 || mayAdminister(facts)) return;
+  const reason = `exec in container ${id} needs root: it has no user namespace`;
+  throw new StrataError({ code: 'system', stage: 'check', reason, errno: ERRNO.EPERM });
 }
 
 /** The container's first process, if its status permits exec. */

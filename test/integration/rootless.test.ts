@@ -137,6 +137,8 @@ userTest('the life of a container', async (t, user, workspace) => {
   t.is(fs.statSync(`/proc/${pid}/maps`).uid, 0, 'not dumpable while it waits');
   await must('start', id);
   t.regex(await must('list'), new RegExp(`${id}\\s+${pid}\\s+running`));
+  t.is(await must('exec', id, 'sh', '-c', 'id -u; echo x >/tmp/made; cat /proc/1/comm'), '0\nsleep\n');
+  t.is(fs.statSync(join(bundle.rootfs, 'tmp/made')).uid, user.uid);
   // What would need a cgroup says so.
   failed(t, await user.strata(['pause', id]), 'it has no cgroup with a freezer');
   failed(t, await user.strata(['ps', id]), 'it has no cgroup of its own');
