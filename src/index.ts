@@ -1,6 +1,6 @@
 /**
  * The library: strata's verbs as typed functions. Native work runs on threads of its own and waiting in the event loop, so nothing blocks it.
- * Errors are {@link StrataError}s, whose `code` and other fields are stable where messages are not. Creating containers needs root.
+ * Errors are {@link StrataError}s, whose `code` and other fields are stable where messages are not. Creating containers needs root, or a user namespace.
  *
  * @example
  * import * as strata from 'strata-oci';

@@ -16,12 +16,7 @@ export function isNew(spec: Spec, type: NamespaceType): boolean {
 }
 
 /** The operations that make the container's first process, in its namespaces and cgroups. `caller`: see {@link Caller}. */
-export function cloneOperations(
-  spec: Spec,
-  places: readonly CgroupPlace[],
-  rdt: RdtPlan | undefined,
-  caller: Caller | undefined,
-): Operation[] {
+export function cloneOperations(spec: Spec, places: readonly CgroupPlace[], rdt: RdtPlan | undefined, caller: Caller | undefined): Operation[] {
   const { uidMappings, gidMappings } = spec.linux;
   const newUser = isNew(spec, 'user');
   // Whoever may not write a map himself has it written by a program that looks up what he was given.

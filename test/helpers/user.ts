@@ -19,7 +19,8 @@ export class User {
   readonly runtime: string;
   readonly home: string;
   private readonly workspace: Workspace;
-  private readonly command: string;
+  /** The user's copy of the command. */
+  readonly command: string;
 
   constructor(workspace: Workspace) {
     this.workspace = workspace;
@@ -105,6 +106,13 @@ export class User {
 
   strata(args: readonly string[], wrapper: readonly string[] = [], options: CommandOptions = {}): Promise<Result> {
     return this.workspace.strata(args, this.options(wrapper, options));
+  }
+
+  /** Runs any other program as the user. */
+  execute(...args: readonly string[]): Promise<Result> {
+    // What the workspace adds to every command line is for strata: `--root DIR`, and an argument that must be there.
+    const script = 'shift 2; exec "$@"';
+    return this.workspace.strata(args, this.options(['sh', '-c', script]));
   }
 
   run(bundle: Bundle, wrapper: readonly string[] = [], options: CommandOptions = {}): Promise<Result> {

@@ -329,6 +329,30 @@ userTest('root in a user namespace, as engines of ordinary users call the runtim
   t.true(fs.existsSync(join(user.runtime, 'strata')));
 });
 
+userTest('podman without root', async (t, user) => {
+  if (program('podman') === undefined || program('conmon') === undefined) {
+    console.error('podman without root is not tested: there is no podman');
+    return t.pass();
+  }
+  const { rootfs } = user.script('true');
+  const podman = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await user.execute('podman', '--cgroup-manager=cgroupfs', '--storage-driver=vfs', ...args);
+    t.is(code, 0, `podman ${args[0]}: ${stderr}`);
+    return stdout;
+  };
+  const runtime = ['--runtime', user.command];
+  const start = (...args: string[]): Promise<string> => podman(...runtime, 'run', '--network=none', ...args);
+  const out = await start('--rm', '--rootfs', rootfs, 'sh', '-c', 'id -u; cat /proc/self/uid_map; echo x >/dev/null');
+  t.deepEqual(lines(out).slice(0, 2), ['0', `0 ${user.uid} 1`]);
+  t.is(await start('--rm', '--userns=keep-id', '--rootfs', rootfs, 'id', '-u'), `${user.uid}\n`);
+
+  await start('--detach', '--name', 'long', '--rootfs', rootfs, 'sleep', '1000');
+  t.is(await podman(...runtime, 'exec', '--user', '1000:1000', 'long', 'id', '-u'), '1000\n');
+  t.regex(await podman(...runtime, 'top', 'long', 'args'), /sleep 1000/);
+  await podman(...runtime, 'rm', '--force', '--time', '0', 'long');
+  await podman('system', 'migrate');
+});
+
 userTest('nothing is written with rights that the user has not', async (t, user, workspace) => {
   const bundle = user.script('true');
   const target = join(workspace.directory, 'of-root');

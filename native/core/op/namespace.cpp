@@ -220,7 +220,8 @@ Status prepare_mounts(Context& context, int& ret_operation) {
 }
 
 // Id-mapped bind mounts need the host's rights over the source's file system, and possibly the container's user namespace.
-Status map_prepared_mounts(Context& context, int user_namespace) {
+Status map_prepared_mounts(Context& context, int user_namespace, int& ret_operation) {
+  const int before = ret_operation;
   for (Plan::Iterator at(context.plan); !at.done();) {
     const std::uint32_t index = at.index();
     const Op op = at.next();
@@ -237,9 +238,11 @@ Status map_prepared_mounts(Context& context, int user_namespace) {
     const Text uid_map = fields.text();
     const Text gid_map = fields.text();
     if (idmap == 0) continue;
+    ret_operation = static_cast<int>(index);
     STRATA_TRY(uid_map.empty() ? map_mount_with(context.prepared[index], user_namespace, idmap == 2, source.view())
                                : map_mount(context.prepared[index], uid_map, gid_map, idmap == 2, source.view()));
   }
+  ret_operation = before;
   return {};
 }
 
@@ -351,7 +354,7 @@ Status clone_container(Context& context, const CloneFields& fields, int& ret_ope
     if (changes_user) STRATA_TRY(apply_host_rights(context, ret_operation));
     STRATA_TRY(join_namespaces(fields.join, false, joined));
     // While the rights over the sources' file systems are still ours.
-    if (joined.user.valid() && context.prepared != nullptr) STRATA_TRY(map_prepared_mounts(context, joined.user.get()));
+    if (joined.user.valid() && context.prepared != nullptr) STRATA_TRY(map_prepared_mounts(context, joined.user.get(), ret_operation));
     STRATA_TRY(setns_to(joined.user, CLONE_NEWUSER, "user"));
   }
   if (!fields.time_offsets.empty()) {
@@ -393,7 +396,7 @@ Status clone_container(Context& context, const CloneFields& fields, int& ret_ope
     if (context.prepared != nullptr) {
       Result<Fd> user = open_namespace(context.proc.get(), pid, "user");
       if (user.failed()) return user.status();
-      STRATA_TRY(map_prepared_mounts(context, user.value().get()));
+      STRATA_TRY(map_prepared_mounts(context, user.value().get(), ret_operation));
     }
   }
   sys::exit_group(send_message(ours.get(), Message::go) ? 0 : 1);
