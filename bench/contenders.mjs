@@ -40,13 +40,41 @@ const runGroup = () => [
   ...runs('run', ''),
 ];
 
+/** A container that sleeps; its id. */
+const sleeping = (it, group) => {
+  const name = `${id}-${group}`;
+  // Not by the timer: its "wait" would wait for this container too.
+  for (const words of [it.words('create', '--bundle', bundle(`${group}-${it.name}`, { args: ['/bin/sleep', '3600'] }), name), it.words('start', name)])
+    execFileSync(words[0], words.slice(1), { stdio: 'ignore' });
+  return name;
+};
+
+const execGroup = async () => {
+  const library = await import(join(root, 'dist/index.js'));
+  const units = [];
+  for (const it of [strata, ...peers]) {
+    const name = sleeping(it, 'exec');
+    units.push(unitOf(it, `exec.${it.name}`, `${it.name} exec`, () => time([it.words('exec', name, '/bin/true')])));
+    if (it !== strata) continue;
+    const [program, ...words] = it.words('state', name);
+    const { pid } = JSON.parse(execFileSync(program, words, { encoding: 'utf8' }));
+    const floor = [built('floor-exec'), String(pid), `/${id}-exec-${it.name}`, '/bin/true'];
+    units.unshift(unit(row('exec.floor', 'floor', () => time([floor]))));
+    const once = async () => {
+      const begin = performance.now();
+      const { code } = await (await library.exec({ id: name, root: it.root, args: ['/bin/true'], stdio: 'ignore' })).wait();
+      if (code !== 0) throw new Error(`the library's exec ended with ${code}`);
+      return { ms: performance.now() - begin };
+    };
+    units.push(unit(row('exec.library', 'library', once)));
+  }
+  return units;
+};
+
 const stateGroup = () => {
   const units = [];
   for (const it of [strata, ...peers]) {
-    const name = `${id}-state`;
-    // Not by the timer: its "wait" would wait for this container too.
-    for (const words of [it.words('create', '--bundle', bundle(`state-${it.name}`, { args: ['/bin/sleep', '3600'] }), name), it.words('start', name)])
-      execFileSync(words[0], words.slice(1), { stdio: 'ignore' });
+    const name = sleeping(it, 'state');
     units.push(unit(row(`state.${it.name}`, `${it.name} state`, () => time([it.words('state', name)]))));
   }
   return units;
@@ -147,6 +175,11 @@ const nodeGroup = () => {
 export const groups = {
   run: { title: 'create, /bin/true, delete', make: runGroup, against: { floor: 'run.floor', crun: 'run.crun.warm', runc: 'run.runc' } },
   library: { title: 'the library', make: libraryGroup, against: { floor: 'run.floor', crun: 'run.crun.warm', runc: 'run.runc' } },
+  exec: {
+    title: 'exec of /bin/true in a running container',
+    make: execGroup,
+    against: { floor: 'exec.floor', crun: 'exec.crun.warm', runc: 'exec.runc' },
+  },
   state: { title: 'state of a running container', make: stateGroup, against: { crun: 'state.crun', runc: 'state.runc' } },
   seccomp: {
     title: "run with podman's default seccomp profile, compiled before",

@@ -19,6 +19,8 @@ const targets = [
   ratio('run / crun cold', 'run.strata', 'run.crun.cold', 0.3),
   ratio('run / runc', 'run.strata', 'run.runc', 0.22),
   memory('run, peak RSS', 'run.strata', 3),
+  ratio('exec / floor', 'exec.strata', 'exec.floor', 2.3),
+  ratio('exec / crun warm', 'exec.strata', 'exec.crun.warm', 0.55),
   ratio('state / crun', 'state.strata', 'state.crun', 0.6),
   ratio('state / runc', 'state.strata', 'state.runc', 0.4),
   memory('state, peak RSS', 'state.strata', 3),

@@ -14,6 +14,9 @@ mkdir -p "$out"
 # A program is rebuilt when its source is newer.
 newer() { [ ! -e "$1" ] || [ "$2" -nt "$1" ]; }
 ! newer "$out/floor" bench/floor.c || gcc -O2 -Wall -static -o "$out/floor" bench/floor.c -lpthread
+if newer "$out/floor-exec" bench/floor.c || newer "$out/floor-exec" bench/floor-exec.c; then
+  gcc -O2 -Wall -Wno-unused-variable -static -o "$out/floor-exec" bench/floor-exec.c -lpthread
+fi
 ! newer "$out/stub" bench/floor.c || musl-gcc -Os -static -s -DFLOOR_STUB -ffunction-sections -fdata-sections -Wl,--gc-sections \
   -idirafter /usr/include -idirafter "/usr/include/$(gcc -dumpmachine)" -o "$out/stub" bench/floor.c
 ! newer "$out/timer" bench/timer.c || gcc -O2 -Wall -static -o "$out/timer" bench/timer.c
