@@ -44,7 +44,10 @@ const runGroup = () => [
 const sleeping = (it, group) => {
   const name = `${id}-${group}`;
   // Not by the timer: its "wait" would wait for this container too.
-  for (const words of [it.words('create', '--bundle', bundle(`${group}-${it.name}`, { args: ['/bin/sleep', '3600'] }), name), it.words('start', name)])
+  for (const words of [
+    it.words('create', '--bundle', bundle(`${group}-${it.name}`, { args: ['/bin/sleep', '3600'] }), name),
+    it.words('start', name),
+  ])
     execFileSync(words[0], words.slice(1), { stdio: 'ignore' });
   return name;
 };

@@ -425,21 +425,29 @@ containerTest('a working directory outside the root is refused', async (t, works
   await workspace.remove(id);
 });
 
-containerTest('the session keyring is that of the container, unless it keeps the caller’s', async (t, workspace) => {
-  const keyrings = async (args: readonly string[]) => {
-    const { id } = await sleeping(workspace, {}, args);
-    const second = await another(workspace, id);
-    // The number of a session keyring is told by /proc/keys to those who possess it only; the name is enough.
-    const keys = fs
-      .readFileSync('/proc/keys', 'utf8')
-      .split('\n')
-      .filter((line) => line.includes(`_ses.${id}`));
+containerTest('the session keyring is that of the container, or the caller’s', async (t, workspace) => {
+  const helper = workspace.path('session-keyring');
+  execFileSync('cc', ['-static', '-o', helper, join(import.meta.dirname, '../helpers/session-keyring.c')]);
+  const keyrings = async (...args: string[]): Promise<string[]> => {
+    const bundle = workspace.script(`/session-keyring; ${SLEEP}`);
+    fs.copyFileSync(helper, join(bundle.rootfs, 'session-keyring'));
+    const { id, stdout } = await workspace.start(bundle, args);
+    await eventually('the container to tell its keyring', () => stdout().endsWith('\n'));
+    const told = [
+      stdout().trim(),
+      await shell(workspace, id, '/session-keyring'),
+      await shell(workspace, id, '/session-keyring', ['--user', '1000']),
+    ];
     await workspace.remove(id);
-    return { second, count: keys.length };
+    return told;
   };
-  if (!fs.existsSync('/proc/keys')) return t.pass();
-  t.true((await keyrings([])).count <= 1);
-  t.is((await keyrings(['--no-new-keyring'])).count, 0);
+  const own = await keyrings();
+  t.deepEqual(new Set(own).size, 1, own.join(' '));
+  const caller = execFileSync(helper, { encoding: 'utf8' }).trim();
+  t.not(own[0], caller);
+  const kept = await keyrings('--no-new-keyring');
+  t.false(kept.includes(own[0] ?? ''));
+  t.is(kept[1], kept[0]);
 });
 
 containerTest('--cgroup', async (t, workspace) => {

@@ -60,5 +60,19 @@ int main() {
     }
   });
 
+  test("a process without a point where it waits announces its execution, or says why not", [] {
+    for (const bool announced : {false, true}) {
+      Ends ends = connected();
+      if (announced) {
+        CHECK(send_message(ends.theirs.get(), Message::executing) && shutdown(ends.theirs.get(), SHUT_WR) == 0);
+      } else {
+        send_failure(ends.theirs.get(), 3, Status(2, "execve", "/x"));
+      }
+      LaunchFailure failure;
+      CHECK(await_execution({ends.ours.get(), -1, {}}, failure) == announced);
+      CHECK(announced || (failure.operation == 3 && failure.path.view() == "/x"));
+    }
+  });
+
   return harness::finish();
 }

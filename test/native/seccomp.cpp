@@ -1,7 +1,10 @@
 // A profile's bytes become a program, or are refused as damaged.
 #include "core/seccomp.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cerrno>
+#include <cstring>
 
 #include <linux/filter.h>
 
@@ -47,6 +50,21 @@ int main() {
   test("a profile with more names than it has bytes is refused at once", [] {
     const Result<Filter> filter = compile(head().u32(1).text("SCMP_ACT_ALLOW").u32(no_errno).u32(0xffffffff).text("read").bytes());
     CHECK(filter.status().error() == EBADMSG);
+  });
+
+  test("a program that is kept is the same when it is taken, or refused", [] {
+    const harness::Scratch scratch;
+    const std::string path = scratch / "seccomp";
+    Result<Filter> filter = compile(profile().bytes());
+    if (!CHECK(!filter.failed() && !keep_program(path.c_str(), filter.value()).failed())) return;
+    CHECK(keep_program(path.c_str(), filter.value()).error() == EEXIST);
+    const Result<Filter> kept = kept_program(path.c_str());
+    if (!CHECK(!kept.failed())) return;
+    CHECK(kept.value().size() == filter.value().size() && kept.value().flags() == filter.value().flags());
+    CHECK(std::memcmp(kept.value().data(), filter.value().data(), kept.value().size()) == 0);
+    CHECK(chmod(path.c_str(), 0620) == 0 && kept_program(path.c_str()).failed() && chmod(path.c_str(), 0600) == 0);
+    CHECK(truncate(path.c_str(), 80) == 0 && kept_program(path.c_str()).status().error() == EBADMSG);
+    CHECK(kept_program((scratch / "absent").c_str()).failed());
   });
 
   return harness::finish();
