@@ -238,9 +238,19 @@ function refusedChange(host: Host, record: ContainerRecord, { write, path }: Cha
     const hint = rdtRefusal(host, record.rdt);
     return hint === undefined ? refused : withFields(refused, { hint });
   }
-  if (!hasErrno(error, ERRNO.EBUSY) || write.controller !== 'memory' || write.place.unified) return refused;
-  const usage = textOf(host, `${write.place.directory}/memory.usage_in_bytes`)?.trim();
-  return usage === undefined ? refused : withFields(refused, { hint: `the container uses ${usage} bytes` });
+  const hint = write.controller === 'memory' && !write.place.unified ? memoryHint(host, write, error) : undefined;
+  return hint === undefined ? refused : withFields(refused, { hint });
+}
+
+/** What v1's errno does not say. */
+function memoryHint(host: Host, { place, file }: LimitWrite, error: unknown): string | undefined {
+  if (hasErrno(error, ERRNO.EBUSY)) {
+    const usage = textOf(host, `${place.directory}/memory.usage_in_bytes`)?.trim();
+    return usage === undefined ? undefined : `the container uses ${usage} bytes`;
+  }
+  if (!hasErrno(error, ERRNO.EINVAL) || file !== 'memory.limit_in_bytes') return undefined;
+  const together = textOf(host, `${place.directory}/memory.memsw.limit_in_bytes`)?.trim();
+  return together === undefined ? undefined : `memory and swap together are limited to ${together}`;
 }
 
 function refusal(error: unknown, at: string, reason: string): StrataError {

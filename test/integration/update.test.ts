@@ -1,4 +1,5 @@
 /** `update` on real cgroups: what engines pass, and that a refusal leaves everything as it was. */
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Bundle, toJson, type Workspace } from '../helpers/container.ts';
@@ -132,4 +133,55 @@ containerTest('huge pages, and limits of single devices, which are set back one 
     t.deepEqual(limits(bundle, 'blkio.throttle.read_bps_device'), ['']);
   }
   await workspace.remove(id);
+});
+
+/** Where crun and runc are installed: what they write is what engines know. */
+const PEERS = ['/usr/bin/crun', '/usr/sbin/runc'].filter((path) => fs.existsSync(path));
+const COMPARED = [
+  ...['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes', 'memory.soft_limit_in_bytes', 'memory.swappiness'],
+  ...['cpu.shares', 'cpu.cfs_quota_us', 'cpu.cfs_period_us', 'cpuset.cpus', 'cpuset.mems', 'pids.max', 'hugetlb.2MB.limit_in_bytes'],
+];
+const MIB = 1048576;
+const STEPS: readonly [created: Record<string, unknown>, updated: Record<string, unknown>][] = [
+  [{}, { memory: { limit: 64 * MIB }, pids: { limit: 20 } }],
+  [{ memory: { limit: 64 * MIB, swap: 128 * MIB, reservation: 32 * MIB, swappiness: 10 } }, { memory: { limit: 256 * MIB, swap: 512 * MIB } }],
+  [{ memory: { limit: 64 * MIB, swap: 128 * MIB } }, { memory: { limit: 32 * MIB, swap: 32 * MIB } }],
+  [{ memory: { limit: 64 * MIB } }, { memory: { swap: 256 * MIB } }],
+  [{ cpu: { shares: 512, quota: 50000, period: 200000, cpus: '0', mems: '0' } }, { cpu: { period: 50000 } }],
+  [{ cpu: { quota: 50000, period: 100000 } }, { cpu: { quota: 500000, period: 1000000 } }],
+  [{ pids: { limit: 20 } }, { cpu: { shares: 100 }, devices: [{ allow: true, access: 'rwm' }] }],
+  [{ hugepageLimits: [{ pageSize: '2MB', limit: 4 * MIB }] }, { cpu: { shares: 300 } }],
+];
+
+containerTest('the files hold what crun and runc write for the same resources', async (t, workspace) => {
+  if (!V1 || PEERS.length === 0) return t.pass();
+  for (const [created, updated] of STEPS) {
+    const bundle = workspace.bundle({ ociVersion: '1.0.2', linux: { resources: created } });
+    const file = workspace.path('resources');
+    fs.writeFileSync(file, JSON.stringify(updated));
+    const { id } = await workspace.create(bundle);
+    await workspace.succeed(['update', '--resources', file, id]);
+    const ours = limits(bundle, ...COMPARED);
+    await workspace.remove(id);
+    for (const peer of PEERS) {
+      const name = workspace.id('peer');
+      const root = workspace.path('peer');
+      // Into a file: a container that was created would keep a pipe open.
+      const complaints = workspace.path('complaints');
+      const as = (args: readonly string[]): string => {
+        const output = fs.openSync(complaints, 'w');
+        const { status } = spawnSync(peer, ['--root', root, ...args], { stdio: ['ignore', 'ignore', output] });
+        fs.closeSync(output);
+        return status === 0 ? '' : fs.readFileSync(complaints, 'utf8');
+      };
+      t.is(as(['create', '--bundle', bundle.directory, name]), '');
+      const answer = as(['update', '--resources', file, name]);
+      const theirs = limits(bundle, ...COMPARED);
+      as(['delete', '--force', name]);
+      t.is(answer, '', peer);
+      t.deepEqual(theirs, ours, `${peer} ${JSON.stringify([created, updated])}`);
+    }
+  }
+  // The peers leave the cgroups above the container's.
+  for (const name of fs.readdirSync(TOP)) if (fs.existsSync(join(TOP, name, workspace.token))) fs.rmdirSync(join(TOP, name, workspace.token));
 });

@@ -73,6 +73,13 @@ async function refusedSwap(t: ExecutionContext): Promise<void> {
 }
 test('what was written before a refusal is taken back', refusedSwap);
 
+test('a limit above that of memory and swap together is told with the latter', async (t) => {
+  const { machine, host } = await running(V1_MEMORY);
+  ruleOfMemory(machine);
+  const error = await failure(t, change(host, { memory: { limit: 5000 } }));
+  t.deepEqual([error.pointer, error.errno, error.hint], ['/memory/limit', 22, 'memory and swap together are limited to 2000']);
+});
+
 test('what cannot be taken back is told', async (t) => {
   const { machine, host } = await running(V1_MEMORY);
   machine.refusals.set(`${MEMORY}/memory.limit_in_bytes`, (text) => (text === '1000' ? 22 : undefined));
