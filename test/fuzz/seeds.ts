@@ -164,6 +164,31 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [Record<string, unknown>,
     SMALL,
     { seccompCache: '' },
   ],
+  scheduling: [
+    {
+      process: {
+        scheduler: { policy: 'SCHED_RR', priority: 5, nice: -3 },
+        ioPriority: { class: 'IOPRIO_CLASS_RT', priority: 3 },
+        apparmorProfile: 'profile',
+        selinuxLabel: 'u:r:t:s0:c1,c2',
+      },
+      linux: {
+        namespaces: user,
+        uidMappings: IDS,
+        gidMappings: IDS,
+        memoryPolicy: { mode: 'MPOL_BIND', nodes: '0-1,70', flags: ['MPOL_F_RELATIVE_NODES'] },
+        mountLabel: 'u:r:t:s0:c1,c2',
+        maskedPaths: ['/sys/firmware'],
+      },
+      mounts: [
+        { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue' },
+        { destination: '/t', type: 'tmpfs', source: 'tmpfs', options: ['size=1m'] },
+        { destination: '/v', type: 'tmpfs', source: 'tmpfs', options: ['iversion', 'silent', 'sync', 'size=1m', 'mode=700'] },
+        { destination: '/t', options: ['remount', 'size=2m', 'nosuid'] },
+      ],
+    },
+    SMALL,
+  ],
   handover: [
     {
       process: { noNewPrivileges: true },
@@ -221,7 +246,7 @@ for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) 
   if (name === 'small' || name === 'joins') for (let way = 1; way < 16; way++) write('launch', `${name}-${way}`, plan, fault(way << 2, 9));
   // Every call of a start in two stages fails once for want of descriptors.
   if (name === 'joins') for (let call = 0; call < 64; call++) write('launch', `${name}-at-${call}`, plan, fault(4 << 2, call, EMFILE));
-  const twoStage = name === 'user' || name === 'joins';
+  const twoStage = name === 'user' || name === 'joins' || name === 'scheduling';
   write('init', name, orders(plan, twoStage));
   // The kinds of kernel that the first answer chooses: the child's side of a clone, no openat2.
   write('init', `${name}-child`, orders(plan, twoStage), Uint8Array.of(1));
