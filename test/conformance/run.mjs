@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSy
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readArguments, SUITES } from './arguments.mjs';
+import { verdict } from './verdict.mjs';
 
 const LIMIT = 60_000;
 const out = resolve('build/conformance');
@@ -104,19 +105,6 @@ const cleanUp = async (name, before) => {
   for (const path of added(before)) attempt(rmdirSync, path);
 };
 
-// What a container of crun's tests prints may stand before the result, without the end of a line.
-const RESULT = { validation: /^(not )?ok\b.*/, crun: /(not )?ok 1 - .*/ };
-
-/** What the lines of the Test Anything Protocol say together. Some programs have no result to tell: then an error is in the remarks, or there is none. */
-const verdict = ({ status, late, text }, result) => {
-  if (late) return 'timeout';
-  const results = text.split(/\r?\n/).flatMap((line) => result.exec(line)?.[0] ?? []);
-  const bad = results.some((line) => line.startsWith('not ok') && !/# *TODO/i.test(line));
-  if (status !== 0 || bad) return 'fail';
-  if (results.length === 0) return /^1\.\.0$/m.test(text) && !text.includes('"error": ') ? 'pass' : 'fail';
-  return results.every((line) => /# *SKIP/i.test(line)) ? 'skip' : 'pass';
-};
-
 const validation = () => {
   const cwd = join(out, 'validation');
   return readdirSync(cwd)
@@ -166,12 +154,12 @@ for (const suite of SUITES.filter((name) => wanted.suites.includes(name))) {
     table[name] = {};
     for (const runtime of runtimes) {
       let outcome;
-      // Some tests race with the program that they have started, so every runtime gets three tries.
-      for (let tries = 3; tries > 0 && [undefined, 'fail'].includes(table[name][runtime]); tries--) {
+      // Some tests race with the program that they have started, so every runtime gets a second try.
+      for (let tries = 2; tries > 0 && [undefined, 'fail'].includes(table[name][runtime]); tries--) {
         const before = cgroups();
         outcome = await run(command, { cwd, env: env(programs[runtime]) });
         await cleanUp(runtime, before);
-        table[name][runtime] = verdict(outcome, RESULT[suite]);
+        table[name][runtime] = verdict(suite, outcome);
       }
       const log = join(out, 'logs', suite, runtime, `${name.replaceAll('/', '.')}.log`);
       mkdirSync(join(log, '..'), { recursive: true });
