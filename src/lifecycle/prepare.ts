@@ -101,6 +101,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
       seccompProgram: seccompProgram(root, id),
       ...(wantsEnvironment(spec) && { environment: environmentOf(host) }),
     },
+    warn: options.warn,
   });
   options.debug?.(`planned ${plan.operations.length} operations`);
   const places = cgroupPaths(spec, id, facts);

@@ -10,6 +10,8 @@ export interface PlanContext {
   /** For whom the container is made, if his only rights are those that its user namespace brings. */
   readonly caller?: Caller;
   readonly options: PlanOptions;
+  /** Is told what is planned without an effect. */
+  readonly warn?: ((text: string) => void) | undefined;
 }
 
 /** An ordinary user: his ids, and the paths of the programs that map others for him, '' for one that is not there. */

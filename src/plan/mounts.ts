@@ -176,13 +176,14 @@ function fresh({ type = '', source = '' }: Mount, options: MountOptions, isLate:
   };
 }
 
-/** A bind has its own attributes, but the superblock is the source's: mount(2) passes over flags of one, and options of one are a mistake. */
+/** A bind has its own attributes, but the superblock is the source's: mount(2) passes over its flags and options, which for options is told. */
 function bind(context: PlanContext, mount: Mount, options: MountOptions, destination: string, at: string): Operation {
   const { source = '', uidMappings, gidMappings } = mount;
   const { idmap, set, clear, recursiveSet, recursiveClear, propagation, data } = options;
   for (let index = 0; index < data.length; ++index) {
     const option = data[index] as string;
-    if (!SUPERBLOCK_OPTIONS.includes(option)) throw notOfBind(mount, option, at);
+    if (!SUPERBLOCK_OPTIONS.includes(option))
+      context.warn?.(`${at}: a bind mount has the file system of its source: ${quoted(option)} has no effect`);
   }
   // Mappings without `idmap` come from engines older than the option; dropping them would show files under wrong owners.
   const isMapped = idmap !== 'none' || (uidMappings !== undefined && uidMappings.length > 0);
@@ -204,12 +205,6 @@ function bind(context: PlanContext, mount: Mount, options: MountOptions, destina
     uidMap: uidMappings === undefined ? '' : mapText(uidMappings),
     gidMap: gidMappings === undefined ? '' : mapText(gidMappings),
   };
-}
-
-function notOfBind({ options }: Mount, option: string, at: string): StrataError {
-  const place = options.findIndex((text) => text.includes(option));
-  const reason = `a bind mount has the file system of its source, and cannot give it the option ${quoted(option)}`;
-  return new StrataError({ code: 'config-invalid', stage: 'plan', pointer: `${at}/options/${place}`, reason });
 }
 
 /** Destinations that must be what they seem: an image could put a symbolic link there, and mislead every later step. */

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { StrataError } from '../../../src/base/error.ts';
+import { planCreate } from '../../../src/plan/create.ts';
 import { ATTR, MS, type Operation, type OperationFields } from '../../../src/plan/op.ts';
-import { HYBRID, NO_CGROUPS, names, only, plan, SMALL, V1, V2 } from './_support.ts';
+import { contextOf, HYBRID, NO_CGROUPS, names, only, plan, SMALL, specOf, V1, V2 } from './_support.ts';
 
 const mountOf = (mount: object): OperationFields<'mount'> => only(plan({ mounts: [mount] }), 'mount')[0] as OperationFields<'mount'>;
 const bindOf = (mount: object, linux: object = {}): OperationFields<'bind'> =>
@@ -56,9 +57,15 @@ test('a bind keeps clearing and recursive attributes, and leaves the superblock 
   t.false('options' in bind);
 });
 
-test('a bind has no options of a file system', (t) => {
-  const error = t.throws(() => bindOf({ destination: '/data', source: '/data', options: ['bind', 'a,size=1'] }), { instanceOf: StrataError });
-  t.like(error, { code: 'config-invalid', pointer: '/mounts/0/options/1' });
+test('options of a file system have no effect on a bind, which is told', (t) => {
+  const warnings: string[] = [];
+  const spec = specOf({ mounts: [{ destination: '/data', source: '/data', options: ['bind', 'sync', 'a,size=1'] }] });
+  const [bind] = only(planCreate(spec, { ...contextOf(), warn: (text) => warnings.push(text) }).operations, 'bind');
+  t.like(bind, { set: 0n, source: '/data' });
+  t.deepEqual(
+    warnings,
+    ['a', 'size=1'].map((option) => `/mounts/0: a bind mount has the file system of its source: "${option}" has no effect`),
+  );
 });
 
 test('only a bind below /proc may lie over procfs', (t) => {
