@@ -224,10 +224,10 @@ export const EXPLAINED: readonly Explanation[] = [
     covers: [{ piece: /^mounts: (bind|tmpfs), r?(shared|unbindable)/, fact: /^mount:\/mnt$/ }],
   },
   {
-    peers: crun,
-    what: 'drops an option that a bind mount cannot have',
-    why: 'an error, as in runc: the file system is that of the source, and keeps its options',
-    covers: [runs(/^mounts: an unknown option of bind/)],
+    peers: runc,
+    what: 'refuses an option that a bind mount cannot have',
+    why: 'a warning: the file system is that of the source, and keeps its options; mount(8) and crun say nothing',
+    covers: [refuses(/^mounts: an unknown option of bind/)],
   },
   {
     peers: both,
