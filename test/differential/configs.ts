@@ -17,6 +17,8 @@ export interface Place {
   /** cgroupsPath of this container, absolute. */
   readonly cgroup: string;
   readonly token: string;
+  /** A name for a network interface outside. */
+  readonly interface: string;
   /** The path of a namespace of a process that has new ones of every type but user. */
   readonly namespace: (type: string) => string;
 }
@@ -798,6 +800,12 @@ devices(bad, 'a negative number', [{ ...device, major: -1 }], { alone: true });
 devices(bad, 'a large number', [{ ...device, major: 5000 }], { alone: true });
 devices(bad, 'a mode in letters', [{ ...device, fileMode: '0600' }], { alone: true });
 goodValues('linux.netDevices', [{}]);
+for (const value of [{}, { name: 'inside' }, { name: 'in%d' }]) {
+  good('linux.netDevices', `moved, ${shown(value)}`, (config, place) => assign(config, 'linux.netDevices', { [place.interface]: value }), {
+    prepare: fileSystem.interface,
+    alone: true,
+  });
+}
 badValues('linux.netDevices', [{ 'not-there': {} }, { lo: { name: 'renamed' } }, []], { alone: true });
 
 // --- cgroups and resources -----------------------------------------------------------------------------------------------------------------------

@@ -286,18 +286,20 @@ export const EXPLAINED: readonly Explanation[] = [
   // --- what is masked
   {
     peers: both,
-    what: 'masks with directories and files of other names, modes and owners',
-    why: 'an empty read-only directory, and the host\'s /dev/null, which nobody in the container can have put there: "so that they cannot be read"',
+    what: 'masks with file systems of other names and options, runc files with the /dev/null of the container',
+    why: "an empty read-only directory, and the host's /dev/null, where nobody in the container can have put something else",
     covers: [
-      {
-        fact: /^path:(\/proc\/(keys|timer_list)|\/etc\/passwd|\/proc\/self\/status|\/dev\/null|\/proc\/acpi|\/sys\/firmware|\/etc|\/tmp)$/,
-        theirs: /^(40555|20666) /,
-      },
       {
         fact: /^mount:(\/proc\/(acpi|keys|timer_list|scsi|kcore|1\/status)|\/sys\/firmware|\/etc|\/etc\/passwd|\/tmp|\/dev\/null)$/,
         theirs: /^(tmpfs|devtmpfs) /,
       },
     ],
+  },
+  {
+    peers: crun,
+    what: 'masks directories with one of mode 0555',
+    why: '01777, but read-only, as runc does',
+    covers: [{ fact: /^path:(\/proc\/acpi|\/sys\/firmware|\/etc|\/tmp)$/, theirs: /^40555 / }],
   },
   {
     peers: runc,
@@ -341,9 +343,15 @@ export const EXPLAINED: readonly Explanation[] = [
   { peers: crun, what: 'takes a device of an unknown type', why: `an error: ${MUST_ERROR}`, covers: [runs(/^linux\.devices: an unknown type/)] },
   {
     peers: crun,
-    what: 'in a user namespace, makes a device node before it enters it',
-    why: "binds the host's device of that path, as runc does: a node that root in the container did not have to be given stays the host's to grant",
-    covers: [runs(/^linux\.uidMappings: a user namespace, devices/)],
+    what: 'in a user namespace, makes a device of the list with mode 0',
+    why: '0666, as without one',
+    covers: [{ piece: /^linux\.uidMappings: a user namespace, devices/, fact: /^(path|mount):\/dev\/mine$/ }],
+  },
+  {
+    peers: runc,
+    what: 'in a user namespace, finds no device of the list that the host has not under the same path',
+    why: 'makes it: they "MUST be available in the container"',
+    covers: [refuses(/^linux\.uidMappings: a user namespace, devices/)],
   },
   {
     peers: crun,
@@ -392,6 +400,12 @@ export const EXPLAINED: readonly Explanation[] = [
   },
   {
     peers: both,
+    what: 'fails on a user namespace without mappings: runc at once, crun where something has to belong to an id',
+    why: 'maps the ids of the host to themselves, with a warning',
+    covers: [refuses(/^linux\.uidMappings: a user namespace without mappings/)],
+  },
+  {
+    peers: both,
     what: 'ignores id mappings without a user namespace',
     why: `an error: ${MUST_ERROR}`,
     covers: [runs(/^linux\.uidMappings: without a user namespace/)],
@@ -402,7 +416,18 @@ export const EXPLAINED: readonly Explanation[] = [
     why: 'ignores it, as crun does: "Runtimes MAY log unknown properties but MUST otherwise ignore them."',
     covers: [refuses(/^linux\.timeOffsets: an unknown clock/)],
   },
-  { peers: runc, what: 'does not know netDevices', why: 'an error if the device is not there', covers: [runs(/^linux\.netDevices: /)] },
+  {
+    peers: crun,
+    what: 'loses the addresses of a network device that gets another name, and cannot number names',
+    why: '"The runtime MUST preserve existing network interface attributes, including all permanent IP addresses", and does both',
+    covers: [{ piece: /^linux\.netDevices: moved, .*inside/, fact: /^interfaces$/ }, refuses(/^linux\.netDevices: moved, .*in%d/)],
+  },
+  {
+    peers: runc,
+    what: 'does not know netDevices (its version of the specification is 1.2.1)',
+    why: 'moves the device, and an error if it is not there',
+    covers: [runs(/^linux\.netDevices: /), { piece: /^linux\.netDevices: moved/, fact: /^interfaces$/ }],
+  },
   {
     peers: both,
     what: 'has no error for a rootfsPropagation that is empty',

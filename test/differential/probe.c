@@ -8,6 +8,7 @@
 //   probe fail               as a hook that fails
 //   probe sleep              as a hook that never ends
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -166,6 +167,8 @@ static void surroundings(char** argv, char** environment) {
     snprintf(request.ifr_name, sizeof request.ifr_name, "%s", entry->if_name);
     ioctl(fd, SIOCGIFFLAGS, &request);
     printf(" %s-%s", entry->if_name, request.ifr_flags & IFF_UP ? "up" : "down");
+    if (ioctl(fd, SIOCGIFADDR, &request) == 0)
+      printf("-%s", inet_ntoa(((struct sockaddr_in*)&request.ifr_addr)->sin_addr));
   }
   printf("\n");
   if (fd >= 0) close(fd);
@@ -250,7 +253,9 @@ static void look(const char* path) {
     printf(" %s\n", outcome(-1));
     return;
   }
-  printf(" %o %u:%u", here.st_mode, here.st_uid, here.st_gid);
+  printf(" %o", here.st_mode);
+  // A device that masks something is the host's, and its owner nobody's business here.
+  if (!S_ISCHR(here.st_mode) || strncmp(path, "/dev/", 5) == 0 || strcmp(path, "/mine") == 0) printf(" %u:%u", here.st_uid, here.st_gid);
   if (S_ISLNK(here.st_mode)) {
     char target[4096] = {0};
     if (readlink(path, target, sizeof target - 1) < 0) outcome(-1);

@@ -1,4 +1,5 @@
 /** The root file systems of the differential test, and the changes that a configuration asks for. */
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Place } from './configs.ts';
@@ -20,6 +21,11 @@ export const fileSystem = {
     (path: string, target: string): Preparation =>
     (place) =>
       fs.symlinkSync(target, inside(path, place)),
+  /** One end of a pair, with an address. */
+  interface: (place: Place): void => {
+    execFileSync('ip', ['link', 'add', place.interface, 'type', 'veth', 'peer', 'name', `${place.interface}p`]);
+    execFileSync('ip', ['address', 'add', '192.0.2.1/24', 'dev', place.interface]);
+  },
   /** A directory, or everything, with this owner. */
   give:
     (path: string, uid: number, gid: number, mode?: number): Preparation =>
