@@ -1,5 +1,5 @@
-/* Listens on the unix socket ARGV[1] for one pidfd, as an engine does for --pidfd-socket. Prints the text that comes with it, sends the process SIGTERM
-   through it, and ends. */
+/* Listens on the unix socket ARGV[1] for one pidfd, as an engine does for --pidfd-socket. Prints the text that comes with it, waits for a line on
+   its input, sends the process SIGTERM through the pidfd, and ends. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,5 +24,7 @@ int main(int argc, char** argv) {
   memcpy(&pidfd, CMSG_DATA(header), sizeof pidfd);
   text[size] = '\0';
   puts(text);
+  fflush(stdout);
+  (void)getchar();
   return syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0 ? 5 : 0;
 }

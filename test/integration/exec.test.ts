@@ -371,7 +371,7 @@ containerTest('a terminal that is sent away', async (t, workspace) => {
 containerTest('a pidfd that is sent away', async (t, workspace) => {
   const receiver = workspace.path('receiver');
   execFileSync('cc', ['-D_GNU_SOURCE', '-o', receiver, join(import.meta.dirname, '../helpers/pidfd-receiver.c')]);
-  const listen = async (name: string): Promise<{ socket: string; seen: () => string }> => {
+  const listen = async (name: string): Promise<{ socket: string; seen: () => string; go: () => void }> => {
     const socket = join(workspace.directory, name);
     const helper = workspace.helper([receiver, socket]);
     let text = '';
@@ -379,7 +379,7 @@ containerTest('a pidfd that is sent away', async (t, workspace) => {
       text += data.toString();
     });
     await eventually('the receiver to listen', () => fs.existsSync(socket));
-    return { socket, seen: () => text };
+    return { socket, seen: () => text, go: () => void helper.stdin?.write('\n') };
   };
   const first = await listen('a');
   const { id } = await workspace.create(workspace.script('exec sleep 1000', { process: { args: ['sleep', '1000'] } }), [
@@ -391,9 +391,10 @@ containerTest('a pidfd that is sent away', async (t, workspace) => {
 
   const second = await sleeping(workspace);
   const other = await listen('b');
-  const result = await workspace.strata(['exec', '--pidfd-socket', other.socket, second.id, 'sleep', '1000']);
-  t.is(result.code, 143);
-  await eventually('the text', () => other.seen() === 'setns\n');
+  const running = workspace.spawn(['exec', '--pidfd-socket', other.socket, second.id, 'sh', '-c', 'echo ready; exec sleep 1000']);
+  await eventually('the text, and the program', () => other.seen() === 'setns\n' && running.stdout() === 'ready\n');
+  other.go();
+  t.is((await running.result).code, 143);
   failed(
     t,
     await workspace.strata(['exec', '--pidfd-socket', '/nowhere', second.id, 'sleep', '1000']),

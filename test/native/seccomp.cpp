@@ -58,7 +58,7 @@ int main() {
     Result<Filter> filter = compile(profile().bytes());
     if (!CHECK(!filter.failed() && !keep_program(path.c_str(), filter.value()).failed())) return;
     CHECK(keep_program(path.c_str(), filter.value()).error() == EEXIST);
-    const Result<Filter> kept = kept_program(path.c_str());
+    Result<Filter> kept = kept_program(path.c_str());
     if (!CHECK(!kept.failed())) return;
     CHECK(kept.value().size() == filter.value().size() && kept.value().flags() == filter.value().flags());
     CHECK(std::memcmp(kept.value().data(), filter.value().data(), kept.value().size()) == 0);
