@@ -26,7 +26,7 @@ import type { ContainerName } from './report.ts';
 import { loadSettled } from './state.ts';
 import { permit, refusal } from './status.ts';
 import type { CgroupIntent, ContainerRecord, RecordedTraits } from './store.ts';
-import { CONFINING, confinement, hasState, loadProcess, notFound, seccompProgram } from './store.ts';
+import { CONFINING, confinement, loadProcess, seccompProgram } from './store.ts';
 
 /** What is different from the section that exec starts from. */
 export interface ProcessChanges {
@@ -134,7 +134,7 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
     throw new StrataError({ code: 'config-unsupported', stage: 'state', reason });
   }
   try {
-    const process = withConsoleSize(changed(section(host, options, traits), options.changes), options.consoleSize);
+    const process = withConsoleSize(changed(section(host, options, record, traits), options.changes), options.consoleSize);
     const security = securityFor(host, process);
     const facts = { ...readCapabilities(host), ...(security && { security }) };
     checkRights(id, traits, facts);
@@ -178,15 +178,21 @@ function permitted(host: Host, options: ExecOptions, record: ContainerRecord): {
 }
 
 /** The section that exec starts from, without the changes. */
-function section(host: Host, { root, id, process }: ExecOptions, traits: RecordedTraits): Process {
-  if (process !== undefined) {
-    const given = parseProcess(process, '/process');
+function section(host: Host, options: ExecOptions, record: ContainerRecord, traits: RecordedTraits): Process {
+  if (options.process !== undefined) {
+    const given = parseProcess(options.process, '/process');
     const missing = traits.confined & ~confinement(given);
-    return missing === 0 ? given : { ...given, ...confining(loadProcess(host, root, id) ?? given, missing) };
+    return missing === 0 ? given : { ...given, ...confining(ownProcess(host, options, record), missing) };
   }
+  return ownProcess(host, options, record);
+}
+
+/** The section with which the container was created. */
+function ownProcess(host: Host, { root, id }: ExecOptions, record: ContainerRecord): Process {
   const own = loadProcess(host, root, id);
   if (own !== undefined) return own;
-  if (!hasState(host, root, id)) throw notFound(id);
+  // A delete removes the state last.
+  if (record.startSteps.some(({ op }) => op === 'exec')) permit('exec', 'stopped', id);
   throw new StrataError({ code: 'usage', stage: 'check', reason: `container ${id} was created without process; give one with --process` });
 }
 

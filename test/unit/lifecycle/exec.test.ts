@@ -83,12 +83,15 @@ test('--process says everything, but for what confines', async (t) => {
   await detached(host, { process: { cwd: '/', args: ['y'], capabilities: {}, oomScoreAdj: 8, scheduler: { policy: 'SCHED_IDLE' } }, changes: {} });
   t.like(find(host, 'capabilities'), { permitted: 0n });
   t.is(find(host, 'oom-score-adj').value, '8');
-  // Nothing is missing, so nothing is read.
-  machine.nodes.delete(`${ROOT}/c1/process.json`);
-  await detached(host, { process: { cwd: '/', args: ['y'], capabilities: {}, oomScoreAdj: 8, scheduler: { policy: 'SCHED_IDLE' } }, changes: {} });
   const error = await failure(t, detached(host, { process: { cwd: 'x', args: ['y'] }, changes: {} }));
   t.regex(error.message, /^exec \/process\/cwd: must be an absolute path/);
   t.is(error.pointer, '/process/cwd');
+  // Nothing is missing, so nothing is read.
+  machine.nodes.delete(`${ROOT}/c1/process.json`);
+  await detached(host, { process: { cwd: '/', args: ['y'], capabilities: {}, oomScoreAdj: 8, scheduler: { policy: 'SCHED_IDLE' } }, changes: {} });
+  // A delete has begun: nothing is run with less confinement than the container's.
+  t.regex((await failure(t, detached(host, { process: { cwd: '/', args: ['y'] }, changes: {} }))).message, /container not running/);
+  t.regex((await failure(t, detached(host))).message, /container not running/);
 });
 
 test('cgroups below', async (t) => {
