@@ -12,7 +12,7 @@
 //                                        <-   ready           set up; waits
 //   go                                   ->                   (create) waits on the start socket, (run) goes on
 //                                        <-   listener FILTER about to load a seccomp filter with a listener: here, or before ready; waits
-//   go                                   ->                   loads it; the rest is said through shared memory
+//   go, or open                          ->                   loads it; the rest is said through shared memory
 //                                        <-   executing       about to call execve; the socket closes when it succeeds
 //                                        <-   failed FAILURE  at any moment; then init exits
 //
@@ -36,6 +36,7 @@ enum class Message : char {
   hooks = 'H',
   ready = 'C',
   go = 'G',
+  open = 'O',
   listener = 'L',
   executing = 'E',
   failed = 'F'
@@ -60,6 +61,7 @@ struct DeviceRecord {
 // Follows Message::listener, with a memory file that holds one 32-bit word. Once the filter is loaded strata-init can make no system call that the
 // filter might not hold up or forbid, so what it has to say it writes there: the number of the listener's descriptor and 1, or that the kernel has
 // refused the filter. Then it waits, without a system call, until the runtime has taken the listener and written that.
+// A runtime without the host's rights may take a descriptor only from a process that is open to its like: it says open in place of go.
 struct ListenerRecord {
   std::int32_t operation;
 };

@@ -14,6 +14,7 @@ export function checkUnprivileged(spec: Spec, gid: number): void {
   if (groups.length > 0 && isNewUserNamespace(spec) && mapsOnly(spec.linux.gidMappings, gid)) {
     invalid('/process/user/additionalGids', 'the kernel gives no groups to whoever maps only his own id', 'map more of them in linux.gidMappings');
   }
+  if (Object.keys(spec.linux.netDevices ?? {}).length > 0) unsupported('/linux/netDevices', 'only root can move network devices of the host');
   for (const [index, { options, uidMappings }] of spec.mounts.entries()) {
     const option = options.findIndex((name) => name === 'idmap' || name === 'ridmap');
     if (option < 0 && uidMappings === undefined) continue;

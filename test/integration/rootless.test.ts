@@ -13,6 +13,7 @@ import {
   withoutNamespaces,
   withUserNamespace,
 } from '../helpers/container.ts';
+import { agent } from '../helpers/seccomp-agent.ts';
 import { program, SUBORDINATE, User } from '../helpers/user.ts';
 import { containerTest, failed, isStatic } from './_support.ts';
 
@@ -374,4 +375,21 @@ userTest('nothing is written with rights that the user has not', async (t, user,
   failed(t, await user.strata(['--root', foreign, 'run', '--bundle', bundle.directory, workspace.id()]), `belongs to user ${user.firstUid}`);
   // Root does not believe the state of a user either.
   failed(t, await workspace.strata(['list']), `belongs to user ${user.uid}`);
+});
+
+userTest('a seccomp listener goes to the agent; network devices are the host root’s', async (t, user, workspace) => {
+  const { path, said } = await agent(workspace);
+  fs.chmodSync(path, 0o777);
+  for (const noNewPrivileges of [true, false]) {
+    const seccomp = { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: path, syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_NOTIFY' }] };
+    const bundle = user.script('mkdir /tmp/a; echo on', { process: { noNewPrivileges }, linux: { seccomp } });
+    const ran = await user.run(bundle);
+    t.deepEqual([ran.code, ran.stdout, ran.stderr], [0, 'on\n', "mkdir: can't create directory '/tmp/a': Disk quota exceeded\n"]);
+  }
+  t.is(said().filter((line) => line === 'descriptors 1').length, 2);
+  const bundle = user.script('true', (config) => {
+    withNamespace(config, 'network');
+    config.linux.netDevices = { lo: { name: 'eth0' } };
+  });
+  failed(t, await user.run(bundle), 'config.json /linux/netDevices: ');
 });

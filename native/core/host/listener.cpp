@@ -82,7 +82,7 @@ Status pass_listener(int sync, int pidfd, int memory, const SeccompAgent& agent)
     const int error = socket.status().error();
     return Status::with_detail("connect", agent.path, "nobody to take the seccomp listener", error);
   }
-  if (!send_message(sync, Message::go)) return {EPIPE, "sendmsg", "sync"};
+  if (!send_message(sync, sys::geteuid() == 0 ? Message::go : Message::open)) return {EPIPE, "sendmsg", "sync"};
   while (word.get() == 0) {
     if (has_ended(pidfd)) return Status::with_detail("init", "", "");
     sys::nanosleep_us(between_looks_us);

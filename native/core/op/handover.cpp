@@ -1,5 +1,6 @@
 // What strata-init cannot do alone: it hands a descriptor to the runtime, which has the host's rights and does the rest.
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <cerrno>
 
@@ -15,10 +16,11 @@ std::string_view bytes_of(const Record& record) {
   return {reinterpret_cast<const char*>(&record), sizeof record};
 }
 
-// Until the runtime has done its part. If that fails, the runtime has the words for it.
-void await_go(const Context& context) {
+// Until the runtime has done its part. If that fails, the runtime has the words for it. Whether it asks for an open process.
+bool await_go(const Context& context) {
   Message message{};
-  if (!receive_message(context.sync.get(), message) || message != Message::go) sys::exit_group(1);
+  if (!receive_message(context.sync.get(), message) || (message != Message::go && message != Message::open)) sys::exit_group(1);
+  return message == Message::open;
 }
 
 }  // namespace
@@ -36,7 +38,7 @@ Status op_net_device(Context& context, Fields fields, std::uint32_t index) {
   const Fd socket(sys::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!socket.valid()) return {-socket.get(), "socket", "netlink"};
   STRATA_TRY(hand_over(context.sync.get(), Message::device, bytes_of(record), socket.get()));
-  await_go(context);
+  (void)await_go(context);
   return {};
 }
 
@@ -49,8 +51,13 @@ Status offer_listener(Context& context, std::uint32_t index) {
   context.listener_word = static_cast<std::uint32_t*>(mapped);
   const ListenerRecord record{static_cast<std::int32_t>(index)};
   STRATA_TRY(hand_over(context.sync.get(), Message::listener, bytes_of(record), memory.get()));
-  await_go(context);
-  return {};
+  if (!await_go(context)) return {};
+  // Those in the container who may look at us now find nothing of the host, and a process that is about to be theirs in any case.
+  context.proc.reset();
+  context.root.reset();
+  context.empty_directory.reset();
+  const int result = sys::prctl(PR_SET_DUMPABLE, 1);
+  return result < 0 ? Status(-result, "prctl") : Status();
 }
 
 void give_listener(Context& context, int result) {
