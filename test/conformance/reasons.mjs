@@ -34,7 +34,8 @@ export const REASONS = {
     'exec/exec_add_no_new_privileges': 'wants `exec` to give up `noNewPrivileges` of the container; strata keeps it, as runc does',
     'oci_features/crun-features': 'wants what that release of crun printed, with its own annotations',
     'preserve_fds/preserve-fds-some': 'wants 100 descriptors preserved, of which most are not open; for strata, as for runc, that is an error',
-    'seccomp/seccomp-listener': 'wants `0.2.0` as the version of the state, which is what crun writes; it is 1.3.0 by the specification',
+    'seccomp/seccomp-listener':
+      'wants a listener for a profile without SCMP_ACT_NOTIFY, and `0.2.0` as the version of the state; the specification has it "when the SCMP_ACT_NOTIFY action is used"',
     'start/start': "reads `status`, a file of crun's own, in the state directory",
     'start/listen_pid_env': 'announces with LISTEN_FDS a descriptor that is not open; for strata, as for runc, that is an error',
     'start/invalid-id': 'wants the words of that release of crun about the id',
