@@ -40,7 +40,8 @@ controllers=$(cat /sys/fs/cgroup/unified/cgroup.controllers)
 if [[ " $controllers " = *" hugetlb "* ]]; then mkdir -p /sys/fs/cgroup/hugetlb; fi
 
 # Nothing that a container of the test does to its surroundings, and no process of it, is left for the machine: the cgroups are all that is shared.
-export peers root controllers
+token=differential-$$
+export peers root controllers token
 # shellcheck disable=SC2016 # the inner shell expands
 nice unshare --mount --uts --ipc --net --pid --fork --kill-child --propagation private bash -euc '
   if [[ " $controllers " = *" hugetlb "* ]]; then mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb; fi
@@ -58,4 +59,4 @@ nice unshare --mount --uts --ipc --net --pid --fork --kill-child --propagation p
   cd "$root"
   umount -l /.host
   hostname outside
-  exec node_modules/.bin/node test/differential/main.ts build/probe "$@"' differential "$@"
+  exec node_modules/.bin/node test/differential/main.ts build/probe "$token" "$@"' differential "$@"

@@ -16,7 +16,6 @@ export interface Place {
   readonly log: string;
   /** cgroupsPath of this container, absolute. */
   readonly cgroup: string;
-  readonly token: string;
   /** A name for a network interface outside. */
   readonly interface: string;
   /** The path of a namespace of a process that has new ones of every type but user. */

@@ -74,7 +74,7 @@ export const EXPLAINED: readonly Explanation[] = [
     peers: both,
     what: 'finds no program by its name when the process has no `PATH`',
     why: 'looks where execvp(3) does then, in /bin and /usr/bin: "similar semantics to IEEE Std 1003.1-2008 execvp\'s argv"',
-    covers: [refuses(/^process\.args: without PATH/)],
+    covers: [refuses(/^process\.args: (without PATH|\["probe"\])/)],
   },
   {
     peers: crun,

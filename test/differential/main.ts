@@ -2,7 +2,7 @@
  * The differential test: every configuration by strata, crun and runc, and every difference explained. scripts/differential.sh makes the surroundings
  * and runs it; the results are TAP. All verdicts are left in build/differential.json.
  *
- *   main.ts PROBE [PATTERN]    only the configurations whose names match
+ *   main.ts PROBE TOKEN [PATTERN]    only the configurations whose names match
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -12,12 +12,12 @@ import { configurations } from './configs.ts';
 import { EXPLAINED } from './explained.ts';
 import { Ground, type Verdict } from './runtimes.ts';
 
-const [probe = '', pattern] = process.argv.slice(2);
+const [probe = '', token = '', pattern] = process.argv.slice(2);
 const root = join(import.meta.dirname, '../..');
 const programs = { strata: join(root, 'bin/strata'), crun: '/usr/bin/crun', runc: '/usr/sbin/runc' };
 
 for (const program of Object.values(programs)) console.log(`# ${execFileSync(program, ['--version'], { encoding: 'utf8' }).split('\n')[0]}`);
-const ground = new Ground('/run/differential', probe);
+const ground = new Ground('/run/differential', token, probe);
 const table = new Table(EXPLAINED);
 const all: object[] = [];
 let number = 0;
@@ -57,5 +57,6 @@ for (const configuration of chosen) {
   all.push({ name: configuration.name, strata: plain(strata), crun: plain(crun), runc: plain(runc) });
 }
 if (pattern === undefined) result('every explanation explains something', table.unused());
+result('nothing is left', ground.left());
 console.log(`1..${number}`);
 writeFileSync(join(root, 'build/differential.json'), JSON.stringify(all, undefined, 1));

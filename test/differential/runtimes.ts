@@ -70,14 +70,16 @@ const lines = (text: string): string[] => text.split('\n').filter(Boolean);
 
 export class Ground {
   readonly directory: string;
-  readonly token = 'differential';
+  /** In the names of all cgroups. */
+  private readonly token: string;
   private readonly probe: string;
   private readonly own = new Map(NAMESPACES.map((type) => [type, linkOf(`/proc/self/ns/${type}`)]));
   private readonly mountsBefore: ReadonlySet<string>;
   private count = 0;
 
-  constructor(directory: string, probe: string) {
+  constructor(directory: string, token: string, probe: string) {
     this.directory = directory;
+    this.token = token;
     fs.mkdirSync(directory, { recursive: true });
     this.probe = join(directory, 'probe');
     fs.copyFileSync(probe, this.probe);
@@ -95,7 +97,6 @@ export class Ground {
       directory,
       log: join(directory, 'log'),
       cgroup: `/${id}/container`,
-      token: this.token,
       interface: `e${number}`,
       namespace: (type) => {
         if (helpers.length === 0) helpers.push(newNamespaces());
@@ -238,14 +239,26 @@ export class Ground {
     return left;
   }
 
-  /** Cgroups of the test's, the lower before the upper. */
+  /** Cgroups that are still there; they are removed, if they can be. */
+  left(): string[] {
+    return this.cgroupsNamed(`${this.token}-`).filter((path) => {
+      try {
+        fs.rmdirSync(path);
+        return false;
+      } catch {
+        return true;
+      }
+    });
+  }
+
+  /** Cgroups with this in their names, and those below them, the lower before the upper. */
   private cgroupsNamed(token: string): string[] {
     const found: string[] = [];
     const search = (path: string, ours: boolean): void => {
       for (const entry of fs.readdirSync(path, { withFileTypes: true })) {
         if (!entry.isDirectory()) continue;
         const below = join(path, entry.name);
-        const its = ours || entry.name.startsWith(token);
+        const its = ours || entry.name.includes(token);
         if (its || ['user.slice', 'system.slice'].includes(entry.name)) search(below, its);
         if (its) found.push(below);
       }

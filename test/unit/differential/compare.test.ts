@@ -6,7 +6,7 @@ import { configurations, textOf } from '../../differential/configs.ts';
 import { EXPLAINED } from '../../differential/explained.ts';
 
 const facts = (entries: Record<string, string>): ReadonlyMap<string, string> => new Map(Object.entries(entries));
-const place = { directory: '/b', log: '/b/log', cgroup: '/c/d', token: 't', interface: 'e1', namespace: (type: string) => `/n/${type}` };
+const place = { directory: '/b', log: '/b/log', cgroup: '/c/d', interface: 'e1', namespace: (type: string) => `/n/${type}` };
 
 test('who ran, and who refused, is compared first, and then nothing else', (t) => {
   const ran = facts({ verdict: 'exit 42', uid: '0' });
