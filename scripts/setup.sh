@@ -13,7 +13,7 @@ flock 8
 packages=(g++ cmake ninja-build libseccomp-dev musl-tools busybox-static)
 for group in "$@"; do
   case $group in
-    test) packages+=(crun runc podman catatonit buildah skopeo umoci uidmap strace zsh fish iproute2) ;;
+    test) packages+=(crun runc podman catatonit buildah skopeo umoci containerd docker.io tini uidmap strace zsh fish iproute2) ;;
     lint) packages+=(clang-format clang-tidy shellcheck mandoc) ;;
     cross) packages+=(g++-aarch64-linux-gnu) ;;
     fuzz) packages+=(clang libclang-rt-dev) ;;
@@ -41,31 +41,47 @@ if [ ${#missing[@]} != 0 ]; then
   quietly apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" || die "setup: apt-get could not install ${missing[*]}"
 fi
 
-# QuickJS, the engine of the static command. Debian has it since trixie; an older system gets trixie's, unpacked beside the build and found through
-# lists of packages that are our own, so that the machine's sources stay as they are.
-fetch_quickjs() (
+# fetch NAME SUITE PACKAGE: unpack a package of another of Debian's suites in build/NAME, through lists of packages that are our own, so that the machine's
+# sources stay as they are and nothing is installed.
+fetch() (
   # shellcheck disable=SC2016 # the format is apt's
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | sort -u | head -n 1)
   keys=/usr/share/keyrings/debian-archive-keyring.gpg
   [ -n "$mirror" ] && [ -e "$keys" ] || return 1
-  place=$root/build/quickjs.new
+  place=$root/build/$1.new
   rm -rf "$place"
   mkdir -p "$place/lists/partial" "$place/cache"
   cd "$place"
-  echo "deb [signed-by=$keys] $mirror trixie main" >sources
+  echo "deb [signed-by=$keys] $mirror $2 main" >sources
   options=(-qq -o "Dir::Etc::sourcelist=$place/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$place/lists" -o "Dir::Cache=$place/cache"
     -o "APT::Sandbox::User=$(id -un)")
-  apt-get "${options[@]}" update && apt-get "${options[@]}" download libquickjs && dpkg-deb -x libquickjs_*.deb . &&
-    rm -rf lists cache && mv "$place" "$root/build/quickjs"
+  apt-get "${options[@]}" update && apt-get "${options[@]}" download "$3" && dpkg-deb -x "$3"_*.deb . &&
+    rm -rf lists cache && mv "$place" "$root/build/$1"
 )
+
+# QuickJS, the engine of the static command. Debian has it since trixie; an older system gets trixie's.
 if [ ! -e /usr/include/quickjs/quickjs.h ] && [ ! -e build/quickjs ] && [ ! -e build/no-quickjs ]; then
   echo 'setup: fetching libquickjs'
-  if ! quietly fetch_quickjs; then
+  if ! quietly fetch quickjs trixie libquickjs; then
     echo 'setup: libquickjs cannot be had, so the command will run on Node (to try again, remove build/no-quickjs)'
     touch build/no-quickjs
   fi
   rm -rf build/quickjs.new
 fi
+
+# The description of Kubernetes' runtime interface, for the tests that speak it.
+case " $* " in
+  *' test '*)
+    if [ ! -e build/cri-api ] && [ ! -e build/no-cri-api ]; then
+      echo 'setup: fetching golang-k8s-cri-api-dev'
+      if ! quietly fetch cri-api sid golang-k8s-cri-api-dev; then
+        echo 'setup: api.proto cannot be had, so the tests of the CRI are skipped (to try again, remove build/no-cri-api)'
+        touch build/no-cri-api
+      fi
+      rm -rf build/cri-api.new
+    fi
+    ;;
+esac
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   echo 'setup: installing node_modules'

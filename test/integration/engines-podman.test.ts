@@ -5,7 +5,8 @@ import test, { type ExecutionContext } from 'ava';
 import type { ContainerState } from '../../src/lifecycle/state.ts';
 import type { Result, Workspace } from '../helpers/container.ts';
 import { eventually, STRATA, whyNoContainers } from '../helpers/container.ts';
-import { IMAGE, missingPrograms, Podman } from '../helpers/podman.ts';
+import { badCommands, cgroupFile, IMAGE, missingPrograms, removeParents } from '../helpers/engine.ts';
+import { Podman } from '../helpers/podman.ts';
 import { containerTest } from './_support.ts';
 
 const missing = missingPrograms('podman', 'conmon', 'catatonit', 'script');
@@ -16,21 +17,25 @@ test.before(() => {
   podman = new Podman();
   podman.importImage();
 });
-test.after.always(() => podman?.dispose());
+test.after.always(() => podman?.end());
 
 /** Podman in a workspace. */
 class Engine {
   readonly workspace: Workspace;
   readonly #podman: Podman;
 
-  constructor(workspace: Workspace, engine: Podman) {
+  /** Options of podman that say which runtime. */
+  readonly #runtime: readonly string[];
+
+  constructor(workspace: Workspace, engine: Podman, runtime: readonly string[] = ['--runtime', STRATA]) {
     this.workspace = workspace;
     this.#podman = engine;
+    this.#runtime = runtime;
   }
 
   /** `podman ARGS...` */
   podman(...args: readonly string[]): Promise<Result> {
-    return this.#podman.run(args);
+    return this.#podman.run(args, undefined, this.#runtime);
   }
 
   /** The same, and it must succeed: what it prints, without the last newline. */
@@ -55,10 +60,14 @@ class Engine {
     return this.told('run', '--detach', ...this.usual, ...options, IMAGE, 'sh', '-c', script);
   }
 
-  /** With a terminal, into which `input` is typed. */
+  /** `podman ARGS...` with a terminal, into which `input` is typed. */
+  typed(input: string, ...args: readonly string[]): Promise<Result> {
+    return this.#podman.terminal([...this.#podman.command, ...args], input);
+  }
+
+  /** The same for `podman run`. */
   terminal(options: readonly string[], input: string, ...command: readonly string[]): Promise<Result> {
-    const line = [...this.#podman.command, 'run', '--rm', '-it', ...this.usual, ...options, IMAGE, ...command];
-    return this.#podman.execute(['script', '-qec', `stty rows 34 cols 112; ${line.join(' ')}`, '/dev/null'], input);
+    return this.typed(input, 'run', '--rm', '-it', ...this.usual, ...options, IMAGE, ...command);
   }
 
   /** `podman rm --force`, which now and then, with any runtime, runs into podman's own clean-up after the container. */
@@ -68,6 +77,18 @@ class Engine {
       if (code !== 0 && !stderr.includes('device or resource busy')) throw new Error(stderr);
       return code === 0;
     });
+  }
+
+  /** `podman exec OPTIONS... CONTAINER COMMAND...` */
+  exec(container: string, options: readonly string[], ...command: readonly string[]): Promise<Result> {
+    return this.podman('exec', ...options, container, ...command);
+  }
+
+  /** What a scenario comes to with strata, which must be what it comes to with podman's default runtime. */
+  async alike<T>(t: ExecutionContext, scenario: (engine: Engine) => Promise<T>): Promise<T> {
+    const ours = await scenario(this);
+    t.deepEqual(ours, await scenario(new Engine(this.workspace, this.#podman, [])));
+    return ours;
   }
 
   inspect(container: string, field: string): Promise<string> {
@@ -107,28 +128,9 @@ function podmanTest(title: string, body: (t: ExecutionContext, engine: Engine) =
     }
     // Conmon ends a little later than its container.
     await eventually('conmon to have ended', () => !workspace.leaks().some((line) => line.startsWith('process')));
+    // Podman itself makes the parent cgroup, with one for its conmon in it, and leaves both.
     await removeParents(workspace.token);
   });
-}
-
-/** Podman itself makes the parent cgroup, with one for its conmon in it, and leaves both. */
-async function removeParents(token: string): Promise<void> {
-  for (const name of fs.readdirSync('/sys/fs/cgroup')) {
-    for (const path of [`${token}/conmon`, token]) {
-      const directory = join('/sys/fs/cgroup', name, path);
-      await eventually(`${directory} to be unused`, () => !fs.existsSync(directory) || isRemoved(directory));
-    }
-  }
-}
-
-function isRemoved(directory: string): boolean {
-  try {
-    fs.rmdirSync(directory);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EBUSY') return false;
-    throw error;
-  }
 }
 
 podmanTest('run: output, environment, working directory, host name, exit status', async (t, engine) => {
@@ -155,18 +157,7 @@ podmanTest('run -it has a terminal', async (t, engine) => {
 });
 
 podmanTest('an invalid command is 127, one that cannot be executed 126, in the words that podman looks for', async (t, engine) => {
-  const cases: readonly (readonly [string, number, RegExp])[] = [
-    ['nope', 127, /executable file not found in \$PATH/],
-    ['/no/such/program', 127, /stat \/no\/such\/program: no such file or directory/i],
-    ['/etc/passwd', 126, /permission denied/i],
-    ['/etc', 126, /permission denied|is a directory/i],
-  ];
-  for (const [command, status, words] of cases) {
-    const { code, stdout, stderr } = await engine.run([], command);
-    t.is(code, status, stderr);
-    t.is(stdout, '');
-    t.regex(stderr, words);
-  }
+  await badCommands(t, (command) => engine.run([], command));
 });
 
 podmanTest('run -d: logs, inspect, stop, rm', async (t, engine) => {
@@ -221,8 +212,7 @@ podmanTest('--memory and --pids-limit hold, inside and outside', async (t, engin
     'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max';
   t.is(await engine.shell(['--memory', '64m', '--pids-limit', '20'], script), `${64 * 1024 * 1024}\n20`);
   const id = await engine.detached(['--memory', '64m', '--pids-limit', '20', '--cpus', '0.5'], 'exec sleep 1000');
-  const path = (name: string) => engine.workspace.cgroups(`${engine.workspace.token}/libpod-${id}/${name}`)[0] ?? '';
-  const limit = (one: string, two: string) => fs.readFileSync(path(one) || path(two), 'utf8').trim();
+  const limit = (one: string, two: string) => cgroupFile(`${engine.workspace.token}/libpod-${id}`, one, two);
   t.is(limit('memory.limit_in_bytes', 'memory.max'), String(64 * 1024 * 1024));
   t.is(limit('pids.max', 'pids.max'), '20');
   t.regex(limit('cpu.cfs_quota_us', 'cpu.max'), /^50000/);
@@ -260,7 +250,7 @@ podmanTest('--read-only, --tmpfs and volumes', async (t, engine) => {
 });
 
 podmanTest('--user, --group-add and --umask', async (t, engine) => {
-  const script = 'id -u; id -g; id -G; umask; touch /tmp/x && stat -c %u:%g /tmp/x';
+  const script = 'id -u; id -g; id -G >/dev/stdout; umask; touch /tmp/x && stat -c %u:%g /tmp/x';
   t.is(await engine.shell(['--user', '1000:1000', '--group-add', '5', '--umask', '0027'], script), '1000\n1000\n1000 5\n0027\n1000:1000');
   t.is(await engine.shell(['--user', 'user'], 'id -un'), 'user');
 });
@@ -332,4 +322,212 @@ podmanTest('a pod, whose containers share what the infra container has', async (
   const one = await engine.told(...args('readlink /proc/self/ns/net; readlink /proc/self/ns/uts'));
   t.is(await engine.told(...args('readlink /proc/self/ns/net; readlink /proc/self/ns/uts')), one);
   await engine.told('pod', 'rm', '--force', '--time', '0', 'pod');
+});
+
+podmanTest('exec: output, input, user, working directory, environment, exit status, detached', async (t, engine) => {
+  const id = await engine.detached(['--env', 'OF=container'], 'exec sleep 1000');
+  const options = ['--env', 'MY=exec', '--workdir', '/tmp', '--user', '1000:1000'];
+  const { code, stdout, stderr } = await engine.exec(id, options, 'sh', '-c', 'echo "$OF $MY $PWD $(id -u):$(id -g)"; echo err >&2; exit 9');
+  t.deepEqual([code, stdout], [9, 'container exec /tmp 1000:1000\n']);
+  t.regex(stderr, /^err$/m);
+  t.is((await (podman as Podman).run(['exec', '-i', id, 'sort'], 'b\na\n')).stdout, 'a\nb\n');
+  await engine.told('exec', '--detach', id, 'sh', '-c', 'echo detached >/tmp/file; exec sleep 2000');
+  await eventually('what the detached one writes', async () => (await engine.exec(id, [], 'cat', '/tmp/file')).stdout === 'detached\n');
+  t.is(await engine.told('exec', id, 'sh', '-c', 'tr "\\0" " " </proc/1/cmdline'), 'sleep 1000');
+  await engine.remove(id);
+});
+
+podmanTest('exec -it has a terminal', async (t, engine) => {
+  const id = await engine.detached([], 'exec sleep 1000');
+  const script = 'until [ "$(stty size)" = "34 112" ]; do sleep 0.01; done; tty; read line; echo "got $line"; exit 5';
+  const { code, stdout } = await engine.typed('typed\n', 'exec', '-it', id, 'sh', '-c', script);
+  t.is(code, 5, stdout);
+  t.regex(stdout, /\/dev\/pts\/\d/);
+  t.regex(stdout, /^got typed\r$/m);
+  await engine.remove(id);
+});
+
+podmanTest('exec of commands that cannot be executed, and where nothing runs', async (t, engine) => {
+  const id = await engine.detached([], 'exec sleep 1000');
+  await badCommands(t, (command) => engine.exec(id, [], command));
+  await engine.told('kill', id);
+  await engine.told('wait', id);
+  const stopped = await engine.exec(id, [], 'true');
+  t.is(stopped.code, 255);
+  t.regex(stopped.stderr, /container state improper/);
+  await engine.remove(id);
+});
+
+podmanTest('exec has what the container has', async (t, engine) => {
+  const script = 'grep -E "^(Uid|Gid|Groups|Cap.*|NoNewPrivs|Seccomp):" /proc/self/status; cut -d : -f 2 /proc/self/cgroup | sort; umask; ulimit -n';
+  await engine.alike(t, async (other) => {
+    const options = [
+      '--cap-drop',
+      'chown',
+      '--group-add',
+      '5',
+      '--ulimit',
+      'nofile=99:99',
+      '--ulimit',
+      'nproc=4096:4096',
+      '--security-opt',
+      'no-new-privileges',
+      '--umask',
+      '0027',
+    ];
+    const container = await other.detached(options, 'exec sleep 1000');
+    const seen = [
+      await other.told('exec', container, 'sh', '-c', script),
+      await other.told('exec', '--user', '1000', container, 'sh', '-c', script),
+      await other.told('exec', '--privileged', container, 'sh', '-c', 'sed -n "/^CapBnd/p; /^Seccomp/p" /proc/self/status'),
+    ];
+    await other.remove(container);
+    return seen;
+  });
+});
+
+podmanTest('a container looks from inside as it does with the default runtime', async (t, engine) => {
+  const script = `
+    grep -E '^(Name|Umask|Uid|Gid|Groups|Cap.*|NoNewPrivs|Seccomp|Seccomp_filters|Sig[BIC].*):' /proc/self/status
+    cat /proc/self/limits /proc/self/oom_score_adj; env | sort; pwd; id; ls -l /proc/self/fd | grep -c ' -> '
+    cut -d ' ' -f 5 /proc/self/mountinfo | sort
+    ls -ln /dev /dev/fd | grep -vE 'kcore| null$' | sed 's/ [A-Z][a-z][a-z] .*:[0-9][0-9]//'; cat /proc/sys/net/ipv4/ping_group_range`;
+  for (const options of [[], ['--user', '1000:1000', '--cap-add', 'NET_ADMIN', '--read-only', '--shm-size', '1m', '--cgroupns', 'private']]) {
+    await engine.alike(t, (other) => other.shell(['--hostname', 'h', ...options], script));
+  }
+});
+
+podmanTest('--preserve-fds, of run and of exec', async (t, engine) => {
+  const file = engine.workspace.path('file');
+  fs.writeFileSync(file, 'from the host\n');
+  const open = (): number => fs.openSync(file, 'r');
+  const passing = async (...args: string[]): Promise<string> => {
+    const descriptor = open();
+    try {
+      return (await (podman as Podman).execute([...(podman as Podman).command, ...args], undefined, [descriptor])).stdout;
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  };
+  const script = ['sh', '-c', 'cat <&3; ls /proc/self/fd | tr "\\n" " "'];
+  t.regex(await passing('run', '--rm', '--preserve-fds', '1', ...engine.usual, IMAGE, ...script), /^from the host\n0 1 2 3 4 $/);
+  const id = await engine.detached([], 'exec sleep 1000');
+  t.regex(await passing('exec', '--preserve-fds', '1', id, ...script), /^from the host\n0 1 2 3 4 $/);
+  await engine.remove(id);
+});
+
+/** Values of a container's cgroup that podman's options set. */
+const LIMITS: readonly (readonly [string, string])[] = [
+  ['memory.limit_in_bytes', 'memory.max'],
+  ['memory.soft_limit_in_bytes', 'memory.low'],
+  ['cpu.cfs_quota_us', 'cpu.max'],
+  ['cpu.shares', 'cpu.weight'],
+  ['cpuset.cpus', 'cpuset.cpus'],
+  ['pids.max', 'pids.max'],
+];
+
+podmanTest('update', async (t, engine) => {
+  const options = ['--memory', '64m', '--cpus', '0.5', '--cpu-shares', '512', '--pids-limit', '20'];
+  const seen = await engine.alike(t, async (other) => {
+    const id = await other.detached(options, 'exec sleep 1000');
+    const values = (): string[] => LIMITS.map(([one, two]) => cgroupFile(`${engine.workspace.token}/libpod-${id}`, one, two));
+    const before = values();
+    await other.told('update', '--memory', '96m', '--memory-swap', '-1', '--cpus', '0.25', '--cpu-shares', '256', '--cpuset-cpus', '0', id);
+    const after = values();
+    await other.remove(id);
+    return { before, after };
+  });
+  t.is(seen.before[0], String(64 * 1024 * 1024));
+  t.is(seen.after[0], String(96 * 1024 * 1024));
+  const id = await engine.detached(options, 'exec sleep 1000');
+  const refused = await engine.podman('update', '--cpuset-cpus', '4000', id);
+  t.not(refused.code, 0);
+  t.is(cgroupFile(`${engine.workspace.token}/libpod-${id}`, 'memory.limit_in_bytes', 'memory.max'), String(64 * 1024 * 1024));
+  await engine.remove(id);
+});
+
+podmanTest('top and stats, with limits', async (t, engine) => {
+  const id = await engine.detached(['--memory', '64m', '--pids-limit', '20'], 'sleep 2000 & exec sleep 1000');
+  await eventually('both processes', async () => (await engine.told('top', id)).split('\n').length === 3);
+  const listed = await engine.told('top', id, 'pid', 'args');
+  t.regex(listed, /^1 +sleep 1000/m);
+  t.regex(listed, /sleep 2000/);
+  const [stats] = JSON.parse(await engine.told('stats', '--no-stream', '--format', 'json', id)) as { mem_usage: string; pids: string }[];
+  t.regex(stats?.mem_usage ?? '', /[1-9].* \/ 67\.1/);
+  t.is(stats?.pids, '2');
+  t.is(await engine.inspect(id, 'HostConfig.Memory'), String(64 * 1024 * 1024));
+  await engine.remove(id);
+});
+
+podmanTest('health checks', async (t, engine) => {
+  const options = ['--health-cmd', 'test -e /tmp/healthy', '--health-interval', 'disable', '--health-retries', '1'];
+  const id = await engine.detached(options, 'exec sleep 1000');
+  t.is((await engine.podman('healthcheck', 'run', id)).code, 1);
+  await engine.told('exec', id, 'touch', '/tmp/healthy');
+  t.is((await engine.podman('healthcheck', 'run', id)).code, 0);
+  await engine.remove(id);
+});
+
+podmanTest('restart, and restart policies', async (t, engine) => {
+  const id = await engine.detached([], 'trap "exit 4" TERM; echo started; while :; do sleep 0.01; done');
+  await eventually('its first words', async () => (await engine.told('logs', id)) === 'started');
+  const pid = await engine.inspect(id, 'State.Pid');
+  await engine.told('restart', '--time', '60', id);
+  await eventually('its words', async () => (await engine.told('logs', id)) === 'started\nstarted');
+  t.not(await engine.inspect(id, 'State.Pid'), pid);
+  await engine.remove(id);
+  const fails = await engine.detached(['--restart', 'on-failure:2'], 'echo started; exit 3');
+  await eventually('two restarts', async () => (await engine.told('logs', fails)) === 'started\nstarted\nstarted');
+  await engine.reach(fails, 'exited');
+  t.is(await engine.inspect(fails, 'State.ExitCode'), '3');
+  await engine.remove(fails);
+});
+
+podmanTest('attach, cp, diff and commit', async (t, engine) => {
+  const reader = await engine.told('run', '--detach', '-i', ...engine.usual, IMAGE, 'sh', '-c', 'read line; echo "got $line"');
+  t.is((await (podman as Podman).run(['attach', reader], 'typed\n')).stdout.trim(), 'got typed');
+  await engine.remove(reader);
+  const [file, back] = [engine.workspace.path('file'), engine.workspace.path('back')];
+  fs.writeFileSync(file, 'from the host\n');
+  const id = await engine.detached([], 'exec sleep 1000');
+  await engine.told('cp', file, `${id}:/root/file`);
+  t.is(await engine.told('exec', id, 'cat', '/root/file'), 'from the host');
+  await engine.told('cp', `${id}:/root/file`, back);
+  t.is(fs.readFileSync(back, 'utf8'), 'from the host\n');
+  t.regex(await engine.told('diff', id), /^A \/root\/file$/m);
+  const image = `localhost/${engine.workspace.token}:1`;
+  await engine.told('commit', '--quiet', id, image);
+  await engine.remove(id);
+  t.is(await engine.told('run', '--rm', ...engine.usual, image, 'cat', '/root/file'), 'from the host');
+  await engine.told('rmi', image);
+});
+
+podmanTest('a container that cannot be created is told in words, and can be removed', async (t, engine) => {
+  const id = await engine.told('create', ...engine.usual, IMAGE, 'nope');
+  t.regex((await engine.podman('start', id)).stderr, /executable file not found in \$PATH/);
+  await engine.told('rm', id);
+  const settings = ['--sysctl', 'net.ipv4.no_such_setting=1'];
+  t.regex((await engine.run(settings, 'true')).stderr, /no such file or directory/i);
+  await engine.alike(t, (other) => other.run(settings, 'true').then((result) => result.code));
+  await engine.alike(t, (other) => other.run(['--workdir', '/etc/passwd'], 'true').then((result) => result.code));
+});
+
+podmanTest('all of a pod: stats, pause, exec, stop, start, kill', async (t, engine) => {
+  const infra = ['--infra-image', IMAGE, '--infra-command', '/bin/sleep 1000'];
+  const pod = engine.workspace.token;
+  await engine.told('pod', 'create', '--name', pod, ...engine.usual, ...infra);
+  const id = await engine.told('run', '--detach', '--pod', pod, IMAGE, 'sleep', '1000');
+  t.is(await engine.told('exec', id, 'echo', 'in the pod'), 'in the pod');
+  t.is((JSON.parse(await engine.told('pod', 'stats', '--no-stream', '--format', 'json', pod)) as unknown[]).length, 2);
+  await engine.told('pod', 'pause', pod);
+  t.is(await engine.inspect(id, 'State.Status'), 'paused');
+  await engine.told('pod', 'unpause', pod);
+  t.is(await engine.inspect(id, 'State.Status'), 'running');
+  await engine.told('pod', 'stop', '--time', '0', pod);
+  await engine.reach(id, 'exited');
+  await engine.told('pod', 'start', pod);
+  await engine.reach(id, 'running');
+  await engine.told('pod', 'kill', pod);
+  await engine.reach(id, 'exited');
+  await engine.told('pod', 'rm', '--force', '--time', '0', pod);
 });

@@ -1,13 +1,14 @@
-/** Bundles that others make out of images: skopeo and umoci, and buildah, which builds in containers. */
+/** Bundles that others make out of images: skopeo and umoci. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { STRATA, whyNoContainers } from '../helpers/container.ts';
-import { IMAGE, missingPrograms, Podman } from '../helpers/podman.ts';
+import { whyNoContainers } from '../helpers/container.ts';
+import { IMAGE, missingPrograms } from '../helpers/engine.ts';
+import { Podman } from '../helpers/podman.ts';
 import { containerTest } from './_support.ts';
 
-const missing = missingPrograms('podman', 'skopeo', 'umoci', 'buildah');
+const missing = missingPrograms('podman', 'skopeo', 'umoci');
 let podman: Podman | undefined;
 
 function storage(): Podman {
@@ -20,7 +21,7 @@ test.before(() => {
   podman = new Podman();
   podman.importImage();
 });
-test.after.always(() => podman?.dispose());
+test.after.always(() => podman?.end());
 
 const imageTest = missing.length === 0 ? containerTest : (title: string) => test.skip(`${title} (${missing.join(', ')} missing)`, (t) => t.pass());
 
@@ -67,31 +68,4 @@ imageTest('an unpacked image is a layer', async (t, workspace) => {
   });
   t.deepEqual(fs.readdirSync(join(upper, 'root')), ['new']);
   t.true(before.equals(execFileSync('tar', ['--sort=name', '-C', unpacked, '-cf', '-', '.'], { maxBuffer: 2 ** 28 })));
-});
-
-imageTest('podman build and buildah run their commands in strata', async (t, workspace) => {
-  const context = workspace.path('context');
-  fs.mkdirSync(context);
-  fs.writeFileSync(
-    join(context, 'Containerfile'),
-    `FROM ${IMAGE}\nRUN echo built by $(id -un) >/built\nRUN test -e /built && rm /etc/group\nCMD cat /built\n`,
-  );
-  const image = `localhost/${workspace.token}:1`;
-  const built = await storage().run(['build', '--quiet', '--isolation', 'oci', '--network', 'none', '--tag', image, context]);
-  t.is(built.code, 0, built.stderr);
-  const options = ['--rm', '--network', 'none', '--cgroup-parent', '/'];
-  t.is((await storage().run(['run', ...options, image])).stdout, 'built by root\n');
-  t.not((await storage().run(['run', ...options, image, 'ls', '/etc/group'])).code, 0);
-
-  fs.writeFileSync(join(context, 'Containerfile'), `FROM ${IMAGE}\nRUN exit 9\n`);
-  const failed = await storage().run(['build', '--quiet', '--isolation', 'oci', '--network', 'none', context]);
-  t.not(failed.code, 0);
-  t.regex(failed.stderr, /exit status 9/);
-
-  const buildah = (...args: string[]) => storage().execute(['buildah', ...storage().places, ...args]);
-  const container = (await buildah('from', IMAGE)).stdout.trim();
-  const ran = await buildah('run', '--runtime', STRATA, '--isolation', 'oci', '--network', 'none', container, '--', 'sh', '-c', 'echo ran; exit 3');
-  t.deepEqual([ran.code, ran.stdout], [3, 'ran\n'], ran.stderr);
-  await buildah('rm', container);
-  t.deepEqual(storage().containers(), []);
 });
