@@ -15,7 +15,7 @@ bash scripts/build.sh </dev/null
 peers=$root/../shared/peers.sh
 out=$root/build/conformance
 mkdir -p "$out"
-packages=(runc crun criu libcriu2 golang-go gcc libc6-dev libseccomp-dev python3 libatomic1 libstdc++6
+packages=(runc crun golang-go gcc libc6-dev libseccomp-dev python3 libatomic1 libstdc++6
   golang-github-opencontainers-runtime-tools-dev golang-github-mrunalp-fileutils-dev golang-github-google-uuid-dev golang-github-urfave-cli-dev)
 if [ -e "$peers" ]; then
   install() { "$peers" setup "${packages[@]}"; }

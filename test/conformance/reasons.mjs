@@ -40,6 +40,7 @@ export const REASONS = {
     'start/listen_pid_env': 'announces with LISTEN_FDS a descriptor that is not open; for strata, as for runc, that is an error',
     'start/invalid-id': 'wants the words of that release of crun about the id',
     'mounts/mount-copy-symlink': "the mount option `copy-symlink`, which is crun's own",
+    'tty/test-detach-tty': 'its configuration has a number among `args`, which is an error before there is one about the terminal',
     'uid_gid/keep-groups': "the annotation `run.oci.keep_original_groups`, which is crun's own",
     'start/delete-in-created-state':
       'wants `delete` of a container that is created and not stopped; the specification wants an error (runtime.md, delete)',
