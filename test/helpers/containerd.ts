@@ -1,15 +1,13 @@
 /** Containerd with strata behind its shim, all of its state in a directory of its own; by way of ctr or of the CRI. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { join } from 'node:path';
 import { type Result, STRATA } from './container.ts';
 import { Daemon, IMAGE, Place, whereIs } from './engine.ts';
 import { Podman } from './podman.ts';
 
 /** What a pod's first container runs in. */
 export const PAUSE = 'localhost/pause:1';
-
-/** Where the shim has the state of its runtime, for each of containerd's namespaces, when nobody says otherwise. */
-const STATE = '/run/containerd/runc';
 
 /** Containerd's namespace of everything that comes by way of the CRI. */
 export const CRI_NAMESPACE = 'k8s.io';
@@ -24,6 +22,11 @@ export class Containerd extends Place {
     this.namespace = this.directory.slice(this.directory.lastIndexOf('/') + 1);
     fs.writeFileSync(this.path('config.toml'), this.#configuration());
     this.#daemon = new Daemon(this, ['containerd', '--config', this.path('config.toml')]);
+  }
+
+  /** Where runtimes have their state, in a directory for each namespace. */
+  get state(): string {
+    return this.path('runtime');
   }
 
   get socket(): string {
@@ -55,7 +58,7 @@ export class Containerd extends Place {
 
   /** Containers that a runtime still knows. */
   containers(namespace = this.namespace): string[] {
-    const directory = `${STATE}/${namespace}`;
+    const directory = join(this.state, namespace);
     return fs.existsSync(directory) ? fs.readdirSync(directory).filter((name) => !name.startsWith('@')) : [];
   }
 
@@ -72,11 +75,6 @@ export class Containerd extends Place {
     return this.#daemon.end();
   }
 
-  override dispose(): void {
-    if (this.containers().length === 0) fs.rmSync(`${STATE}/${this.namespace}`, { recursive: true, force: true });
-    super.dispose();
-  }
-
   /** A runtime called strata and one called runc, for the CRI; ctr names its own on its command line. */
   #configuration(): string {
     const current = !/ v?1\./.test(execFileSync('containerd', ['--version'], { encoding: 'utf8' }));
@@ -88,7 +86,8 @@ export class Containerd extends Place {
 [${plugin}.containerd.runtimes.${name}]
 runtime_type = "io.containerd.runc.v2"
 [${plugin}.containerd.runtimes.${name}.options]
-BinaryName = "${binary}"`;
+BinaryName = "${binary}"
+Root = "${this.state}"`;
     return `
 version = ${current ? 3 : 2}
 root = "${this.path('root')}"

@@ -93,7 +93,19 @@ class Engine {
 
   /** A command line of `ctr run`, with the cgroup where the workspace looks for leaks. */
   line(options: readonly string[], id: string, ...command: readonly string[]): string[] {
-    return ['run', '--runc-binary', this.#binary, '--cgroup', `/${this.workspace.token}/${id}`, ...options, IMAGE, id, ...command];
+    return [
+      'run',
+      '--runc-binary',
+      this.#binary,
+      '--runc-root',
+      this.#containerd.state,
+      '--cgroup',
+      `/${this.workspace.token}/${id}`,
+      ...options,
+      IMAGE,
+      id,
+      ...command,
+    ];
   }
 }
 
