@@ -539,7 +539,9 @@ onBoth('hooks that fail, and hooks that take too long', (workspace) => {
     failing.filter(({ timeout }) => timeout === undefined || kind.startsWith('create')).map((hook) => ({ kind, hook })),
   );
   // A program that a poststart hook ends may have said something by then, or not.
-  const bundles = cases.map(({ kind, hook }) => workspace.script(kind === 'poststart' ? 'exec sleep 1000' : 'echo ran', { hooks: { [kind]: [hook] } }));
+  const bundles = cases.map(({ kind, hook }) =>
+    workspace.script(kind === 'poststart' ? 'exec sleep 1000' : 'echo ran', { hooks: { [kind]: [hook] } }),
+  );
   const fine = workspace.script('echo ran', { hooks: Object.fromEntries(kinds.map((kind) => [kind, [{ path: '/bin/true' }]])) });
   return async (record) => {
     for (const { directory } of bundles) await record.strata(['run', '--bundle', directory, 'x']);
