@@ -98,6 +98,9 @@ int second_main(void* argument) {
 
 // Makes the process that becomes the program, a sibling of this one, so that the runtime is the parent of both. Returns on a failure only.
 Status clone_second(Context& context, Plan::Iterator at) {
+  // It is seen in the container, where somebody may have CAP_SYS_PTRACE: nothing of the host stays open.
+  context.proc.reset();
+  context.root.reset();
   constexpr std::size_t stack_size = std::size_t{64} * 1024;
   void* stack = sys::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return {ENOMEM, "mmap", "stack"};

@@ -91,7 +91,11 @@ export function checkChanges({ args, cwd = '/', env, uid, gid, additionalGids, c
 /** Begins the process and returns when its program runs. @throws StrataError of any code; then nothing of the process is left. */
 export async function execDetached(host: Host, options: ExecOptions): Promise<Executed> {
   const prepared = await prepareExec(host, options);
-  checkTerminal(prepared.process.terminal, options);
+  try {
+    checkTerminal(prepared.process.terminal, options);
+  } catch (error) {
+    throw located(error);
+  }
   return new Attempt(host, options, prepared).carryOut();
 }
 

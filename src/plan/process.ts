@@ -77,11 +77,14 @@ export function privilegedOperations(spec: Spec, process: Process, context: Proc
     const at = `/process/rlimits/${index}`;
     out.push({ op: 'rlimit', pointer: at, resource: numberOf(RLIMITS, type), name: type, soft, hard });
   });
-  out.push(...schedulingOperations(spec, process), ...labelOperations(process));
+  out.push(...labelOperations(process), ...schedulingOperations(spec, process));
   return out;
 }
 
-/** Limits come before these: what RLIMIT_NICE and RLIMIT_RTPRIO permit needs no more rights. */
+/**
+ * Limits come before these: what RLIMIT_NICE and RLIMIT_RTPRIO permit needs no more rights. Labels too: from a deadline on, `exec` is in the container's
+ * pid namespace, and has the host's procfs no more.
+ */
 function schedulingOperations({ linux }: Spec, { scheduler, ioPriority }: Process): Operation[] {
   const out: Operation[] = [];
   const { memoryPolicy } = linux;
