@@ -1,6 +1,6 @@
 /** `update`: other limits for a container that exists. Either all of them are in force afterwards, or none. */
 import { StrataError, withFields } from '../base/error.ts';
-import { recentFacts } from '../host/facts.ts';
+import { type HostFacts, recentFacts } from '../host/facts.ts';
 import type { Host } from '../host/host.ts';
 import type { CgroupPlace } from '../plan/cgroup.ts';
 import { knownPlaces } from '../plan/cgroup.ts';
@@ -61,7 +61,7 @@ function aboutResources(error: unknown): unknown {
 }
 
 function change(host: Host, asked: Resources, schemas: readonly LimitWrite[], record: ContainerRecord, report: Report): void {
-  const facts = recentFacts(host);
+  const facts = factsFor(record, recentFacts(host));
   const places = knownPlaces(record.cgroups, facts);
   const complete = completed(host, withoutKernelMemory(asked, report), places);
   checkUsage(host, complete, placeOf('memory', places), record);
@@ -72,6 +72,14 @@ function change(host: Host, asked: Resources, schemas: readonly LimitWrite[], re
     ...changes.filter(({ write }) => write.controller !== 'memory'),
     ...changes.filter(({ write }) => write.controller === 'memory'),
   ]);
+}
+
+/** For an ordinary user's container: where it has no cgroup, it was not allowed to have one. */
+function factsFor({ cgroups, unmarked }: ContainerRecord, facts: HostFacts): HostFacts {
+  if (unmarked !== true) return facts;
+  const { hierarchies, unified } = facts.cgroup;
+  const mounted = unified === undefined ? hierarchies : [...hierarchies, unified];
+  return { ...facts, cgroup: { ...facts.cgroup, forbidden: mounted.filter(({ mount }) => !cgroups.some(({ hierarchy }) => hierarchy === mount)) } };
 }
 
 const RDT = 'rdt';

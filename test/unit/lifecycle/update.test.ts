@@ -1,6 +1,7 @@
 /** `update` on a machine in memory, whose cgroup files are those of the tests. */
 import test, { type ExecutionContext } from 'ava';
 import { parseExact } from '../../../src/base/json.ts';
+import { load, save } from '../../../src/lifecycle/store.ts';
 import { type UpdateOptions, update } from '../../../src/lifecycle/update.ts';
 import { type FakeHost, type FakeMachine, HIERARCHIES } from '../../helpers/fake-host.ts';
 import { createAndStart, failure, machineWith, NAME } from './_machine.ts';
@@ -207,4 +208,10 @@ test('a stopped container, and one that does not exist', async (t) => {
   const stopped = await failure(t, change(host, {}));
   t.deepEqual([stopped.code, stopped.message.startsWith('container not running')], ['status', true]);
   t.is((await failure(t, update(host, { ...NAME, id: 'nobody', resources: {} }))).code, 'not-found');
+});
+
+test('an ordinary user is told that he may not, rather than that nobody could', async (t) => {
+  const { host } = await running(V1_MEMORY);
+  save(host, NAME.root, { ...load(host, NAME.root, NAME.id), cgroups: [], unmarked: true });
+  t.regex((await failure(t, change(host, { memory: { limit: 5000 } }))).message, /memory, in whose hierarchy this user may not make a cgroup/);
 });
