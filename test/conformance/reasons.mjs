@@ -17,7 +17,7 @@ export const REASONS = {
     linux_mount_label: 'there is no SELinux here: strata refuses a label that the kernel cannot apply, crun leaves it out',
     linux_process_apparmor_profile: 'there is no AppArmor here: strata refuses a profile that the kernel cannot apply, crun leaves it out',
     misc_props: 'the suite does not copy its own program into the bundle',
-    pidfile: 'kills the program `true` after it has seen it running, and it has ended; passed only by who is slow to start it',
+    pidfile: 'a race: kills the program `true`, which has ended by then or not; in other runs strata passes and runc does not',
     poststart_fail: `${OLD_HOOKS}a poststart hook that fails is to be an error (runtime.md, lifecycle), and the suite wants a warning`,
     prestart: `${OLD_HOOKS}prestart hooks run in \`create\`, and the suite wants them in \`start\``,
     process_capabilities: 'asks for all capabilities, and root has no CAP_SYS_RESOURCE here; strata warns, as config.md has it',
