@@ -2,7 +2,8 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Bundle, type Edit, eventually, withUserNamespace } from '../../helpers/container.ts';
-import { IMAGE, missingPrograms, Podman } from '../../helpers/podman.ts';
+import { IMAGE, missingPrograms } from '../../helpers/engine.ts';
+import { Podman } from '../../helpers/podman.ts';
 import { agent } from '../../helpers/seccomp-agent.ts';
 import { containerTest, failed } from '../_support.ts';
 
@@ -42,12 +43,12 @@ for (const noNewPrivileges of [true, false]) {
     t.true(said().includes('descriptors 1'));
 
     const { id, stdout, stderr } = await workspace.create(bundle);
-    t.is(states().length, noNewPrivileges ? 1 : 2);
+    await eventually('what the agent says', () => states().length === (noNewPrivileges ? 1 : 2));
     const { pid } = await workspace.state(id);
     await workspace.succeed(['start', id]);
     await workspace.reach(id, 'stopped');
     t.deepEqual([stdout(), stderr()], ['on\n', QUOTA]);
-    t.is(states().length, 2);
+    await eventually('what the agent says', () => states().length === 2);
     const status = noNewPrivileges ? 'created' : 'creating';
     const state = { ociVersion: '1.3.0', id, status, pid, bundle: bundle.directory, annotations: { a: 'b' } };
     t.deepEqual(states()[1], { ociVersion: '1.3.0', fds: ['seccompFd'], pid, metadata, state });
@@ -66,7 +67,7 @@ for (const noNewPrivileges of [true, false]) {
     await workspace.reach(id, 'stopped');
     t.is(stdout(), 'on\n');
     await workspace.remove(id);
-    t.true(said().filter((line) => line.startsWith('call ')).length > 20);
+    await eventually('what the agent says', () => said().filter((line) => line.startsWith('call ')).length > 20);
   });
 
   containerTest(`without an agent there is no container, ${title}`, async (t, workspace) => {
@@ -112,6 +113,24 @@ for (const noNewPrivileges of [true, false]) {
   });
 }
 
+containerTest('exec: with a filter loaded, the process has nothing of the host open', async (t, workspace) => {
+  const { path, process } = await agent(workspace);
+  const bundle = workspace.script('exec sleep 1000', notify(path, ['capset'])).edit({ process: { noNewPrivileges: false } });
+  const { id } = await workspace.start(bundle);
+  // Its capset(2) waits for the agent.
+  process.kill('SIGSTOP');
+  const pidFile = workspace.path('pid');
+  const running = workspace.strata(['exec', '--pid-file', pidFile, id, 'true']);
+  const own = (): string => `/proc/${fs.readFileSync(pidFile, 'utf8')}`;
+  await eventually('the filter', () => fs.existsSync(pidFile) && /^Seccomp:\t2$/m.test(fs.readFileSync(`${own()}/status`, 'utf8')));
+  const open = fs.readdirSync(`${own()}/fd`).filter((number) => Number(number) > 2);
+  const paths = open.map((number) => fs.readlinkSync(`${own()}/fd/${number}`)).filter((name) => name.startsWith('/'));
+  process.kill('SIGCONT');
+  t.is((await running).code, 0);
+  t.deepEqual(paths, []);
+  await workspace.remove(id);
+});
+
 containerTest('a listener of a container with a user namespace, at a path longer than a socket address', async (t, workspace) => {
   const { path, said } = await agent(workspace);
   const long = join(workspace.directory, 'l'.repeat(100));
@@ -124,7 +143,7 @@ containerTest('a listener of a container with a user namespace, at a path longer
     const ran = await workspace.run(bundle);
     t.deepEqual([ran.code, ran.stdout, ran.stderr], [0, 'on\n', QUOTA]);
   }
-  t.is(said().filter((line) => line === 'descriptors 1').length, 2);
+  await eventually('what the agent says', () => said().filter((line) => line === 'descriptors 1').length === 2);
 });
 
 containerTest('a profile that allows execve, and little else that a runtime needs, runs a program with no_new_privs', async (t, workspace) => {
