@@ -22,7 +22,9 @@ export function startSteps(plan: Plan): Step[] {
 
 /** The error that a rejected launch, proceed or start stands for. `step`: the operation that failed, if the failure names one. */
 export function launchError(failure: LaunchFailure, step: Step | undefined): StrataError {
-  if (step === undefined) return new StrataError({ code: 'system', stage: 'clone', ...outsidePlan(failure) });
+  // The second process of `exec` is made when its first step comes, which has nothing to do with it.
+  const isUnmade = failure.syscall === 'clone3' && step?.op !== 'clone' && step?.op !== 'enter';
+  if (step === undefined || isUnmade) return new StrataError({ code: 'system', stage: 'clone', ...outsidePlan(failure) });
   const fields = {
     ...(step.pointer !== '' && { pointer: step.pointer }),
     stage: stageOf(step.op),
@@ -73,7 +75,8 @@ function detailed(failure: LaunchFailure): { hint?: string } {
 function outsidePlan(failure: LaunchFailure): Pick<ErrorFields, 'reason' | 'hint' | 'path' | 'errno' | 'syscall'> {
   if (failure.syscall !== 'init') {
     const reason = `the container's process cannot be set up or reached: ${failure.syscall}`;
-    return { reason, syscall: failure.syscall, ...located(failure), ...numbered(failure), ...detailed(failure) };
+    const hint = failure.syscall === 'clone3' && failure.errno === ERRNO.EAGAIN ? { hint: 'is the pids limit reached?' } : detailed(failure);
+    return { reason, syscall: failure.syscall, ...located(failure), ...numbered(failure), ...hint };
   }
   const killed = /\b(SIGKILL|signal 9|killed)\b/i.test(failure.detail);
   return {

@@ -7,6 +7,7 @@ export const ERRNO = {
   ENOENT: 2,
   ESRCH: 3,
   ENOEXEC: 8,
+  EAGAIN: 11,
   EACCES: 13,
   EBUSY: 16,
   EEXIST: 17,

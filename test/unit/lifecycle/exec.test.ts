@@ -128,6 +128,9 @@ test('a failure leaves nothing', async (t) => {
   machine.failure = { op: 'executable', failure: { errno: 2 }, value: '/bin/true' };
   t.regex((await failure(t, detached(host, { pidFile: '/tmp/pid' }))).message, /exec: "\/bin\/true": stat \/bin\/true: no such file or directory/);
   t.false(machine.nodes.has('/tmp/pid'));
+  // The process of the step could not be made, and the step has nothing to do with it.
+  machine.failure = { op: 'executable', failure: { syscall: 'clone3', errno: 11 }, value: '/bin/true' };
+  t.regex((await failure(t, detached(host, {}))).message, /clone3: resource temporarily unavailable \(is the pids limit reached\?\)$/);
   machine.failure = undefined;
   await failure(t, detached(host, { pidFile: '/nowhere/pid' }));
   await failure(t, detached(host, { pidfdSocket: '/nowhere' }));
