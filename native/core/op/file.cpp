@@ -21,6 +21,7 @@ namespace strata {
 namespace {
 
 constexpr long devpts_super_magic = 0x1cd1;
+constexpr long pipefs_magic = 0x50495045;
 
 unsigned node_type(Text type) {
   switch (*type.c_str()) {
@@ -199,14 +200,16 @@ Status op_console(Context& context, Fields fields) {
   return {};
 }
 
-// Only pipes, which nobody else knows of: a file or a device of the host keeps its owner. Where a user namespace has no right to it, they stay as
-// they are.
+// Only pipes without a name, which nobody else knows of: a file, a FIFO or a device of the host keeps its owner. Where a user namespace has no right
+// to it, they stay as they are.
 Status op_stdio(Fields fields) {
   const std::uint32_t uid = fields.u32();
   constexpr unsigned unchanged = ~0U;
   for (int standard = 0; standard < 3; standard++) {
+    struct statfs file_system {};
     struct statx status {};
-    if (sys::statx(standard, "", AT_EMPTY_PATH, STATX_TYPE | STATX_UID, &status) < 0 || !S_ISFIFO(status.stx_mode) || status.stx_uid == uid) continue;
+    if (sys::fstatfs(standard, &file_system) < 0 || file_system.f_type != pipefs_magic) continue;
+    if (sys::statx(standard, "", AT_EMPTY_PATH, STATX_UID, &status) < 0 || status.stx_uid == uid) continue;
     const int result = sys::fchownat(standard, "", uid, unchanged, AT_EMPTY_PATH);
     if (result < 0 && result != -EPERM && result != -EINVAL) return {-result, "fchownat", "stdio"};
   }

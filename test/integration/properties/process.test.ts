@@ -135,6 +135,12 @@ containerTest('pipes for standard input and output can be opened by the user, fi
   });
   const through = ['sh', '-c', 'echo typed | "$0" "$@" | cat'];
   t.is((await workspace.run(bundle, [], { through })).stdout, 'typed\n0\n');
+
+  // A FIFO is a pipe, and a file of the host.
+  const fifo = workspace.path('fifo');
+  const named = await workspace.run(bundle, [], { through: ['sh', '-c', `mkfifo ${fifo}; exec <>${fifo}; echo typed >&0; exec "$0" "$@"`] });
+  t.is(named.code, 0, named.stderr);
+  t.is(fs.statSync(fifo).uid, 0);
 });
 
 containerTest('without additionalGids there are no groups, and without umask it is that of the caller', async (t, workspace) => {
