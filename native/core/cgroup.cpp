@@ -69,10 +69,6 @@ Status refuse_populated(const char* directory) {
   return length == 0 ? Status() : Status::with_detail("mkdir", directory, "the container's cgroup exists and has processes in it", EEXIST);
 }
 
-}  // namespace
-
-namespace {
-
 Status make_once(Fields fields) {
   const Text hierarchy = fields.text();
   const Text path = fields.text();
