@@ -24,6 +24,9 @@ grep -nE '(^|[^_[:alnum:]])(::)?syscall *\(|\basm\b[^;]*(syscall|svc)|#include <
 grep -nE '#include *[<"](napi|node_api|js_native_api|node|v8|uv)[^>"]*\.h' native/core/**/*.?pp native/init/*.?pp /dev/null && fail 'a Node header in the core'
 grep -nE '\b(try *\{|catch *\(|throw\b|dynamic_cast|typeid)' native/core/**/*.?pp native/init/*.?pp /dev/null | grep -vE ':[0-9]+: *//' && fail 'exceptions or RTTI in the core'
 
+# The build knows only what is shipped; a test that names what is not there would not even load.
+tsc -p test --pretty false || fail 'the tests have faults of type'
+
 grep -rnE 'Math\.(a?(sin|cos|tan)h?|atan2|exp|expm1|log|log1p|log10|cbrt|hypot)\b' src /dev/null && fail 'a function that native/cli/math.cpp leaves out'
 
 if [ "${1:-}" != --no-tidy ] && [ ${#units[@]} != 0 ]; then

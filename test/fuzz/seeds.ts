@@ -318,7 +318,7 @@ const registered = (file: string) => [
   ...readFileSync(join(import.meta.dirname, '../../native', file), 'utf8').matchAll(/(?:now|later)<.*>\("(\w+)"\)/g),
 ];
 const FUNCTIONS = [...registered('face/functions.hpp'), ...registered('cli/functions.cpp')]
-  .map(([, name]) => name)
+  .map(([, name = '']) => name)
   .filter((name) => !LEFT_OUT.includes(name));
 const PLAN = encode(planCreate(specOf(CONFIGURATIONS['process']?.[0]), contextOf()));
 const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { ErrorCode } from '../../../src/base/error.ts';
 import { create } from '../../../src/lifecycle/create.ts';
 import { FakeHost, HIERARCHIES } from '../../helpers/fake-host.ts';
 import { createOne, failure, hook, machineWith, NAME, ROOT, statusOf } from './_machine.ts';
@@ -36,7 +37,7 @@ test('twelve creates of one id have one winner', async (t) => {
 
 /** Where a create can fail, and what the error must be like. */
 const FAILURES: Readonly<
-  Record<string, { changes?: object; op?: string; value?: string; failure?: object; message: RegExp; code: string; poststop: boolean }>
+  Record<string, { changes?: object; op?: string; value?: string; failure?: object; message: RegExp; code: ErrorCode; poststop: boolean }>
 > = {
   cgroup: {
     op: 'cgroup-make',

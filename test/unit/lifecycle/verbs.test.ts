@@ -190,7 +190,7 @@ test('with a shared pid namespace SIGKILL reaches everyone, and delete what is l
   await createAndStart(host);
   const cgroups = machine.processes[0]?.cgroups ?? new Set<string>();
   const other = machine.spawn({ cgroups, plan: [], socket: '', parent: undefined });
-  other.phase = 'running';
+  Object.assign(other, { phase: 'running' });
   await kill(host, { ...NAME, signal: 15, all: true });
   t.deepEqual(machine.events.slice(-2), [`signal 15 to ${machine.processes[0]?.pid}`, `signal 15 to ${other.pid}`]);
   await kill(host, { ...NAME, signal: 9 });

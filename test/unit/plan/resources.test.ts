@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import { StrataError } from '../../../src/base/error.ts';
+import { type ErrorCode, StrataError } from '../../../src/base/error.ts';
 import type { HostFacts } from '../../../src/host/facts.ts';
 import { weightOfShares } from '../../../src/plan/resources-v2.ts';
 import { HYBRID, NO_CGROUPS, only, plan, V1, V2 } from './_support.ts';
@@ -12,7 +12,7 @@ function writes(resources: object, facts: HostFacts): string[] {
     .map(({ path, value, optional }) => `${path.replace(/^\/sys\/fs\/cgroup\/(?:([^/]+)\/)?c\//, '')} ${value}${optional ? ' ?' : ''}`);
 }
 
-function refused(t: ExecutionContext, resources: object, facts: HostFacts, pointer: string, code = 'config-unsupported'): StrataError {
+function refused(t: ExecutionContext, resources: object, facts: HostFacts, pointer: string, code: ErrorCode = 'config-unsupported'): StrataError {
   const error = t.throws(() => writes(resources, facts), { instanceOf: StrataError }) as StrataError;
   t.is(error.code, code);
   t.is(error.pointer, `/linux/resources${pointer}`);
