@@ -73,7 +73,7 @@ export function addUpdate(program: Command, shell: Shell): void {
     });
 }
 
-/** The flags as a `linux.resources`; 0 means 'not set' there too. */
+/** The flags as a `linux.resources`; 0 means 'not set' there too, but for what it takes back. */
 function asResources(flags: UpdateFlags): object {
   return {
     memory: { limit: flags.memory, reservation: flags.memoryReservation, swap: flags.memorySwap },

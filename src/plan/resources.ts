@@ -90,6 +90,10 @@ export function resetWrites({ memory, cpu }: Resources, places: readonly CgroupP
   if (cpu?.idle === 0n && cpuPlace !== undefined) {
     out.push({ pointer: '/cpu/idle', file: 'cpu.idle', value: '0', optional: true, place: cpuPlace, controller: 'cpu' });
   }
+  if (cpu?.burst === 0n && cpuPlace !== undefined) {
+    const file = cpuPlace.unified ? 'cpu.max.burst' : 'cpu.cfs_burst_us';
+    out.push({ pointer: '/cpu/burst', file, value: '0', optional: true, place: cpuPlace, controller: 'cpu' });
+  }
   return out;
 }
 

@@ -1,6 +1,8 @@
 import test, { type ExecutionContext } from 'ava';
 import { type ErrorCode, StrataError } from '../../../src/base/error.ts';
 import type { HostFacts } from '../../../src/host/facts.ts';
+import { knownPlaces } from '../../../src/plan/cgroup.ts';
+import { resetWrites } from '../../../src/plan/resources.ts';
 import { weightOfShares } from '../../../src/plan/resources-v2.ts';
 import { HYBRID, NO_CGROUPS, only, plan, V1, V2 } from './_support.ts';
 
@@ -88,6 +90,20 @@ test('cpu on v2', (t) => {
   t.deepEqual(writes({ cpu: { period: 7000 } }, V2), ['cpu.max max 7000']);
   refused(t, { cpu: { realtimePeriod: 1 } }, V2, '/cpu/realtimePeriod');
   refused(t, { cpu: { realtimeRuntime: 1 } }, V2, '/cpu/realtimeRuntime');
+});
+
+test('0 takes back what update has set before', (t) => {
+  const cpu = { idle: 0n, burst: 0n, cpus: '', mems: '' };
+  const taken = (facts: HostFacts): string[] => {
+    const hierarchies = [...facts.cgroup.hierarchies, ...(facts.cgroup.unified ? [facts.cgroup.unified] : [])];
+    const places = knownPlaces(
+      hierarchies.map(({ mount }) => ({ hierarchy: mount, path: '/c' })),
+      facts,
+    );
+    return resetWrites({ cpu, devices: [], hugepageLimits: [], unified: {}, rdma: {} }, places).map(({ file, value }) => `${file} ${value}`);
+  };
+  t.deepEqual(taken(V1), ['cpu.idle 0', 'cpu.cfs_burst_us 0']);
+  t.deepEqual(taken(V2), ['cpu.idle 0', 'cpu.max.burst 0']);
 });
 
 test('an idle cgroup has no shares', (t) => {
