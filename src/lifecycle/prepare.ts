@@ -144,6 +144,9 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   return { spec, plan, record };
 }
 
+/** Rules, and names of one, that a warning is about: a profile could have any number. */
+const MOST_TOLD = 8;
+
 /**
  * Names that libseccomp does not know are passed over, for profiles list the calls of every kernel. Where what is not named is denied that is on the safe
  * side; where it is allowed, somebody may rely on the rule.
@@ -151,11 +154,17 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
 function warnOfUnknownCalls(host: Host, spec: Spec, { warn }: BundleOptions): void {
   const { seccomp } = spec.linux;
   if (seccomp === undefined || warn === undefined || !lets(seccomp.defaultAction)) return;
+  let told = 0;
   for (const [index, { action, names }] of seccomp.syscalls.entries()) {
-    if (lets(action)) continue;
-    for (const name of host.unknownSystemCalls(names)) {
-      warn(`config.json /linux/seccomp/syscalls/${index}/names: the rule has no effect on ${quoted(name)}, which libseccomp does not know`);
+    const unknown = lets(action) ? [] : host.unknownSystemCalls(names);
+    if (unknown.length === 0) continue;
+    if (++told > MOST_TOLD) {
+      warn('config.json /linux/seccomp/syscalls: more rules have calls that libseccomp does not know');
+      return;
     }
+    const some = unknown.slice(0, MOST_TOLD).map(quoted).join(', ');
+    const rest = unknown.length > MOST_TOLD ? ` and ${unknown.length - MOST_TOLD} more` : '';
+    warn(`config.json /linux/seccomp/syscalls/${index}/names: the rule has no effect on ${some}${rest}, which libseccomp does not know`);
   }
 }
 

@@ -48,7 +48,7 @@ export function grantedCapabilities(capabilities: Capabilities, facts: Capabilit
     masks[set] = mask & known & (set === 'bounding' ? facts.bounding : facts.permitted);
     ungranted |= mask & ~masks[set];
   }
-  if (unknown.size !== 0) warnings.push(...[...unknown].map((name) => `capability ${quoted(name)} cannot be granted: there is none of this name`));
+  if (unknown.size !== 0) warnings.push(...unknownNames([...unknown]));
   if (ungranted !== 0n) warnings.push(...refusals(capabilities, ungranted, known));
   const drop = (set: CapabilitySet, allowed: bigint, rule: string): void => {
     const dropped = masks[set] & ~allowed;
@@ -61,6 +61,15 @@ export function grantedCapabilities(capabilities: Capabilities, facts: Capabilit
   drop('inheritable', masks.bounding, 'in the bounding set');
   drop('ambient', masks.permitted & masks.inheritable, 'both permitted and inheritable');
   return { masks, warnings };
+}
+
+/** As many as there are capabilities: who lists more means harm, and would fill the log. */
+const MOST_NAMED = 41;
+
+function unknownNames(names: readonly string[]): string[] {
+  const out = names.slice(0, MOST_NAMED).map((name) => `capability ${quoted(name)} cannot be granted: there is none of this name`);
+  if (names.length > MOST_NAMED) out.push(`${names.length - MOST_NAMED} more capabilities cannot be granted: there are none of these names`);
+  return out;
 }
 
 /** Each capability is named once, though it is usually asked for in several sets. */

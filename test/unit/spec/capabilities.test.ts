@@ -75,3 +75,10 @@ test('a name that no kernel has is a warning, once', (t) => {
     t.deepEqual(warnings, [`capability ${JSON.stringify(name)} cannot be granted: there is none of this name`]);
   }
 });
+
+test('of names beyond number only some are told', (t) => {
+  const names = Array.from({ length: 100_000 }, (_, index) => `CAP_${index}`);
+  const { warnings } = grantedCapabilities({ ...none, bounding: names }, facts);
+  t.true(warnings.length < 50);
+  t.regex(warnings.at(-1) ?? '', /^99959 more capabilities/);
+});
