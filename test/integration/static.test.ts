@@ -191,15 +191,15 @@ staticTest('with standard descriptors closed', async (t, workspace) => {
 });
 
 staticTest('descriptors that strata opens itself are never taken for those of the caller', async (t, workspace) => {
-  const bundle = workspace.script('ls /proc/1/fd | tr "\\n" " "; [ ! -e /proc/1/fd/5 ] || cat <&5');
+  const bundle = workspace.script('ls /proc/1/fd; [ ! -e /proc/1/fd/5 ] || cat <&5');
   const file = workspace.path('five');
   fs.writeFileSync(file, 'five');
   for (const host of HOSTS) {
     const run = (open: string, args: string[], env: Record<string, string> = {}): Promise<Result> =>
       workspace.run(bundle, args, { env: { STRATA_HOST: host, ...env }, through: ['bash', '-c', `exec "$@" ${open}`, 'bash'] });
-    t.is((await run(`3<${file} 4<${file} 5<${file}`, [])).stdout, '0 1 2 ');
-    t.is((await run(`3<${file} 4<${file} 5<${file}`, ['--preserve-fds', '3'])).stdout, '0 1 2 3 4 5 five');
-    t.is((await run(`3<${file} 4<${file} 5<${file}`, [], { LISTEN_FDS: '3' })).stdout, '0 1 2 3 4 5 five');
+    t.is((await run(`3<${file} 4<${file} 5<${file}`, [])).stdout, '0\n1\n2\n');
+    t.is((await run(`3<${file} 4<${file} 5<${file}`, ['--preserve-fds', '3'])).stdout, '0\n1\n2\n3\n4\n5\nfive');
+    t.is((await run(`3<${file} 4<${file} 5<${file}`, [], { LISTEN_FDS: '3' })).stdout, '0\n1\n2\n3\n4\n5\nfive');
     failed(t, await run(`5<${file}`, ['--preserve-fds', '3']), 'descriptor 3 is not open');
     failed(t, await run(`3<${file} 5<${file}`, ['--preserve-fds', '3']), 'descriptor 4 is not open');
     failed(t, await run(`3<${file}`, [], { LISTEN_FDS: '2' }), 'descriptor 4 is not open');
