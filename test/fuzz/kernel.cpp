@@ -67,7 +67,9 @@ void Kernel::begin(const std::uint8_t* answers, std::size_t size, const char* de
   without_openat2 = (kind_ & 2) != 0;
   only_faults_ = (kind_ & 64) != 0;
   constexpr int deeper_than_any_limit = 200;
+  constexpr int most_connections = 64;
   directories_left = populated() ? deeper_than_any_limit : 0;
+  connections_left = most_connections;
   if (only_faults_) {
     const std::uint8_t* faults = at_;
     at_ = std::min(at_ + 8, end_);
@@ -691,7 +693,7 @@ int connect(int, const sockaddr* address, unsigned size) {
   touch(address, size);
   return kernel.outcome();
 }
-int accept4(int, int) { return opened(Kind::socket); }
+int accept4(int, int) { return kernel.connections_left-- > 0 ? opened(Kind::socket) : -EINVAL; }
 long sendmsg(int, const msghdr* message, int) {
   std::size_t size = 0;
   for (std::size_t i = 0; i < message->msg_iovlen; i++) {

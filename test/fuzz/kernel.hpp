@@ -58,6 +58,8 @@ class Kernel {
   };
   // How many directories have entries: each has one that is a directory.
   int directories_left = 0;
+  // Connections that are still accepted: whoever says nothing does not come for ever.
+  int connections_left = 0;
 
   [[noreturn]] void end_process() { longjmp(in_child ? child_end_ : process_end_, 1); }
   // What a child does that shares our memory, up to its execve or its end. What it opens and closes is its own.
