@@ -135,8 +135,10 @@ containerTest('huge pages, and limits of single devices, which are set back one 
   await workspace.remove(id);
 });
 
+/** Does a v2 hierarchy beside v1 hold a controller? crun refuses such a machine. */
+const MIXED = fs.existsSync(join(TOP, 'unified')) && fs.readFileSync(join(TOP, 'unified/cgroup.controllers'), 'utf8').trim() !== '';
 /** Where crun and runc are installed: what they write is what engines know. */
-const PEERS = ['/usr/bin/crun', '/usr/sbin/runc'].filter((path) => fs.existsSync(path));
+const PEERS = [...(MIXED ? [] : ['/usr/bin/crun']), '/usr/sbin/runc'].filter((path) => fs.existsSync(path));
 const COMPARED = [
   ...['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes', 'memory.soft_limit_in_bytes', 'memory.swappiness'],
   ...['cpu.shares', 'cpu.cfs_quota_us', 'cpu.cfs_period_us', 'cpuset.cpus', 'cpuset.mems', 'pids.max', 'hugetlb.2MB.limit_in_bytes'],
@@ -154,8 +156,12 @@ const STEPS: readonly [created: Record<string, unknown>, updated: Record<string,
 ];
 
 containerTest('the files hold what crun and runc write for the same resources', async (t, workspace) => {
-  if (!V1 || PEERS.length === 0) return t.pass();
+  if (!V1 || PEERS.length === 0) {
+    t.log('skipped: the limits are compared on cgroup v1, with crun or runc');
+    return t.pass();
+  }
   for (const [created, updated] of STEPS) {
+    if (created['hugepageLimits'] !== undefined && !fs.existsSync(join(TOP, 'hugetlb'))) continue;
     const bundle = workspace.bundle({ ociVersion: '1.0.2', linux: { resources: created } });
     const file = workspace.path('resources');
     fs.writeFileSync(file, JSON.stringify(updated));
