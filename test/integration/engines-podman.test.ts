@@ -19,6 +19,10 @@ test.before(() => {
 });
 test.after.always(() => podman?.end());
 
+const V2_BESIDE_V1 = '/sys/fs/cgroup/unified/cgroup.controllers';
+/** Does such a hierarchy hold a controller? */
+const MIXED = fs.existsSync(V2_BESIDE_V1) && fs.readFileSync(V2_BESIDE_V1, 'utf8').trim() !== '';
+
 /** Podman in a workspace. */
 class Engine {
   readonly workspace: Workspace;
@@ -84,10 +88,11 @@ class Engine {
     return this.podman('exec', ...options, container, ...command);
   }
 
-  /** What a scenario comes to with strata, which must be what it comes to with podman's default runtime. */
+  /** What a scenario comes to with strata, which must be what it comes to with podman's default runtime, where that can be used. */
   async alike<T>(t: ExecutionContext, scenario: (engine: Engine) => Promise<T>): Promise<T> {
     const ours = await scenario(this);
-    t.deepEqual(ours, await scenario(new Engine(this.workspace, this.#podman, [])));
+    if (MIXED) t.log('not compared with crun, which refuses a machine with a controller in a v2 hierarchy beside v1');
+    else t.deepEqual(ours, await scenario(new Engine(this.workspace, this.#podman, [])));
     return ours;
   }
 
