@@ -37,7 +37,10 @@ gcc -static -O1 -Wall -Wextra -Werror -o build/probe test/differential/probe.c
 
 # crun refuses a hybrid hierarchy that has a controller in v2; here it is hugetlb, if any.
 controllers=$(cat /sys/fs/cgroup/unified/cgroup.controllers)
-if [[ " $controllers " = *" hugetlb "* ]]; then mkdir -p /sys/fs/cgroup/hugetlb; fi
+if [[ " $controllers " = *" hugetlb "* ]]; then
+  mkdir -p /sys/fs/cgroup/hugetlb
+  trap 'rmdir /sys/fs/cgroup/hugetlb' EXIT
+fi
 
 # Nothing that a container of the test does to its surroundings, and no process of it, is left for the machine: the cgroups are all that is shared.
 token=differential-$$
