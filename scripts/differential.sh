@@ -35,11 +35,21 @@ prepare
 bash scripts/build.sh </dev/null >&2
 gcc -static -O1 -Wall -Wextra -Werror -o build/probe test/differential/probe.c
 
+# A hierarchy outlives its last mount while cgroups that were removed linger in it, and its controller with it: another unmount ends it.
+give_back() {
+  for _ in {1..10}; do
+    sleep 1
+    if grep -qE '^hugetlb[[:blank:]]+0[[:blank:]]' /proc/cgroups; then break; fi
+    mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb && umount /sys/fs/cgroup/hugetlb
+  done
+  rmdir /sys/fs/cgroup/hugetlb || true
+}
+
 # crun refuses a hybrid hierarchy that has a controller in v2; here it is hugetlb, if any.
 controllers=$(cat /sys/fs/cgroup/unified/cgroup.controllers)
 if [[ " $controllers " = *" hugetlb "* ]]; then
   mkdir -p /sys/fs/cgroup/hugetlb
-  trap 'rmdir /sys/fs/cgroup/hugetlb' EXIT
+  trap give_back EXIT
 fi
 
 # Nothing that a container of the test does to its surroundings, and no process of it, is left for the machine: the cgroups are all that is shared.
