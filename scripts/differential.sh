@@ -10,6 +10,31 @@
 . "$(dirname "$0")/env.sh"
 peers=${PEERS:-/var/cache/peers-sid}
 
+# crun refuses a hybrid hierarchy that has a controller in v2; here it is hugetlb, if any. It is v1's while the test runs.
+controllers=$(cat /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null || true)
+
+# A hierarchy gives no controller away while a cgroup with it lingers, for moments after its removal.
+take() {
+  mkdir -p /sys/fs/cgroup/hugetlb
+  for _ in {1..20}; do
+    if mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb 2>/dev/null; then return; fi
+    sleep 1
+  done
+  rmdir /sys/fs/cgroup/hugetlb
+  return 1
+}
+
+# For the same reason it outlives its last mount, and its controller with it: another unmount ends it.
+give_back() {
+  for _ in {1..10}; do
+    umount /sys/fs/cgroup/hugetlb
+    sleep 1
+    if grep -qE '^hugetlb[[:blank:]]+0[[:blank:]]' /proc/cgroups; then break; fi
+    mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb
+  done
+  rmdir /sys/fs/cgroup/hugetlb || true
+}
+
 why_not() {
   if [ "$(id -u)" != 0 ]; then
     echo 'needs root, to make containers'
@@ -19,6 +44,8 @@ why_not() {
     echo "no libatomic1, which Node needs, in $peers"
   elif [ ! -d /sys/fs/cgroup/memory ] || [ ! -d /sys/fs/cgroup/unified ]; then
     echo 'the table is made for a hybrid cgroup hierarchy'
+  elif [[ " $controllers " = *" hugetlb "* ]]; then
+    if take; then give_back >&2; else echo 'crun refuses a controller in cgroup v2, which does not give hugetlb away'; fi
   fi
 }
 
@@ -35,29 +62,16 @@ prepare
 bash scripts/build.sh </dev/null >&2
 gcc -static -O1 -Wall -Wextra -Werror -o build/probe test/differential/probe.c
 
-# A hierarchy outlives its last mount while cgroups that were removed linger in it, and its controller with it: another unmount ends it.
-give_back() {
-  for _ in {1..10}; do
-    sleep 1
-    if grep -qE '^hugetlb[[:blank:]]+0[[:blank:]]' /proc/cgroups; then break; fi
-    mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb && umount /sys/fs/cgroup/hugetlb
-  done
-  rmdir /sys/fs/cgroup/hugetlb || true
-}
-
-# crun refuses a hybrid hierarchy that has a controller in v2; here it is hugetlb, if any.
-controllers=$(cat /sys/fs/cgroup/unified/cgroup.controllers)
 if [[ " $controllers " = *" hugetlb "* ]]; then
-  mkdir -p /sys/fs/cgroup/hugetlb
+  take || die 'differential: cgroup v2 does not give hugetlb away'
   trap give_back EXIT
 fi
 
 # Nothing that a container of the test does to its surroundings, and no process of it, is left for the machine: the cgroups are all that is shared.
 token=differential-$$
-export peers root controllers token
+export peers root token
 # shellcheck disable=SC2016 # the inner shell expands
 nice unshare --mount --uts --ipc --net --pid --fork --kill-child --propagation private bash -euc '
-  if [[ " $controllers " = *" hugetlb "* ]]; then mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb; fi
   mount --bind "$peers" "$peers"
   mount -t tmpfs tmpfs "$peers/run"
   mount -t tmpfs tmpfs "$peers/tmp"
