@@ -1,4 +1,5 @@
 /** The command on Node: what `bin/strata` runs where there is no static command. */
+import { createArchive } from './archive/index.ts';
 import { main } from './cli/main.ts';
 import { createNodeHost, exitNow, nativeVersions } from './host/node.ts';
 
@@ -16,7 +17,7 @@ async function command(): Promise<void> {
       throw new Error(`Node ${OLDEST.join('.')} or later is needed; this is ${process.version}`);
     const host = createNodeHost();
     const build = { commit: typeof STRATA_COMMIT === 'string' ? STRATA_COMMIT : '', ...nativeVersions() };
-    exitNow(await main(host, process.argv.slice(2), build));
+    exitNow(await main(host, () => createArchive(host), process.argv.slice(2), build));
   } catch (error) {
     // Only a Node or a build that is not fit for use comes here: the command itself tells its errors.
     process.stderr.write(`strata: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}\n`);

@@ -17,6 +17,6 @@ const errors = Error as { captureStackTrace?: (error: Error) => void };
 errors.captureStackTrace = () => {};
 
 const build = { commit: STRATA_COMMIT, libseccomp: native.libseccompVersion(), quickjs: native.quickjsVersion() };
-const commandLine = new CommandLine(createStaticHost(native), build);
+const commandLine = new CommandLine(createStaticHost(native), () => native.becomeNode(), build);
 
 native.main = async (argv) => native.exitNow(await commandLine.run(argv));

@@ -49,6 +49,9 @@ void fill_standard_descriptors() {
   }
 }
 
+// For JavaScript, when a verb needs Node. What goes wrong is told already.
+JSValue leave_for_node(JSContext* /*context*/, JSValueConst /*receiver*/, int /*count*/, JSValueConst* /*values*/) { sys::exit_group(become_node()); }
+
 // Reads the bytecode and evaluates it: what the image saves. A failure is told.
 bool evaluate(Program& ret_program) {
   JSRuntime* runtime = JS_NewRuntime2(&heap_functions(), nullptr);
@@ -60,6 +63,7 @@ bool evaluate(Program& ret_program) {
   // Reference counting frees nearly all; a command ends before cycles matter.
   JS_SetGCThreshold(runtime, static_cast<std::size_t>(-1));
   const JSValue native = native_object(context);
+  JS_SetPropertyStr(context, native, "becomeNode", JS_NewCFunction(context, leave_for_node, "becomeNode", 0));
   const JSValue global = JS_GetGlobalObject(context);
   JS_SetPropertyStr(context, global, "native", JS_DupValue(context, native));
   JS_FreeValue(context, global);
@@ -111,7 +115,8 @@ int start(char** arguments) {
   std::set_new_handler(out_of_memory);
   const char* wanted = std::getenv("STRATA_HOST");
   const std::string_view host = wanted == nullptr ? "" : wanted;
-  if (host == "node") return become_node(arguments);
+  set_arguments(arguments);
+  if (host == "node") return become_node();
   if (!host.empty() && host != "static") return complain("STRATA_HOST: it must be static or node");
   // What the way to Node tells of the caller's limits; here they are as the caller has set them.
   unsetenv("STRATA_NOFILE_SOFT");

@@ -53,9 +53,13 @@ std::string inherited_descriptors() {
   return text;
 }
 
+char** own_arguments;
+
 }  // namespace
 
-int become_node(char** arguments) {
+void set_arguments(char** arguments) { own_arguments = arguments; }
+
+int become_node() {
   std::array<char, path_limit> self{};
   const long length = sys::readlinkat(AT_FDCWD, "/proc/self/exe", self.data(), self.size() - 1);
   if (length < 0) return complain("cannot find itself: /proc is not mounted");
@@ -79,7 +83,7 @@ int become_node(char** arguments) {
   if (sys::prlimit(0, RLIMIT_NOFILE, nullptr, &files) == 0) setenv("STRATA_NOFILE_SOFT", std::to_string(files.soft).c_str(), 1);
 
   std::vector<const char*> argv{node.c_str(), program.c_str()};
-  for (char** argument = arguments + 1; *argument != nullptr; argument++) argv.push_back(*argument);
+  for (char** argument = own_arguments + 1; *argument != nullptr; argument++) argv.push_back(*argument);
   argv.push_back(nullptr);
   const int error = sys::execveat(AT_FDCWD, node.c_str(), argv.data(), environ, 0);
   return complain("cannot execute " + node + ": " + std::strerror(-error));

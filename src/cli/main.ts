@@ -1,9 +1,11 @@
 /** The command line: runc's verbs and flags, because these are what engines pass. */
 import type { Command } from 'commander';
 import { CommanderError } from 'commander';
+import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { internalError } from '../lifecycle/fault.ts';
+import { DEFAULT_STORE } from '../store/paths.ts';
 import { Flag, Verb } from './command.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
@@ -54,11 +56,14 @@ export class CommandLine {
   private readonly shell: Shell;
   private complaint = '';
 
-  /** `build`: for --version; `argv`: what will be run, where that is known already, so that no other verb need be set up. */
-  constructor(host: Host, build: Build = {}, argv: readonly string[] = []) {
+  /**
+   * `openArchive`: what only Node can do, or the way to Node; `build`: for --version; `argv`: what will be run, where that is known already, so that
+   * no other verb need be set up.
+   */
+  constructor(host: Host, openArchive: () => Archive, build: Build = {}, argv: readonly string[] = []) {
     const { program } = this;
     this.host = host;
-    this.shell = new Shell(host, program);
+    this.shell = new Shell(host, program, openArchive);
     program
       .description('run containers from OCI bundles')
       .exitOverride()
@@ -79,6 +84,7 @@ export class CommandLine {
       .helpCommand('help [command]', 'display help for command')
       .version(versionText(host, build), '-v, --version', 'print the version')
       .option('--root <dir>', 'where the state of containers is kept; /run/strata, or $XDG_RUNTIME_DIR/strata if not root')
+      .option('--store <dir>', 'where images, volumes and the containers made of images are kept', DEFAULT_STORE)
       .option('--log <file>', 'append errors and warnings to this file too')
       .addOption(new Flag('--log-format <format>', 'form of the log').choices([...LOG_FORMATS]).default('text'))
       .addOption(new Flag('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))
@@ -127,8 +133,8 @@ export class CommandLine {
 }
 
 /** {@link CommandLine} for a host that starts anew with every command: a verb that is not named costs time to set up for nothing. */
-export function main(host: Host, argv: readonly string[], build: Build = {}): Promise<number> {
-  return new CommandLine(host, build, argv).run(argv);
+export function main(host: Host, openArchive: () => Archive, argv: readonly string[], build: Build = {}): Promise<number> {
+  return new CommandLine(host, openArchive, build, argv).run(argv);
 }
 
 /** The verb behind the global options; all if there is none, because help and the answer to a mistake name them. */

@@ -1,5 +1,6 @@
 /** What every verb of the command line has at hand: the host, the global options, the log. */
 import type { Command } from 'commander';
+import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import type { ContainerName } from '../lifecycle/report.ts';
@@ -15,6 +16,7 @@ type CgroupManager = (typeof CGROUP_MANAGERS)[number];
 /** The global options as commander reads them. */
 interface GlobalOptions {
   readonly root?: string;
+  readonly store: string;
   readonly log?: string;
   readonly logFormat: LogFormat;
   readonly logLevel: Level;
@@ -29,10 +31,17 @@ export class Shell {
   /** The status with which the command ends if nothing fails. */
   exitCode = 0;
   private readonly program: Command;
+  private readonly openArchive: () => Archive;
 
-  constructor(host: Host, program: Command) {
+  constructor(host: Host, program: Command, openArchive: () => Archive) {
     this.host = host;
     this.program = program;
+    this.openArchive = openArchive;
+  }
+
+  /** What only Node can do. In the static command this becomes the same command line on Node and does not return: ask before anything is done. */
+  get archive(): Archive {
+    return this.openArchive();
   }
 
   get debug(): boolean {
@@ -47,8 +56,12 @@ export class Shell {
 
   /** The root of the state directories, absolute. */
   get root(): string {
-    const root = this.options.root ?? defaultRoot(this.host);
-    return root.startsWith('/') ? root : `${this.host.workingDirectory()}/${root}`;
+    return this.absolute(this.options.root ?? defaultRoot(this.host));
+  }
+
+  /** The directory of images, volumes and the containers made of images, absolute. */
+  get store(): string {
+    return this.absolute(this.options.store);
   }
 
   /** A container's name with everything that a verb of the lifecycle wants besides. */
@@ -69,6 +82,10 @@ export class Shell {
 
   get rootless(): Rootless {
     return this.options.rootless;
+  }
+
+  private absolute(path: string): string {
+    return path.startsWith('/') ? path : `${this.host.workingDirectory()}/${path}`;
   }
 
   private get options(): GlobalOptions {

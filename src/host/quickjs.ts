@@ -12,6 +12,8 @@ export interface StaticNative extends Native {
   /** Open, and not marked close-on-exec, as everything is that this process opens itself. */
   isInherited(descriptor: Descriptor): boolean;
   quickjsVersion(): string;
+  /** Executes the same command line on Node; does not return. */
+  becomeNode(): never;
 }
 
 export function createStaticHost(native: StaticNative): Host {

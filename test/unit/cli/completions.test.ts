@@ -8,10 +8,11 @@ import { bash, fish, readCommand, zsh } from '../../../scripts/completions.mjs';
 import { main } from '../../../src/cli/main.ts';
 import { signalNumber } from '../../../src/lifecycle/signals.ts';
 import { FakeHost, FakeMachine } from '../../helpers/fake-host.ts';
+import { noArchive } from '../../helpers/no-archive.ts';
 
 const command = await readCommand(async (argv) => {
   const host = new FakeHost(new FakeMachine());
-  await main(host, argv);
+  await main(host, noArchive, argv);
   return host.printed.join('');
 });
 const verbs = command.verbs.map(({ name }) => name);

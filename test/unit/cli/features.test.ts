@@ -5,6 +5,7 @@ import { main } from '../../../src/cli/main.ts';
 import { OCI_VERSION } from '../../../src/spec/defaults.ts';
 import { loadSpec } from '../../../src/spec/parse.ts';
 import { FakeHost, FakeMachine } from '../../helpers/fake-host.ts';
+import { noArchive } from '../../helpers/no-archive.ts';
 
 const FOLDER = new URL('../../../../shared/runtime-spec/schema/', import.meta.url);
 const FILES = ['features-schema.json', 'features-linux.json', 'defs.json', 'defs-linux.json'];
@@ -33,7 +34,7 @@ async function print(change: (machine: FakeMachine) => void = () => {}, libsecco
   for (const name of EVERY_NAMESPACE) machine.file(`/proc/self/ns/${name}`, '');
   change(machine);
   const host = new FakeHost(machine);
-  if ((await main(host, ['features'], { commit: 'abc', libseccomp })) !== 0) throw new Error(host.complained.join(''));
+  if ((await main(host, noArchive, ['features'], { commit: 'abc', libseccomp })) !== 0) throw new Error(host.complained.join(''));
   return JSON.parse(host.printed.join('')) as Features;
 }
 

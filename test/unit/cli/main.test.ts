@@ -3,6 +3,7 @@ import test from 'ava';
 import { main } from '../../../src/cli/main.ts';
 import { VERSION } from '../../../src/cli/version.ts';
 import { FakeHost, FakeMachine } from '../../helpers/fake-host.ts';
+import { noArchive } from '../../helpers/no-archive.ts';
 
 interface Outcome {
   readonly status: number;
@@ -15,7 +16,7 @@ async function strata(machine: FakeMachine, ...argv: string[]): Promise<Outcome>
 }
 
 async function on(host: FakeHost, ...argv: string[]): Promise<Outcome> {
-  const status = await main(host, argv);
+  const status = await main(host, noArchive, argv);
   return { status, out: host.printed.join(''), err: host.complained.join('') };
 }
 
@@ -29,7 +30,7 @@ test('the version, in lines that engines parse', async (t) => {
 
 test('the version tells what is known of the build', async (t) => {
   const host = new FakeHost(new FakeMachine());
-  t.is(await main(host, ['--version'], { commit: 'abc', libseccomp: '2.5.4' }), 0);
+  t.is(await main(host, noArchive, ['--version'], { commit: 'abc', libseccomp: '2.5.4' }), 0);
   t.is(host.printed.join(''), `strata version ${VERSION}\ncommit: abc\nspec: 1.3.0\nhost: node\nlibseccomp: 2.5.4\n`);
 });
 

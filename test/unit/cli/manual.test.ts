@@ -4,11 +4,12 @@ import test from 'ava';
 import { readCommand } from '../../../scripts/completions.mjs';
 import { main } from '../../../src/cli/main.ts';
 import { FakeHost, FakeMachine } from '../../helpers/fake-host.ts';
+import { noArchive } from '../../helpers/no-archive.ts';
 
 const page = readFileSync(new URL('../../../docs/man/strata.8', import.meta.url), 'utf8');
 const command = await readCommand(async (argv) => {
   const host = new FakeHost(new FakeMachine());
-  await main(host, argv);
+  await main(host, noArchive, argv);
   return host.printed.join('');
 });
 type Verb = (typeof command.verbs)[number];
