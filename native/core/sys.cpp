@@ -115,6 +115,9 @@ int statx(int dir, const char* path, int flags, unsigned mask, struct statx* res
 }
 int fstatfs(int fd, struct statfs* result) { return call(SYS_fstatfs, fd, word(result)); }
 int flock(int fd, int operation) { return call(SYS_flock, fd, operation); }
+int fsync(int fd) { return call(SYS_fsync, fd); }
+int syncfs(int fd) { return call(SYS_syncfs, fd); }
+long getrandom(void* buffer, std::size_t size) { return raw(SYS_getrandom, word(buffer), static_cast<long>(size)); }
 int fsetxattr(int fd, const char* name, const void* value, std::size_t size, int flags) {
   return call(SYS_fsetxattr, fd, word(name), word(value), size, flags);
 }

@@ -1,6 +1,8 @@
 #include "functions.hpp"
 
+#include <array>
 #include <cerrno>
+#include <span>
 
 #include <seccomp.h>
 
@@ -13,6 +15,16 @@ namespace {
 
 host::SeccompAgent seccomp_agent(const std::vector<std::string>& agent) {
   return agent.size() == 2 ? host::SeccompAgent{agent[0], agent[1]} : host::SeccompAgent{};
+}
+
+std::string hexadecimal(std::span<const std::uint8_t> bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : bytes) {
+    text += digits[byte / 16];
+    text += digits[byte % 16];
+  }
+  return text;
 }
 
 }  // namespace
@@ -85,6 +97,15 @@ std::optional<host::WindowSize> window_size() {
   return size.height == 0 ? std::nullopt : std::optional(size);
 }
 
+Outcome<std::string> random_digits(unsigned count) {
+  std::array<std::uint8_t, 64> bytes{};
+  if (count > bytes.size()) return Outcome<std::string>(Failure(Status(EINVAL, "strata", "count")));
+  // So few bytes are never given in part.
+  const long result = sys::getrandom(bytes.data(), count);
+  if (result < 0) return Outcome<std::string>(Failure(Status(static_cast<int>(-result), "getrandom")));
+  return Outcome(hexadecimal({bytes.data(), count}));
+}
+
 std::string wire_table_text() {
   std::string text(wire_table(nullptr, 0) + 1, '\0');
   wire_table(text.data(), text.size());
@@ -92,15 +113,7 @@ std::string wire_table_text() {
   return text;
 }
 
-std::string plan_bytes(const PlanBytes& plan) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : plan.bytes) {
-    text += digits[byte / 16];
-    text += digits[byte % 16];
-  }
-  return text;
-}
+std::string plan_bytes(const PlanBytes& plan) { return hexadecimal(plan.bytes); }
 
 std::vector<std::string> unknown_system_calls(const std::vector<std::string>& names) {
   std::vector<std::string> unknown;

@@ -36,6 +36,8 @@ bool awaits_start_at(const std::string& socket);
 // The lists belong together by position.
 Status remove_cgroups(const std::vector<std::string>& hierarchies, const std::vector<std::string>& paths, int timeout);
 std::optional<host::WindowSize> window_size();
+// Hexadecimal digits of so many random bytes, 64 at most.
+Outcome<std::string> random_digits(unsigned count);
 
 // The core's table of operations, which a test compares with the one of TypeScript.
 std::string wire_table_text();
@@ -67,6 +69,11 @@ void describe(Face& face) {
   face.template now<sys::geteuid>("userId");
   face.template now<host::timestamp>("timestamp");
   face.template now<host::try_lock>("tryLock");
+  face.template now<host::try_lock_for>("lock");
+  face.template now<host::rename_file>("rename");
+  face.template later<host::sync_file>("syncFile");
+  face.template later<host::sync_file_system>("syncFileSystem");
+  face.template now<random_digits>("randomDigits");
 
   face.template now<close_descriptor>("close");
   face.template now<host::listen_socket>("listen");

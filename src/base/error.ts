@@ -17,6 +17,14 @@ export type ErrorCode =
   | 'exists'
   /** No container has this id. */
   | 'not-found'
+  /** A document of an image or an archive is not what the image specification says, or is not what its digest says. */
+  | 'image-invalid'
+  /** No image in the store has this name or id. */
+  | 'image-not-found'
+  /** Something in the store is still used, by a container for one. */
+  | 'in-use'
+  /** The store, or a record in it, cannot be believed. */
+  | 'store-damaged'
   /** The container's status does not permit this verb. */
   | 'status'
   /** The state on disk cannot be read as a state. */

@@ -134,6 +134,12 @@ export interface Host {
   removeFile(path: string): void;
   /** rmdir(2). */
   removeDirectory(path: string): void;
+  /** rename(2). EEXIST where something has the new name already, unless `replace`. */
+  rename(from: string, to: string, replace: boolean): void;
+  /** fsync(2) of a file, or of a directory and so of the names in it. */
+  syncFile(path: string): Promise<void>;
+  /** syncfs(2): everything that was written to the file system that `path` is on. */
+  syncFileSystem(path: string): Promise<void>;
   /** realpath(3). */
   realPath(path: string): string;
   /** The working directory, absolute. */
@@ -152,6 +158,10 @@ export interface Host {
   sleep(milliseconds: number): Promise<void>;
   /** flock(LOCK_EX | LOCK_NB) on a directory: a descriptor to close, or undefined when another holds it or the directory is gone. */
   tryLock(directory: string): Descriptor | undefined;
+  /** As {@link tryLock}, but many can hold it `shared` at a time. */
+  lock(directory: string, shared: boolean): Descriptor | undefined;
+  /** Hexadecimal digits of so many random bytes, 64 at most. */
+  randomDigits(bytes: number): string;
   close(descriptor: Descriptor): void;
   /** Was `descriptor` open when this process was started (and not opened by its own language runtime)? */
   isInherited(descriptor: Descriptor): boolean;

@@ -38,6 +38,9 @@ type Same =
   | 'userId'
   | 'timestamp'
   | 'tryLock'
+  | 'lock'
+  | 'rename'
+  | 'randomDigits'
   | 'close'
   | 'listen'
   | 'connect'
@@ -81,6 +84,8 @@ export interface Native extends Pick<Host, Same> {
   waitEvent(pidfd: Descriptor, memory: Descriptor, version: number, cancel: Descriptor, timeout: number): Later<WaitedEvent>;
   removeCgroups(hierarchies: readonly string[], paths: readonly string[], timeout: number): Later<void>;
   run(command: Command): Later<CommandResult>;
+  syncFile(path: string): Later<void>;
+  syncFileSystem(path: string): Later<void>;
   foreground(pidfd: Descriptor, console: Descriptor): Later<ExitStatus>;
   exitNow(status: number): void;
 }
@@ -130,11 +135,16 @@ export function createHost(native: Native, platform: Platform): Host {
     removeFile: guarded(native.removeFile),
     removeDirectory: guarded(native.removeDirectory),
     realPath: guarded(native.realPath),
+    rename: guarded(native.rename),
+    syncFile: (path) => attemptLater(() => native.syncFile(path)),
+    syncFileSystem: (path) => attemptLater(() => native.syncFileSystem(path)),
+    randomDigits: guarded(native.randomDigits),
     workingDirectory: guarded(native.workingDirectory),
     userId: guarded(native.userId),
 
     timestamp: guarded(native.timestamp),
     tryLock: guarded(native.tryLock),
+    lock: guarded(native.lock),
     close: guarded(native.close),
 
     listen: guarded(native.listen),

@@ -66,6 +66,8 @@ export const HIERARCHIES = [`${CGROUPS}/memory`, `${CGROUPS}/freezer`, `${CGROUP
 export class FakeMachine {
   readonly nodes = new Map<string, Node>();
   readonly locks = new Map<string, { readonly host: FakeHost; readonly descriptor: number }>();
+  /** Locks that many can hold. */
+  readonly sharedLocks: { readonly host: FakeHost; readonly descriptor: number; readonly path: string }[] = [];
   readonly processes: Process[] = [];
   /** What happened, in order: hooks, signals, programs. */
   readonly events: string[] = [];
@@ -83,6 +85,8 @@ export class FakeMachine {
   readonly waited: WaitedEvent[] = [];
   uid = 0;
   clock = 1000;
+  /** What the next random digits are. */
+  random = 1;
   private nextPid = 100;
 
   constructor() {
@@ -216,10 +220,16 @@ export class FakeHost implements Host {
     if (this.calls < this.killAt) return;
     this.dead = true;
     for (const [path, { host }] of this.machine.locks) if (host === this) this.machine.locks.delete(path);
+    this.unshare(({ host }) => host === this);
     for (const process of this.machine.processes) {
       if (process.parent === this && (process.phase === 'hooks' || process.phase === 'ready')) this.machine.die(process, { code: 137, signal: 9 });
     }
     throw new Killed();
+  }
+
+  private unshare(isTo: (lock: FakeMachine['sharedLocks'][number]) => boolean): void {
+    const kept = this.machine.sharedLocks.filter((lock) => !isTo(lock));
+    this.machine.sharedLocks.splice(0, this.machine.sharedLocks.length, ...kept);
   }
 
   private node(path: string, syscall: string): Node {
@@ -354,9 +364,45 @@ export class FakeHost implements Host {
   tryLock(directory: string): number | undefined {
     this.step();
     if (!this.machine.nodes.has(directory) || this.machine.locks.has(directory)) return undefined;
+    if (this.machine.sharedLocks.some(({ path }) => path === directory)) return undefined;
     const descriptor = this.descriptor({ kind: 'lock', path: directory });
     this.machine.locks.set(directory, { host: this, descriptor });
     return descriptor;
+  }
+
+  lock(directory: string, shared: boolean): number | undefined {
+    if (!shared) return this.tryLock(directory);
+    this.step();
+    if (!this.machine.nodes.has(directory) || this.machine.locks.has(directory)) return undefined;
+    const descriptor = this.descriptor({ kind: 'shared', path: directory });
+    this.machine.sharedLocks.push({ host: this, descriptor, path: directory });
+    return descriptor;
+  }
+
+  rename(from: string, to: string, replace: boolean): void {
+    this.step();
+    this.node(from, 'rename');
+    this.node(to.slice(0, to.lastIndexOf('/')) || '/', 'rename');
+    if (!replace && this.machine.nodes.has(to)) throw refused('rename', 17, to);
+    for (const [name, node] of [...this.machine.nodes]) {
+      if (name !== from && !name.startsWith(`${from}/`)) continue;
+      this.machine.nodes.delete(name);
+      this.machine.nodes.set(to + name.slice(from.length), node);
+    }
+  }
+
+  async syncFile(path: string): Promise<void> {
+    await Promise.resolve();
+    this.step();
+    this.node(path, 'open');
+  }
+
+  async syncFileSystem(path: string): Promise<void> {
+    await this.syncFile(path);
+  }
+
+  randomDigits(bytes: number): string {
+    return String(this.machine.random++).padStart(2 * bytes, '0');
   }
 
   close(descriptor: number): void {
@@ -364,6 +410,7 @@ export class FakeHost implements Host {
     const file = this.open.get(descriptor);
     if (file === undefined) throw new Error(`descriptor ${descriptor} is not open`);
     this.open.delete(descriptor);
+    if (file.kind === 'shared') this.unshare((lock) => lock.host === this && lock.descriptor === descriptor);
     if (file.kind === 'lock' && file.path !== undefined) this.machine.locks.delete(file.path);
   }
 

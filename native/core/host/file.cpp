@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstdio>
 
+#include <linux/fs.h>
 #include <linux/stat.h>
 
 #include "utf8.hpp"
@@ -202,6 +203,25 @@ Status remove_file(const std::string& path) {
 Status remove_directory(const std::string& path) {
   if (const int result = sys::unlinkat(AT_FDCWD, path.c_str(), AT_REMOVEDIR); result < 0) return Status(-result, "rmdir", path);
   return {};
+}
+
+Status rename_file(const std::string& from, const std::string& to, bool replaces) {
+  const int result = sys::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), replaces ? 0 : RENAME_NOREPLACE);
+  return result < 0 ? Status(-result, "rename", to) : Status();
+}
+
+Status sync_file(const std::string& path) {
+  Result<Fd> file = open_file(AT_FDCWD, path.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  if (file.failed()) return file.status();
+  const int result = sys::fsync(file.value().get());
+  return result < 0 ? Status(-result, "fsync", path) : Status();
+}
+
+Status sync_file_system(const std::string& path) {
+  Result<Fd> file = open_file(AT_FDCWD, path.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  if (file.failed()) return file.status();
+  const int result = sys::syncfs(file.value().get());
+  return result < 0 ? Status(-result, "syncfs", path) : Status();
 }
 
 Result<std::string> real_path(const std::string& path) {

@@ -44,6 +44,12 @@ Status make_directories(const std::string& path, unsigned mode);
 // unlink(2); nothing there is no failure.
 Status remove_file(const std::string& path);
 Status remove_directory(const std::string& path);
+// rename(2); EEXIST where something has the new name already, unless it is to be replaced.
+Status rename_file(const std::string& from, const std::string& to, bool replaces);
+// fsync(2) of a file, or of a directory and so of the names in it.
+Status sync_file(const std::string& path);
+// syncfs(2): everything that was written to the file system that `path` is on.
+Status sync_file_system(const std::string& path);
 // As realpath(3): absolute, without symbolic links.
 Result<std::string> real_path(const std::string& path);
 Result<std::string> working_directory();

@@ -27,10 +27,12 @@ Identity identify(int directory, const char* path, int flags) {
 
 }  // namespace
 
-Result<Fd> try_lock(const std::string& directory) {
+Result<Fd> try_lock(const std::string& directory) { return try_lock_for(directory, false); }
+
+Result<Fd> try_lock_for(const std::string& directory, bool shared) {
   Result<Fd> opened = open_file(AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY);
   if (opened.failed()) return opened.status().error() == ENOENT ? Result<Fd>(Fd()) : opened.status();
-  const int result = sys::flock(opened.value().get(), LOCK_EX | LOCK_NB);
+  const int result = sys::flock(opened.value().get(), (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
   if (result == -EWOULDBLOCK) return Fd();
   if (result < 0) return Status(-result, "flock", directory);
   // Between open and flock its last holder may have removed the directory, and another may have made a new one of the same name: a lock on

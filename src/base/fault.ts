@@ -1,0 +1,37 @@
+/** Small questions about errors that came up from below. */
+import { StrataError } from './error.ts';
+
+/** errno numbers that strata decides by. */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  ENOEXEC: 8,
+  EAGAIN: 11,
+  EACCES: 13,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  EFBIG: 27,
+  ENOTEMPTY: 39,
+  EILSEQ: 84,
+  EOPNOTSUPP: 95,
+  ECONNREFUSED: 111,
+} as const;
+
+/** Whether `error` is the kernel's refusal with one of these numbers. */
+export function hasErrno(error: unknown, ...numbers: readonly number[]): boolean {
+  return error instanceof StrataError && error.errno !== undefined && numbers.includes(error.errno);
+}
+
+/** Whether `error` is a StrataError of this code. */
+export function hasCode(error: unknown, code: StrataError['code']): boolean {
+  return error instanceof StrataError && error.code === code;
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
