@@ -12,19 +12,29 @@ const SIGNALS = Object.keys(constants.signals).map((name) => name.slice('SIG'.le
  * The verbs and flags of the command.
  *
  * @typedef {{ short: string, long: string, value: string, text: string, choices: string[] }} Flag `value` is the placeholder, '' if it takes none.
- * @typedef {{ name: string, args: string[], text: string, flags: Flag[] }} Verb
+ * @typedef {{ name: string, args: string[], text: string, flags: Flag[] }} Verb `name` is of two words for a verb of a group, such as `image ls`.
+ * @typedef {{ name: string, words: { name: string, text: string }[] }} Group what can follow a word; the first group is that of the command itself, ''.
  * @param {(args: string[]) => string | Promise<string>} help what the command prints, called with these arguments
- * @returns {Promise<{ flags: Flag[], verbs: Verb[] }>}
+ * @returns {Promise<{ flags: Flag[], verbs: Verb[], groups: Group[] }>}
  */
 export async function readCommand(help) {
   const main = sections(await help(['--help']));
-  const verbs = main.Commands.map(async ([term, text]) => {
-    const [name, ...rest] = term.split(' ');
-    const args = rest.filter((word) => word !== '[options]').map((word) => word.replace(/[<>[\].]/g, ''));
-    const flags = name === 'help' ? [] : sections(await help([name, '--help'])).Options.map(flag);
-    return { name, args, text, flags };
-  });
-  return { flags: main.Options.map(flag), verbs: await Promise.all(verbs) };
+  const groups = [];
+  const readVerbs = async (group, entries) => {
+    const words = entries.map(([term, text]) => ({ name: term.split(' ')[0], text }));
+    groups.push({ name: group.join(' '), words });
+    const verbs = entries.map(async ([term, text]) => {
+      const [word, ...rest] = term.split(' ');
+      const path = [...group, word];
+      const { Options, Commands } = word === 'help' ? { Options: [] } : sections(await help([...path, '--help']));
+      if (Commands !== undefined) return readVerbs(path, Commands);
+      const args = rest.filter((one) => one !== '[options]').map((one) => one.replace(/[<>[\].]/g, ''));
+      return [{ name: path.join(' '), args, text, flags: Options.map(flag) }];
+    });
+    return (await Promise.all(verbs)).flat();
+  };
+  const verbs = await readVerbs([], main.Commands);
+  return { flags: main.Options.map(flag), verbs, groups };
 }
 
 /** The entries below each heading of a help text: a term, and what is said about it, which may go on in the next line. */
@@ -64,7 +74,7 @@ function candidates(placeholder, choices, command) {
     case 'signal':
       return { words: SIGNALS };
     case 'command':
-      return { words: command.verbs.map(({ name }) => name) };
+      return { words: command.groups[0].words.map(({ name }) => name) };
     default:
       return {};
   }
@@ -81,33 +91,51 @@ function places(verb, command) {
 const spellings = ({ short, long }) => (short === '' ? [long] : [short, long]);
 const withValue = (flags) => flags.filter(({ value }) => value !== '');
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+/** Those of verbs, without that of the command itself. */
+const innerGroups = ({ groups }) => groups.slice(1);
 
 // --- bash --------------------------------------------------------------------------------------------------------------------------------------
 
 export function bash(command) {
+  const escaped = (text) => text.replaceAll(' ', '\\ ');
   const propose = ({ words, kind }) => {
     if (words !== undefined) return `_strata_words ${quote(words.join(' '))}`;
     if (kind === undefined) return ':';
     return { directories: '_strata_paths -d', files: '_strata_paths -f', containers: '_strata_words "$(_strata_containers)"' }[kind];
   };
   const all = [{ name: '', flags: command.flags }, ...command.verbs];
-  const valued = all.flatMap(({ name, flags }) => withValue(flags).flatMap((one) => spellings(one).map((spelling) => `${name}:${spelling}`)));
+  const valued = all.flatMap(({ name, flags }) =>
+    withValue(flags).flatMap((one) => spellings(one).map((spelling) => escaped(`${name}:${spelling}`))),
+  );
   const values = all.flatMap(({ name, flags }) =>
     withValue(flags).map(
       (one) =>
         `      ${spellings(one)
-          .map((spelling) => `${name}:${spelling}`)
+          .map((spelling) => escaped(`${name}:${spelling}`))
           .join(' | ')}) ${propose(candidates(one.value, one.choices, command))} ;;`,
     ),
   );
-  const flags = all.map((one) => `      ${one.name === '' ? "''" : one.name}) _strata_words ${quote(one.flags.flatMap(spellings).join(' '))} ;;`);
-  const args = command.verbs.flatMap((verb) => places(verb, command).map((place) => `      ${verb.name}:${place.index}) ${propose(place)} ;;`));
+  const flags = all.map(
+    (one) => `      ${one.name === '' ? "''" : escaped(one.name)}) _strata_words ${quote(one.flags.flatMap(spellings).join(' '))} ;;`,
+  );
+  const args = command.verbs.flatMap((verb) =>
+    places(verb, command).map((place) => `      ${escaped(verb.name)}:${place.index}) ${propose(place)} ;;`),
+  );
+  const words = command.groups.map(({ name, words: all }) => `    ${quote(name)}) _strata_words ${quote(all.map((one) => one.name).join(' '))} ;;`);
   return `# Completion of strata(8) for bash.
 
 # Whether an option takes a value; as VERB:OPTION, without a verb for those before it.
 _strata_takes_value() {
   case $1 in
     ${valued.join(' | ')}) ;;
+    *) return 1 ;;
+  esac
+}
+
+# The words that can stand where a verb, or one of a group of verbs, is wanted; fails for a verb.
+_strata_group() {
+  case $1 in
+${words.join('\n')}
     *) return 1 ;;
   esac
 }
@@ -127,7 +155,6 @@ _strata_containers() {
 
 _strata() {
   local program=$1 cur=\${COMP_WORDS[COMP_CWORD]} verb='' option='' place=0 root=() i word
-  COMPREPLY=()
   # The verb, how many of its arguments are there, and the option whose value is being typed. bash takes --option=value for three words.
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
@@ -137,10 +164,11 @@ _strata() {
       if ((i >= COMP_CWORD)); then option=$word; fi
       [ "$verb:$word" != :--root ] || root=(--root "\${COMP_WORDS[i]}")
     elif [[ $word != -* ]]; then
-      if [ -z "$verb" ]; then verb=$word; else ((place++)); fi
+      if _strata_group "$verb"; then verb=\${verb:+$verb }$word; else ((place++)); fi
     fi
   done
   [ "$cur" != = ] || cur=''
+  COMPREPLY=()
 
   if [ -n "$option" ]; then
     case $verb:$option in
@@ -150,9 +178,7 @@ ${values.join('\n')}
     case $verb in
 ${flags.join('\n')}
     esac
-  elif [ -z "$verb" ]; then
-    _strata_words ${quote(command.verbs.map(({ name }) => name).join(' '))}
-  else
+  elif ! _strata_group "$verb"; then
     case $verb:$place in
 ${args.join('\n')}
     esac
@@ -180,17 +206,28 @@ export function zsh(command) {
   const list = (indent, lines) => lines.map((line) => ` \\\n${indent}${line}`).join('');
   const verbs = command.verbs.map((verb) => {
     const lines = [...verb.flags.map(specification), ...places(verb, command).map(argument(verb))];
-    return `    ${verb.name})\n      _arguments -s -S :${list('        ', lines)} && ret=0\n      ;;`;
+    return `    ${quote(verb.name)})\n      _arguments -s -S :${list('        ', lines)} && ret=0\n      ;;`;
   });
-  return `#compdef strata
-# Completion of strata(8) for zsh.
-
-_strata_verbs() {
-  local -a verbs=(${command.verbs.map(({ name, text }) => `\n    ${quote(`${name}:${text}`)}`).join('')}
+  const functions = command.groups.map(
+    ({ name, words }) => `_strata_verbs_${name}() {
+  local -a verbs=(${words.map((one) => `\n    ${quote(`${one.name}:${one.text}`)}`).join('')}
   )
   _describe -t verbs verb verbs
 }
+`,
+  );
+  const groups = innerGroups(command).map(
+    ({ name }) => `  if [[ $verb == ${name} ]]; then
+    _arguments -C -S : '1:verb:_strata_verbs_${name}' '*::argument:->${name}' && ret=0
+    [[ $state == ${name} ]] || return ret
+    verb+=" $line[1]"
+  fi
+`,
+  );
+  return `#compdef strata
+# Completion of strata(8) for zsh.
 
+${functions.join('\n')}
 _strata_containers() {
   local -a ids=(\${(f)"$(_call_program containers \${(q)program} \${(q)root} list --quiet 2>/dev/null)"})
   _wanted containers expl container compadd -a ids
@@ -201,13 +238,14 @@ _strata() {
   local -a root
   typeset -A opt_args
   _arguments -C -s -S :${list('    ', command.flags.map(specification))} \\
-    '1:verb:_strata_verbs' \\
+    '1:verb:_strata_verbs_' \\
     '*::argument:->verb' && ret=0
   [[ $state == verb ]] || return ret
 
   (( ! $+opt_args[--root] )) || root=(--root \${(Q)opt_args[--root]})
-  curcontext=\${curcontext%:*:*}:strata-$line[1]:
-  case $line[1] in
+  local verb=$line[1]
+${groups.join('')}  curcontext=\${curcontext%:*:*}:strata-\${verb// /-}:
+  case $verb in
 ${verbs.join('\n')}
   esac
   return ret
@@ -236,7 +274,10 @@ export function fish(command) {
       return `complete -c strata -n ${text(`__strata_in "${verb.name}"`)}${names}${value} -d ${text(one.text)}`;
     }),
   );
-  const verbs = command.verbs.map(({ name, text: what }) => `complete -c strata -n '__strata_in ""' -a ${name} -d ${text(what)}`);
+  const verbs = command.groups.flatMap(({ name: group, words }) =>
+    words.map(({ name, text: what }) => `complete -c strata -n '__strata_in "${group}"' -a ${name} -d ${text(what)}`),
+  );
+  const groups = innerGroups(command).map(({ name }) => name);
   const args = command.verbs.flatMap((verb) =>
     places(verb, command).map((place) => `complete -c strata -n ${text(`__strata_in "${verb.name}" ${place.index}`)} ${propose(place)}`),
   );
@@ -247,6 +288,7 @@ function __strata_arguments
     set -l tokens (commandline -opc)
     set -e tokens[1]
     set -l verb ''
+    set -l arguments
     set -l is_value no
     for token in $tokens
         if test $is_value = yes
@@ -256,11 +298,13 @@ function __strata_arguments
                 case ${valued.join(' ')}
                     set is_value yes
             end
+        else if contains -- "$verb" '' ${groups.join(' ')}
+            set verb (string trim "$verb $token")
         else
-            test -n "$verb"; or set verb $token
-            echo $token
+            set -a arguments $token
         end
     end
+    string join \\n -- "$verb" $arguments
 end
 
 # Whether this is the verb, '' for none, and if a number is given, whether so many of its arguments are there.

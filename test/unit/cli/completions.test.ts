@@ -15,7 +15,7 @@ const command = await readCommand(async (argv) => {
   await main(host, noArchive, argv);
   return host.printed.join('');
 });
-const verbs = command.verbs.map(({ name }) => name);
+const verbs = command.groups[0]?.words.map(({ name }) => name) ?? [];
 
 /** A directory with the completions, a place to complete paths in, and a strata that knows some containers. */
 const directory = mkdtempSync(join(tmpdir(), 'strata-completions-'));
@@ -109,7 +109,7 @@ for (const name of ['bash', 'fish', 'zsh']) {
 test('zsh: every verb has its flags', (t) => {
   const text = zsh(command);
   for (const verb of command.verbs) {
-    const part = text.split(`    ${verb.name})\n`)[1]?.split(';;')[0] ?? '';
+    const part = text.split(`    '${verb.name}')\n`)[1]?.split(';;')[0] ?? '';
     const flags = [...part.matchAll(/(?:^ {8}|,)(--[\w-]+)/gm)].map(([, flag]) => flag);
     t.deepEqual(
       flags,
