@@ -16,6 +16,11 @@ function load(): Native {
   return addon;
 }
 
+/** The addon's functions that only Node has: their callers know their types. */
+export function addonFunctions<Functions>(): Functions {
+  return load() as unknown as Functions;
+}
+
 /** Versions of the libraries in the addon. */
 export function nativeVersions(): { readonly libseccomp: string } {
   return { libseccomp: load().libseccompVersion() };
