@@ -5,15 +5,14 @@
 //
 // Prints tables and writes bench/results/DATE.json.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { groups, programs, unitsOf } from './contenders.mjs';
-import { printTable, printTargets, summary } from './report.mjs';
+import { measure } from './measure.mjs';
+import { printTable, printTargets, save, summary } from './report.mjs';
 import { judge, meantFor } from './targets.mjs';
 import { endTimer } from './timer.mjs';
-import { cleanUp, endIfInterrupted, interruption } from './workplace.mjs';
+import { cleanUp, endIfInterrupted } from './workplace.mjs';
 
 delete process.env.NODE_EXTRA_CA_CERTS;
 delete process.env.NODE_OPTIONS;
@@ -29,33 +28,6 @@ const { values: options } = parseArgs({
 const rounds = Number(options.rounds);
 const warmUp = Number(options['warm-up']);
 const chosen = options.only?.split(',') ?? Object.keys(groups).filter((name) => !groups[name].onDemand || options[name]);
-
-/** The same things in an order of chance. */
-const shuffled = (things) => {
-  const order = [...things];
-  for (let i = order.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [order[i], order[j]] = [order[j], order[i]];
-  }
-  return order;
-};
-
-/** The samples of each row, by its key. */
-const measure = async (units) => {
-  const samples = new Map(units.flatMap(({ rows }) => rows.map(({ key }) => [key, []])));
-  for (let round = -warmUp; round < rounds; round++) {
-    // What a row's predecessor leaves to be taken down weighs on it: nobody always follows the same one.
-    for (const { rows, every = 1, anyOrder = false } of shuffled(units)) {
-      if (round % every !== 0) continue;
-      for (const { key, run } of anyOrder ? shuffled(rows) : rows) {
-        if (interruption()) return undefined;
-        const sample = await run();
-        if (round >= 0) samples.get(key).push(sample);
-      }
-    }
-  }
-  return samples;
-};
 
 // What else runs on the machine makes everything slower, and not everything alike.
 const loadBefore = loadavg()[0];
@@ -79,7 +51,7 @@ const report = (units, samples) => {
   };
   const results = Object.fromEntries([...samples].map(([key, list]) => [key, summary(list)]));
   const rows = units.flatMap((unit) => unit.rows.map(({ key, name }) => ({ key, name, group: unit.group })));
-  printTable(rows, results);
+  printTable(rows, results, groups, ['floor', 'crun', 'runc']);
   console.log(
     `\n${rounds} interleaved rounds, ${Object.entries(conditions)
       .filter(([key, value]) => !['date', 'rounds', 'commit'].includes(key) && value)
@@ -96,18 +68,14 @@ const report = (units, samples) => {
     console.log('');
     printTargets(targets);
   }
-  const directory = join(import.meta.dirname, 'results');
-  mkdirSync(directory, { recursive: true });
-  const file = join(directory, `${conditions.date.replace(/:/g, '').slice(0, 17)}.json`);
-  writeFileSync(file, `${JSON.stringify({ ...conditions, results, targets, samples: Object.fromEntries(samples) }, null, 1)}\n`);
-  console.log(`\nwritten to ${file}`);
+  save(`${conditions.date.replace(/:/g, '').slice(0, 17)}.json`, { ...conditions, results, targets, samples: Object.fromEntries(samples) });
 };
 
 try {
   const unknown = chosen.filter((name) => !groups[name]);
   if (unknown.length > 0) throw new Error(`no group ${unknown.join(', ')}; there are ${Object.keys(groups).join(', ')}`);
   const units = await unitsOf(chosen);
-  const samples = await measure(units);
+  const samples = await measure(units, { rounds, warmUp });
   if (samples) report(units, samples);
 } catch (error) {
   console.error(`bench: ${error.message}`);

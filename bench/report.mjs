@@ -1,5 +1,6 @@
-// Numbers become tables.
-import { groups } from './contenders.mjs';
+// Numbers become tables, and a file.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
 export const median = (values) =>
@@ -35,9 +36,9 @@ export const print = (rows) => {
   }
 };
 
-/** One table with a part for each group; `rows` are {key, name, group}. */
-export const printTable = (rows, results) => {
-  const table = [['', 'median ms', 'min', 'p95', '× floor', '× crun', '× runc', 'peak RSS MB']];
+/** One table with a part for each of `groups`; `rows` are {key, name, group}. Each of `others` is a column of ratios, see `against` of a group. */
+export const printTable = (rows, results, groups, others) => {
+  const table = [['', 'median ms', 'min', 'p95', ...others.map((other) => `× ${other}`), 'peak RSS MB']];
   for (const group of new Set(rows.map((row) => row.group))) {
     const { title, against } = groups[group];
     table.push(
@@ -46,7 +47,7 @@ export const printTable = (rows, results) => {
     );
     for (const { key, name } of rows.filter((row) => row.group === group)) {
       const { median, min, p95, peakRssKiB, parts = {} } = results[key];
-      const times = ['floor', 'crun', 'runc'].map((other) => {
+      const times = others.map((other) => {
         const reference = results[against[other]];
         return reference ? (median / reference.median).toFixed(2) : '–';
       });
@@ -68,3 +69,12 @@ export const printTargets = (targets) =>
       ofMinima.toFixed(2),
     ]),
   ]);
+
+/** Keep what was measured, as JSON in bench/results. */
+export const save = (name, measured) => {
+  const directory = join(import.meta.dirname, 'results');
+  mkdirSync(directory, { recursive: true });
+  const file = join(directory, name);
+  writeFileSync(file, `${JSON.stringify(measured, null, 1)}\n`);
+  console.log(`\nwritten to ${file}`);
+};

@@ -34,6 +34,15 @@ const targets = [
   ratio('library warm / runc', 'library.warm', 'run.runc', 0.17),
   ratio('library, 8 at once / crun, 8 at once', 'library.eight', 'eight.crun', 0.6),
   ratio('library, 8 at once / runc, 8 at once', 'library.eight', 'eight.runc', 0.17),
+  ratio('import, one layer / tar -xzf', 'import.strata', 'import.tar', 1.3),
+  ratio('import, eight layers / umoci unpack', 'layers8.strata', 'layers8.umoci', 0.8),
+  ratio('import, eight layers / podman load', 'layers8.archive', 'layers8.podman', 0.8),
+  memory('import, peak RSS', 'import.strata', 150),
+  memory('import of the large layer, peak RSS', 'large.strata', 150),
+  ratio('commit / podman commit', 'commit.small.strata', 'commit.small.podman', 0.2),
+  ratio('commit on the large image / podman commit', 'commit.large.strata', 'commit.large.podman', 0.2),
+  ratio('commit on the large image / on the small one', 'commit.large.strata', 'commit.small.strata', 1.1),
+  added('run --image, added to run of a bundle', 'run.image', 'run.bundle', 1),
 ];
 
 /** The targets of which both sides were measured, with what came out. */

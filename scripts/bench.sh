@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Build, then measure against the floor and the peers; options as in bench/bench.mjs. Needs root.
 #
-#   bench.sh --build     only build what the measurement needs, for a run inside another system tree (bench/README.md)
-#   bench.sh --split …   where the time of one command goes, call by call; options as in bench/split.mjs
+#   bench.sh --build      only build what the measurement needs, for a run inside another system tree (bench/README.md)
+#   bench.sh --images …  images: import, commit, run; options as in bench/images.mjs
+#   bench.sh --split …    where the time of one command goes, call by call; options as in bench/split.mjs
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 [ "$(id -u)" = 0 ] || die 'bench: needs root, to make containers'
-prepare bench
+groups=(bench)
+[ "${1:-}" != --images ] || groups+=(images)
+prepare "${groups[@]}"
 bash scripts/build.sh </dev/null
 
 out=build/bench
@@ -36,6 +39,10 @@ fi
 
 case ${1:-} in
   --build) ;;
+  --images)
+    shift
+    exec node bench/images.mjs "$@"
+    ;;
   --split)
     shift
     exec node bench/split.mjs "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install what is missing on this machine: Debian packages and node_modules. Quick when nothing is.
 #
-#   setup.sh [test] [lint] [cross] [fuzz] [bench]     the build's needs, and those of the named groups
+#   setup.sh [test] [lint] [cross] [fuzz] [bench] [images]     the build's needs, and those of the named groups
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 
@@ -18,7 +18,8 @@ for group in "$@"; do
     cross) packages+=(g++-aarch64-linux-gnu) ;;
     fuzz) packages+=(clang libclang-rt-dev) ;;
     bench) packages+=(crun runc) ;;
-    *) die "setup: no group '$group'; there are test, lint, cross, fuzz and bench" ;;
+    images) packages+=(debootstrap umoci podman) ;;
+    *) die "setup: no group '$group'; there are test, lint, cross, fuzz, bench and images" ;;
   esac
 done
 
