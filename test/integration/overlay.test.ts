@@ -1,11 +1,11 @@
 /** The annotation dev.strata.overlay: a container's root out of layers. */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import type { Bundle, Config, Workspace } from '../helpers/container.ts';
 import { BUSYBOX, eventually, makeRootfs, mounts, withNamespace, withUserNamespace } from '../helpers/container.ts';
+import { fingerprint } from '../helpers/layout.ts';
 import { containerTest } from './_support.ts';
 
 const POINTER = '/annotations/dev.strata.overlay';
@@ -43,20 +43,6 @@ function bottom(workspace: Workspace, files: Readonly<Record<string, string>> = 
 /** An upper and a work directory. */
 function writable(workspace: Workspace): { upper: string; work: string } {
   return { upper: layer(workspace, {}, 'upper'), work: layer(workspace, {}, 'work') };
-}
-
-/** Everything below some directories: names, contents, and what lstat(2) says, ctime included, which no change leaves alone. */
-function fingerprint(...directories: string[]): string {
-  const hash = createHash('sha256');
-  for (const directory of directories) {
-    for (const name of ['', ...fs.readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort()]) {
-      const path = join(directory, name);
-      const { mode, uid, gid, size, nlink, ino, rdev, mtimeNs, ctimeNs } = fs.lstatSync(path, { bigint: true });
-      hash.update(`${path}\0${[mode, uid, gid, size, nlink, ino, rdev, mtimeNs, ctimeNs].join(' ')}\0`);
-      if (fs.lstatSync(path).isFile()) hash.update(fs.readFileSync(path));
-    }
-  }
-  return hash.digest('hex');
 }
 
 /** Names of the regular files, devices and links below a directory. */
