@@ -127,6 +127,7 @@ int setxattr(const char* path, const char* name, const void* value, std::size_t 
 long getxattr(const char* path, const char* name, void* value, std::size_t size) {
   return raw(SYS_getxattr, word(path), word(name), word(value), static_cast<long>(size));
 }
+long listxattr(const char* path, char* list, std::size_t size) { return raw(SYS_listxattr, word(path), word(list), static_cast<long>(size)); }
 long flistxattr(int fd, char* list, std::size_t size) { return raw(SYS_flistxattr, fd, word(list), static_cast<long>(size)); }
 long fgetxattr(int fd, const char* name, void* value, std::size_t size) {
   return raw(SYS_fgetxattr, fd, word(name), word(value), static_cast<long>(size));

@@ -60,6 +60,7 @@ long getrandom(void* buffer, std::size_t size);
 int fsetxattr(int fd, const char* name, const void* value, std::size_t size, int flags);
 int setxattr(const char* path, const char* name, const void* value, std::size_t size, int flags);
 long getxattr(const char* path, const char* name, void* value, std::size_t size);
+long listxattr(const char* path, char* list, std::size_t size);
 long flistxattr(int fd, char* list, std::size_t size);
 long fgetxattr(int fd, const char* name, void* value, std::size_t size);
 long sendfile(int to, int from, std::int64_t* offset, std::size_t size);
