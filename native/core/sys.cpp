@@ -89,6 +89,12 @@ long write(int fd, const void* buffer, std::size_t size) { return raw(SYS_write,
 long pread(int fd, void* buffer, std::size_t size, std::int64_t offset) {
   return raw(SYS_pread64, fd, word(buffer), static_cast<long>(size), static_cast<long>(offset));
 }
+long pwrite(int fd, const void* buffer, std::size_t size, std::int64_t offset) {
+  return raw(SYS_pwrite64, fd, word(buffer), static_cast<long>(size), static_cast<long>(offset));
+}
+long copy_file_range(int from, std::int64_t* from_offset, int to, std::int64_t* to_offset, std::size_t size) {
+  return raw(SYS_copy_file_range, from, word(from_offset), to, word(to_offset), static_cast<long>(size));
+}
 std::int64_t lseek(int fd, std::int64_t offset, int whence) { return raw(SYS_lseek, fd, static_cast<long>(offset), whence); }
 int ftruncate(int fd, std::int64_t size) { return call(SYS_ftruncate, fd, size); }
 int mkdirat(int dir, const char* path, unsigned mode) { return call(SYS_mkdirat, dir, word(path), mode); }
@@ -128,6 +134,14 @@ long getxattr(const char* path, const char* name, void* value, std::size_t size)
   return raw(SYS_getxattr, word(path), word(name), word(value), static_cast<long>(size));
 }
 long listxattr(const char* path, char* list, std::size_t size) { return raw(SYS_listxattr, word(path), word(list), static_cast<long>(size)); }
+int lsetxattr(const char* path, const char* name, const void* value, std::size_t size, int flags) {
+  return call(SYS_lsetxattr, word(path), word(name), word(value), size, flags);
+}
+long lgetxattr(const char* path, const char* name, void* value, std::size_t size) {
+  return raw(SYS_lgetxattr, word(path), word(name), word(value), static_cast<long>(size));
+}
+long llistxattr(const char* path, char* list, std::size_t size) { return raw(SYS_llistxattr, word(path), word(list), static_cast<long>(size)); }
+int fremovexattr(int fd, const char* name) { return call(SYS_fremovexattr, fd, word(name)); }
 long flistxattr(int fd, char* list, std::size_t size) { return raw(SYS_flistxattr, fd, word(list), static_cast<long>(size)); }
 long fgetxattr(int fd, const char* name, void* value, std::size_t size) {
   return raw(SYS_fgetxattr, fd, word(name), word(value), static_cast<long>(size));

@@ -36,6 +36,8 @@ long fcntl(int fd, int command, long argument = 0);
 long read(int fd, void* buffer, std::size_t size);
 long write(int fd, const void* buffer, std::size_t size);
 long pread(int fd, void* buffer, std::size_t size, std::int64_t offset);
+long pwrite(int fd, const void* buffer, std::size_t size, std::int64_t offset);
+long copy_file_range(int from, std::int64_t* from_offset, int to, std::int64_t* to_offset, std::size_t size);
 std::int64_t lseek(int fd, std::int64_t offset, int whence);
 int ftruncate(int fd, std::int64_t size);
 int mkdirat(int dir, const char* path, unsigned mode);
@@ -61,6 +63,11 @@ int fsetxattr(int fd, const char* name, const void* value, std::size_t size, int
 int setxattr(const char* path, const char* name, const void* value, std::size_t size, int flags);
 long getxattr(const char* path, const char* name, void* value, std::size_t size);
 long listxattr(const char* path, char* list, std::size_t size);
+// Of a symbolic link itself.
+int lsetxattr(const char* path, const char* name, const void* value, std::size_t size, int flags);
+long lgetxattr(const char* path, const char* name, void* value, std::size_t size);
+long llistxattr(const char* path, char* list, std::size_t size);
+int fremovexattr(int fd, const char* name);
 long flistxattr(int fd, char* list, std::size_t size);
 long fgetxattr(int fd, const char* name, void* value, std::size_t size);
 long sendfile(int to, int from, std::int64_t* offset, std::size_t size);

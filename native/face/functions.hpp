@@ -11,6 +11,7 @@
 #include "../core/host/process.hpp"
 #include "../core/host/socket.hpp"
 #include "../core/host/terminal.hpp"
+#include "../core/layer/tree.hpp"
 #include "../core/sys.hpp"
 #include "call.hpp"
 
@@ -103,6 +104,9 @@ void describe(Face& face) {
   face.template now<host::hold_signals>("holdSignals");
   face.template now<host::interruption>("interruption");
   face.template now<sys::exit_group>("exitNow");
+
+  face.template later<layer::remove_tree>("removeTree");
+  face.template later<layer::disk_usage>("diskUsage");
 
   face.template now<wire_table_text>("wireTable");
   face.template now<plan_bytes>("planBytes");

@@ -249,6 +249,16 @@ export interface Host {
   /** The first of SIGHUP, SIGINT, SIGQUIT and SIGTERM that came since {@link holdSignals}, by number; 0 for none. */
   interruption(): number;
 
+  // --- trees whose contents are somebody else's --------------------------------------------------------------------------------------------
+
+  /**
+   * Remove a directory with all that is in it, or whatever else is there; nothing there is not an error. Follows no symbolic link and enters nothing that is mounted there:
+   * EBUSY.
+   */
+  removeTree(path: string): Promise<void>;
+  /** Bytes of the files below a directory, those with several names counted once. */
+  diskUsage(path: string): Promise<number>;
+
   // --- output --------------------------------------------------------------------------------------------------------------------------------
 
   print(text: string): void;

@@ -88,6 +88,9 @@ export interface Native extends Pick<Host, Same> {
   syncFileSystem(path: string): Later<void>;
   foreground(pidfd: Descriptor, console: Descriptor): Later<ExitStatus>;
   exitNow(status: number): void;
+
+  removeTree(path: string): Later<void>;
+  diskUsage(path: string): Later<number>;
 }
 
 const DEFAULT_LIMIT = 1024 * 1024;
@@ -200,6 +203,9 @@ export function createHost(native: Native, platform: Platform): Host {
     holdSignals: guarded(native.holdSignals),
     interruption: guarded(native.interruption),
     unknownSystemCalls: guarded(native.unknownSystemCalls),
+
+    removeTree: (path) => attemptLater(() => native.removeTree(path)),
+    diskUsage: (path) => attemptLater(() => native.diskUsage(path)),
 
     print: (text) => writeAll(1, text),
     printError: (text) => writeAll(2, text),

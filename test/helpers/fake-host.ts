@@ -709,6 +709,21 @@ export class FakeHost implements Host {
     return this.machine.foregroundExit;
   }
 
+  async removeTree(path: string): Promise<void> {
+    await Promise.resolve();
+    this.step();
+    for (const name of [...this.machine.nodes.keys()]) if (name === path || name.startsWith(`${path}/`)) this.machine.nodes.delete(name);
+  }
+
+  async diskUsage(path: string): Promise<number> {
+    await Promise.resolve();
+    this.step();
+    this.node(path, 'open');
+    let size = 0;
+    for (const [name, node] of this.machine.nodes) if (name.startsWith(`${path}/`) && node.type === 'file') size += node.text.length;
+    return size;
+  }
+
   print(text: string): void {
     this.printed.push(text);
   }
