@@ -11,6 +11,29 @@ export interface DefaultSpecOptions {
   readonly gid?: number;
 }
 
+/** Of a mount as config.json has it. */
+export interface DefaultMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options?: readonly string[];
+}
+
+/** What tells a container of the machine, or would let it change that. */
+export const MASKED_PATHS: readonly string[] = [
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/proc/sched_debug',
+  '/sys/firmware',
+  '/proc/scsi',
+];
+export const READONLY_PATHS: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
 const CAPABILITIES = ['CAP_AUDIT_WRITE', 'CAP_KILL', 'CAP_NET_BIND_SERVICE'];
 
 /** A configuration as config.json has it, ready to be written as JSON; the same that runc 1.3 gives, with a cgroup namespace. */
@@ -30,7 +53,7 @@ export function defaultSpec(options: DefaultSpecOptions = {}): object {
     },
     root: { path: 'rootfs', readonly: true },
     hostname: 'strata',
-    mounts: mounts(rootless),
+    mounts: defaultMounts(rootless),
     linux: {
       ...(rootless
         ? {
@@ -41,25 +64,14 @@ export function defaultSpec(options: DefaultSpecOptions = {}): object {
       namespaces: (rootless ? ['pid', 'ipc', 'uts', 'mount', 'cgroup', 'user'] : ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup']).map((type) => ({
         type,
       })),
-      maskedPaths: [
-        '/proc/acpi',
-        '/proc/asound',
-        '/proc/kcore',
-        '/proc/keys',
-        '/proc/latency_stats',
-        '/proc/timer_list',
-        '/proc/timer_stats',
-        '/proc/sched_debug',
-        '/sys/firmware',
-        '/proc/scsi',
-      ],
-      readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+      maskedPaths: MASKED_PATHS,
+      readonlyPaths: READONLY_PATHS,
     },
   };
 }
 
 /** A user namespace that does not own its network namespace cannot mount sysfs, and one with a single id has no group 5 (tty). */
-function mounts(rootless: boolean): object[] {
+export function defaultMounts(rootless = false): DefaultMount[] {
   const devpts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
   const sys = ['nosuid', 'noexec', 'nodev', 'ro'];
   return [

@@ -1,0 +1,276 @@
+/**
+ * From an image's configuration to that of a container (conversion.md of the image specification), with what the caller asks for besides, and with defaults that
+ * give a program no more than most programs need. Nothing is touched.
+ */
+import { StrataError } from '../base/error.ts';
+import { defaultMounts, MASKED_PATHS, OCI_VERSION, READONLY_PATHS } from '../spec/defaults.ts';
+import { CAPABILITIES } from '../spec/names.ts';
+import { cleanPath } from '../spec/refuse.ts';
+import { defaultSeccomp } from './seccomp.ts';
+import type { ImageConfig } from './types.ts';
+import type { ImageUser } from './user.ts';
+
+/** A mount as config.json has it. */
+export interface ContainerMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/** A device of the host, by what it is and not by its name. */
+export interface ContainerDevice {
+  readonly type: 'c' | 'b';
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** In the container. */
+  readonly path: string;
+  /** Some of `rwm`. */
+  readonly access: string;
+}
+
+export interface ContainerLimit {
+  /** `RLIMIT_…` */
+  readonly type: string;
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+/** `none`: a namespace with a loopback device only; else the host's own, or one to join. */
+export type ContainerNetwork = 'none' | 'host' | { readonly path: string };
+
+/** What the caller wants otherwise than the image has it; all of it checked for form. */
+export interface Wishes {
+  /** In place of the image's `Cmd`. */
+  readonly command?: readonly string[];
+  /** In place of the image's `Entrypoint`, and then its `Cmd` does not count either; empty for none. */
+  readonly entrypoint?: readonly string[];
+  /** `NAME=value`, or a `NAME` that is to be unset; later ones win. */
+  readonly env: readonly string[];
+  readonly workingDirectory?: string;
+  readonly terminal: boolean;
+  readonly readonly: boolean;
+  /** Bytes. */
+  readonly memory?: number;
+  /** Microseconds of processor time in 100 ms. */
+  readonly cpuQuota?: number;
+  /** Processes and threads. */
+  readonly pids?: number;
+  readonly mounts: readonly ContainerMount[];
+  readonly addedCapabilities: readonly string[];
+  readonly droppedCapabilities: readonly string[];
+  readonly devices: readonly ContainerDevice[];
+  readonly limits: readonly ContainerLimit[];
+  readonly network: ContainerNetwork;
+  /** Whether executing a file may give more rights (setuid, file capabilities). */
+  readonly newPrivileges: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What is known of the container besides. */
+export interface Surroundings {
+  readonly user: ImageUser;
+  readonly hostname: string;
+  /** Of the root, as config.json has it. */
+  readonly root: string;
+  /** Annotations of ours, which no label can replace. */
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export interface Conversion {
+  /** A configuration as config.json has it, a JSON value; integers may be bigint. */
+  readonly spec: object;
+  /** Its `process.args`. */
+  readonly command: readonly string[];
+  /** Labels of the image and of the caller. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Each one line. */
+  readonly warnings: readonly string[];
+}
+
+const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const PERIOD = 100_000;
+
+/** What Docker and its kin have always given, and what images are made for. */
+const DEFAULT_CAPABILITIES =
+  'CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE';
+
+/** Ways to learn of the machine's load, and through it of what others do. */
+const MORE_MASKED = ['/proc/interrupts', '/sys/devices/virtual/powercap'];
+
+/** Annotations by which runtimes take orders: an image gives none. */
+const ORDERS = ['dev.strata.', 'run.oci.', 'org.systemd.property.'];
+
+/**
+ * @throws StrataError `usage` if there is no program to run, or for a mount or capability that cannot be; `image-invalid` for what is wrong with the image's configuration.
+ */
+export function convert(image: ImageConfig, wishes: Wishes, surroundings: Surroundings): Conversion {
+  const { user } = surroundings;
+  if (image.os !== 'linux') throw broken(`it is made for ${image.os}, not for linux`);
+  const warnings: string[] = [];
+  const command = commandOf(image, wishes);
+  const granted = capabilities(wishes);
+  // An ordinary user's program would lose them at its execution, and with no_new_privs cannot regain them.
+  const held = user.uid === 0 ? granted : [];
+  const labels = { ...image.config.Labels, ...wishes.labels };
+  const spec = {
+    ociVersion: OCI_VERSION,
+    root: { path: surroundings.root, readonly: wishes.readonly },
+    process: {
+      terminal: wishes.terminal,
+      user: { uid: user.uid, gid: user.gid, ...(user.additionalGids.length > 0 && { additionalGids: user.additionalGids }) },
+      args: command,
+      env: environment(image, wishes, surroundings.hostname),
+      cwd: workingDirectory(image, wishes),
+      capabilities: { bounding: granted, effective: held, permitted: held },
+      ...(wishes.limits.length > 0 && { rlimits: wishes.limits }),
+      noNewPrivileges: !wishes.newPrivileges,
+    },
+    hostname: surroundings.hostname,
+    mounts: mounts(wishes.mounts),
+    annotations: annotations(image, wishes, surroundings, warnings),
+    linux: {
+      namespaces: namespaces(wishes.network),
+      resources: resources(wishes),
+      ...(wishes.devices.length > 0 && { devices: wishes.devices.map(deviceNode) }),
+      seccomp: defaultSeccomp(granted, image.architecture),
+      maskedPaths: MASKED_PATHS.concat(MORE_MASKED),
+      readonlyPaths: READONLY_PATHS,
+    },
+  };
+  return { spec, command, labels, warnings };
+}
+
+/** Where the image wants data outside of its root, and the caller has put nothing. @throws StrataError `image-invalid` */
+export function imageVolumes(image: ImageConfig, asked: readonly { readonly destination: string }[]): string[] {
+  const taken = new Set(asked.map(({ destination }) => cleanPath(destination)));
+  const out = new Set<string>();
+  for (const path of image.config.Volumes ?? []) {
+    const place = cleanPath(path);
+    if (!path.startsWith('/') || place === '/') throw broken(`the volume "${path}" is no absolute path below the root`);
+    if (!taken.has(place)) out.add(place);
+  }
+  return [...out];
+}
+
+function commandOf({ config }: ImageConfig, { command, entrypoint }: Wishes): readonly string[] {
+  const own = entrypoint === undefined ? (config.Cmd ?? []) : [];
+  const args = (entrypoint ?? config.Entrypoint ?? []).concat(command !== undefined && command.length > 0 ? command : own);
+  if (args.length > 0) return args;
+  throw new StrataError({ code: 'usage', stage: 'check', reason: 'the image names no program to run', hint: 'name one behind the container id' });
+}
+
+/** A name that the image or the caller has comes from there, and from the later of the two. */
+function environment({ config }: ImageConfig, { env, terminal }: Wishes, hostname: string): string[] {
+  const all = [PATH, `HOSTNAME=${hostname}`].concat(terminal ? 'TERM=xterm' : [], config.Env ?? [], env);
+  const out = new Map<string, string>();
+  for (let index = 0; index < all.length; index++) {
+    const entry = all[index] as string;
+    const equals = entry.indexOf('=');
+    if (equals === 0 || entry === '') throw broken(`the environment has ${JSON.stringify(entry)}, which has no name`);
+    if (equals === -1) out.delete(entry);
+    else out.set(entry.slice(0, equals), entry);
+  }
+  return [...out.values()];
+}
+
+function workingDirectory({ config }: ImageConfig, wishes: Wishes): string {
+  const directory = wishes.workingDirectory ?? config.WorkingDir ?? '';
+  if (directory === '') return '/';
+  // Docker takes a relative one from the root, and there are images with such a one.
+  return cleanPath(directory);
+}
+
+/** The image's labels and the implicit annotations of conversion.md, over which the labels win; ours win over all. */
+function annotations(image: ImageConfig, wishes: Wishes, surroundings: Surroundings, warnings: string[]): Readonly<Record<string, string>> {
+  const { Labels, ExposedPorts, StopSignal } = image.config;
+  const implicit: Readonly<Record<string, string | undefined>> = {
+    os: image.os,
+    architecture: image.architecture,
+    variant: image.variant,
+    author: image.author,
+    created: image.created,
+    exposedPorts: ExposedPorts?.join(','),
+    stopSignal: StopSignal,
+  };
+  const out: [string, string][] = [];
+  for (const [name, value] of Object.entries(implicit))
+    if (value !== undefined && value !== '') out.push([`org.opencontainers.image.${name}`, value]);
+  for (const [name, value] of Object.entries(Labels ?? {})) {
+    if (name === '') continue;
+    if (ORDERS.some((prefix) => name.startsWith(prefix)))
+      warnings.push(`the image's label ${JSON.stringify(name)} is an order to a runtime: it does not become an annotation`);
+    else out.push([name, value]);
+  }
+  return Object.fromEntries(out.concat(Object.entries(wishes.labels), Object.entries(surroundings.annotations)));
+}
+
+/** @throws StrataError `usage` */
+function capabilities({ addedCapabilities, droppedCapabilities }: Wishes): string[] {
+  const out = new Set(DEFAULT_CAPABILITIES.split(' ').map((name) => `CAP_${name}`));
+  const dropped = droppedCapabilities.map(capability);
+  const added = addedCapabilities.map(capability);
+  if (dropped.includes(ALL)) out.clear();
+  if (added.includes(ALL)) for (const name of Object.keys(CAPABILITIES)) out.add(name);
+  // What is named wins over ALL, and what is taken over what is given.
+  for (const name of added) if (name !== ALL) out.add(name);
+  for (const name of dropped) out.delete(name);
+  return [...out];
+}
+
+const ALL = 'ALL';
+
+function capability(text: string): string {
+  const name = text.toUpperCase();
+  if (name === ALL) return ALL;
+  const full = name.startsWith('CAP_') ? name : `CAP_${name}`;
+  if (Object.hasOwn(CAPABILITIES, full)) return full;
+  throw new StrataError({ code: 'usage', reason: `there is no capability ${JSON.stringify(text)}`, hint: 'a name such as NET_ADMIN, or ALL' });
+}
+
+/** The usual ones, and then the others so that none covers one that was made before; one that is asked for takes the place of a usual one. */
+function mounts(asked: readonly ContainerMount[]): object[] {
+  const seen = new Set<string>();
+  for (const { destination } of asked) {
+    const place = cleanPath(destination);
+    if (place === '/') throw new StrataError({ code: 'usage', reason: 'nothing can be mounted over the root' });
+    if (seen.has(place)) throw new StrataError({ code: 'usage', reason: `two mounts are asked for at ${place}` });
+    seen.add(place);
+  }
+  const usual: object[] = defaultMounts().filter(({ destination }) => !seen.has(destination));
+  return usual.concat([...asked].sort((a, b) => depth(a) - depth(b)));
+}
+
+function depth({ destination }: ContainerMount): number {
+  return cleanPath(destination).split('/').length;
+}
+
+function namespaces(network: ContainerNetwork): object[] {
+  const out: object[] = [{ type: 'pid' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }, { type: 'cgroup' }];
+  if (network === 'none') out.push({ type: 'network' });
+  else if (network !== 'host') out.push({ type: 'network', path: network.path });
+  return out;
+}
+
+function resources({ memory, cpuQuota, pids, devices }: Wishes): object {
+  const rules: object[] = [{ allow: false, access: 'rwm' }];
+  for (const { type, major, minor, access } of devices) rules.push({ allow: true, type, major, minor, access });
+  return {
+    devices: rules,
+    ...(memory !== undefined && { memory: { limit: memory } }),
+    ...(cpuQuota !== undefined && { cpu: { quota: cpuQuota, period: PERIOD } }),
+    ...(pids !== undefined && { pids: { limit: pids } }),
+  };
+}
+
+function deviceNode({ type, path, major, minor, mode, uid, gid }: ContainerDevice): object {
+  return { type, path, major, minor, fileMode: mode, uid, gid };
+}
+
+function broken(reason: string): StrataError {
+  return new StrataError({ code: 'image-invalid', stage: 'check', reason: `the image's configuration: ${reason}` });
+}
