@@ -60,9 +60,11 @@ void describe(Face& face) {
   face.template now<host::append_file>("appendFile");
   face.template now<host::write_all>("writeAll");
   face.template now<host::file_status>("stat");
+  face.template now<host::device_status>("device");
   face.template now<host::list_directory>("list");
   face.template now<host::make_directory>("makeDirectory");
   face.template now<host::make_directories>("makeDirectories");
+  face.template now<host::make_directory_like>("makeDirectoryLike");
   face.template now<host::remove_file>("removeFile");
   face.template now<host::remove_directory>("removeDirectory");
   face.template now<host::real_path>("realPath");

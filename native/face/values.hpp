@@ -167,6 +167,17 @@ class Conversion {
     return object;
   }
 
+  Value write(const host::DeviceStatus& status) {
+    auto object = js_.object();
+    js_.set(object, "type", js_.text(status.type));
+    js_.set(object, "major", js_.number(status.major));
+    js_.set(object, "minor", js_.number(status.minor));
+    js_.set(object, "mode", js_.number(status.mode));
+    js_.set(object, "uid", js_.number(status.uid));
+    js_.set(object, "gid", js_.number(status.gid));
+    return object;
+  }
+
   Value write(const host::WindowSize& size) {
     auto object = js_.object();
     js_.set(object, "height", js_.number(size.height));

@@ -22,6 +22,17 @@ export interface FileStatus {
   readonly uid: number;
 }
 
+/** A device node of the host. */
+export interface DeviceStatus {
+  readonly type: 'c' | 'b';
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** Descriptors that a new container process gets; all stay the caller's to close. */
 export interface LaunchDescriptors {
   /** Become 0, 1 and 2. */
@@ -124,12 +135,16 @@ export interface Host {
   replaceFile(path: string, text: string, mode: number): void;
   /** undefined if nothing is there. Does not follow a final symbolic link. */
   stat(path: string): FileStatus | undefined;
+  /** The device that a path leads to, through symbolic links; undefined if it leads to something else. */
+  device(path: string): DeviceStatus | undefined;
   /** Names in a directory, without `.` and `..`, sorted. */
   list(path: string): string[];
   /** mkdir(2). */
   makeDirectory(path: string, mode: number): void;
   /** mkdir -p. */
   makeDirectories(path: string, mode: number): void;
+  /** A new directory with the owner and the permissions of the directory `like`. */
+  makeDirectoryLike(path: string, like: string): void;
   /** unlink(2); nothing there is not an error. */
   removeFile(path: string): void;
   /** rmdir(2). */

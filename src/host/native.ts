@@ -28,9 +28,11 @@ type Same =
   | 'replaceFile'
   | 'appendFile'
   | 'stat'
+  | 'device'
   | 'list'
   | 'makeDirectory'
   | 'makeDirectories'
+  | 'makeDirectoryLike'
   | 'removeFile'
   | 'removeDirectory'
   | 'realPath'
@@ -132,9 +134,11 @@ export function createHost(native: Native, platform: Platform): Host {
     writeText: guarded(native.writeText),
     replaceFile: guarded(native.replaceFile),
     stat: guarded(native.stat),
+    device: guarded(native.device),
     list: guarded(native.list),
     makeDirectory: guarded(native.makeDirectory),
     makeDirectories: guarded(native.makeDirectories),
+    makeDirectoryLike: guarded(native.makeDirectoryLike),
     removeFile: guarded(native.removeFile),
     removeDirectory: guarded(native.removeDirectory),
     realPath: guarded(native.realPath),

@@ -10,11 +10,14 @@ import { withLock } from './lock.ts';
 import type { CreateOptions, Prepared } from './prepare.ts';
 import { prepare } from './prepare.ts';
 import { checkProgram } from './start.ts';
+import type { ContainerRecord } from './store.ts';
 import { load } from './store.ts';
 
 export interface RunOptions extends CreateOptions {
   /** Leave the container when its program has exited, for a later delete. */
   readonly keep?: boolean;
+  /** Told how the program has ended, while the container's cgroups are still there. */
+  readonly ended?: (status: ExitStatus, record: ContainerRecord) => void;
 }
 
 /** Runs the program and returns when it runs. @throws StrataError of any code; then nothing of the container is left. */
@@ -42,6 +45,7 @@ export async function runForeground(host: Host, options: RunOptions): Promise<Ex
     host.close(up.pidfd);
     if (master !== -1) host.close(master);
   }
+  options.ended?.(status, up.record);
   if (options.keep !== true) await removeStopped(host, options, up);
   return status;
 }

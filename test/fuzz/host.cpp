@@ -95,6 +95,8 @@ void files(const Data& input) {
   (void)host::real_path(path);
   (void)host::working_directory();
   (void)host::file_status(path);
+  (void)host::device_status(path);
+  (void)host::make_directory_like(path, path);
   (void)host::make_directories(path, 0700);
   (void)host::replace_file(path, path, 0600);
   (void)host::listen_socket(path);

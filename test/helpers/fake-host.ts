@@ -7,6 +7,7 @@ import type {
   CgroupName,
   Command,
   CommandResult,
+  DeviceStatus,
   ExitStatus,
   FileStatus,
   Host,
@@ -65,6 +66,8 @@ export const HIERARCHIES = [`${CGROUPS}/memory`, `${CGROUPS}/freezer`, `${CGROUP
 
 export class FakeMachine {
   readonly nodes = new Map<string, Node>();
+  /** Device nodes by path. */
+  readonly devices = new Map<string, DeviceStatus>();
   readonly locks = new Map<string, { readonly host: FakeHost; readonly descriptor: number }>();
   /** Locks that many can hold. */
   readonly sharedLocks: { readonly host: FakeHost; readonly descriptor: number; readonly path: string }[] = [];
@@ -296,6 +299,11 @@ export class FakeHost implements Host {
     return this.machine.nodes.get(path);
   }
 
+  device(path: string): DeviceStatus | undefined {
+    this.step();
+    return this.machine.devices.get(path);
+  }
+
   list(path: string): string[] {
     this.step();
     this.node(path, 'open');
@@ -311,6 +319,11 @@ export class FakeHost implements Host {
   makeDirectories(path: string, mode: number): void {
     this.step();
     this.machine.directory(path, mode);
+  }
+
+  makeDirectoryLike(path: string, like: string): void {
+    this.step();
+    this.machine.directory(path, this.node(like, 'open').mode);
   }
 
   removeFile(path: string): void {

@@ -111,6 +111,32 @@ int main() {
     CHECK(!remove_file(scratch / "none").failed());
   });
 
+  test("make_directory_like takes over owner and permissions, whatever the umask", [&] {
+    CHECK(!make_directory(scratch / "model", 0700).failed());
+    CHECK(chmod((scratch / "model").c_str(), 03775) == 0);
+    CHECK(geteuid() != 0 || chown((scratch / "model").c_str(), 7, 8) == 0);
+    const mode_t before = umask(077);
+    CHECK(!make_directory_like(scratch / "made", scratch / "model").failed());
+    umask(before);
+    struct stat made = {};
+    CHECK(stat((scratch / "made").c_str(), &made) == 0);
+    CHECK((made.st_mode & 07777) == 03775);
+    CHECK(geteuid() != 0 || (made.st_uid == 7 && made.st_gid == 8));
+    CHECK(make_directory_like(scratch / "made", scratch / "model").error() == EEXIST);
+    CHECK(make_directory_like(scratch / "other", scratch / "none").error() == ENOENT);
+    CHECK(make_directory_like(scratch / "other", scratch / "written").error() == ENOTDIR);
+    CHECK(symlink("model", (scratch / "to-model").c_str()) == 0);
+    CHECK(make_directory_like(scratch / "other", scratch / "to-model").failed());
+  });
+
+  test("device_status follows links to a device, and knows what is none", [&] {
+    CHECK(symlink("/dev/null", (scratch / "to-null").c_str()) == 0);
+    const DeviceStatus status = *device_status(scratch / "to-null").value();
+    CHECK(std::string(status.type) == "c" && status.major == 1 && status.minor == 3 && status.mode == 0666);
+    CHECK(!device_status(scratch / "written").value());
+    CHECK(device_status(scratch / "none").status().error() == ENOENT);
+  });
+
   test("list_directory sorts and leaves out the two that are always there", [&] {
     for (const char* name : {"z", "B", "a10", "a9"}) CHECK(!append_file(scratch / "a/b" + "/" + name, "").failed());
     const std::vector<std::string> expected = {"B", "a10", "a9", "z"};

@@ -155,6 +155,15 @@ Result<std::optional<FileStatus>> file_status(const std::string& path) {
   return std::optional(FileStatus{type_name(status.stx_mode), status.stx_mode & permission_bits, status.stx_uid});
 }
 
+Result<std::optional<DeviceStatus>> device_status(const std::string& path) {
+  struct statx status {};
+  const int result = sys::statx(AT_FDCWD, path.c_str(), 0, STATX_TYPE | STATX_MODE | STATX_UID | STATX_GID, &status);
+  if (result < 0) return Status(-result, "stat", path);
+  if (!S_ISCHR(status.stx_mode) && !S_ISBLK(status.stx_mode)) return std::optional<DeviceStatus>();
+  return std::optional(DeviceStatus{S_ISCHR(status.stx_mode) ? "c" : "b", status.stx_rdev_major, status.stx_rdev_minor,
+                                    status.stx_mode & permission_bits, status.stx_uid, status.stx_gid});
+}
+
 Result<std::vector<std::string>> list_directory(const std::string& path) {
   Result<Fd> directory = open_file(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
   if (directory.failed()) return directory.status();
@@ -191,6 +200,21 @@ Status make_directories(const std::string& path, unsigned mode) {
   }
   // EEXIST also where another process was faster, or where the path ends in a symbolic link to a directory.
   if (result < 0 && !(result == -EEXIST && is_directory(path))) return Status(-result, "mkdir", path);
+  return {};
+}
+
+Status make_directory_like(const std::string& path, const std::string& like) {
+  Result<Fd> model = open_file(AT_FDCWD, like.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (model.failed()) return model.status();
+  struct statx status {};
+  if (const int result = sys::statx(model.value().get(), "", AT_EMPTY_PATH, STATX_MODE | STATX_UID | STATX_GID, &status); result < 0)
+    return Status(-result, "stat", like);
+  STRATA_TRY(make_directory(path, 0700));
+  Result<Fd> made = open_file(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (made.failed()) return made.status();
+  if (const int result = sys::fchownat(made.value().get(), "", status.stx_uid, status.stx_gid, AT_EMPTY_PATH); result < 0)
+    return Status(-result, "fchown", path);
+  if (const int result = sys::fchmod(made.value().get(), status.stx_mode & permission_bits); result < 0) return Status(-result, "fchmod", path);
   return {};
 }
 

@@ -19,6 +19,16 @@ struct FileStatus {
   unsigned uid = 0;
 };
 
+// A device node, wherever a name of it leads.
+struct DeviceStatus {
+  const char* type = "";  // c, b
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned mode = 0;  // permission bits
+  unsigned uid = 0;
+  unsigned gid = 0;
+};
+
 // A whole file. Reads to the end whatever size it claims, since kernel files claim 0. EFBIG beyond `limit` bytes, EILSEQ if not UTF-8.
 Result<std::string> read_text(const std::string& path, std::size_t limit);
 // The same of a descriptor, from where it stands; waits where it is a pipe that is still written to.
@@ -36,11 +46,15 @@ Status write_all(int descriptor, std::string_view text);
 
 // Does not follow a final symbolic link; no value when nothing is there.
 Result<std::optional<FileStatus>> file_status(const std::string& path);
+// Follows symbolic links; no value for what is no device.
+Result<std::optional<DeviceStatus>> device_status(const std::string& path);
 // Names in a directory, without `.` and `..`, sorted.
 Result<std::vector<std::string>> list_directory(const std::string& path);
 Status make_directory(const std::string& path, unsigned mode);
 // mkdir -p; directories that exist are left as they are.
 Status make_directories(const std::string& path, unsigned mode);
+// A new directory with the owner and the permissions of `like`, whatever the umask; neither is followed if it is a symbolic link.
+Status make_directory_like(const std::string& path, const std::string& like);
 // unlink(2); nothing there is no failure.
 Status remove_file(const std::string& path);
 Status remove_directory(const std::string& path);
