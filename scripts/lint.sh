@@ -21,8 +21,8 @@ mandoc -T lint -W warning docs/man/*.8 || fail 'mandoc found faults'
 # One door to the kernel: system calls are made in native/core/sys.cpp and nowhere else in the core.
 grep -nE '(^|[^_[:alnum:]])(::)?syscall *\(|\basm\b[^;]*(syscall|svc)|#include <(sys/syscall|asm/unistd)\.h>' "${units[@]}" /dev/null | grep -v '^native/core/sys\.cpp:' &&
   fail 'a system call outside native/core/sys.cpp'
-grep -nE '#include *[<"](napi|node_api|js_native_api|node|v8|uv)[^>"]*\.h' native/core/**/*.?pp native/init/*.?pp /dev/null && fail 'a Node header in the core'
-grep -nE '\b(try *\{|catch *\(|throw\b|dynamic_cast|typeid)' native/core/**/*.?pp native/init/*.?pp /dev/null | grep -vE ':[0-9]+: *//' && fail 'exceptions or RTTI in the core'
+grep -nE '#include *[<"](napi|node_api|js_native_api|node|v8|uv)[^>"]*\.h' native/core/**/*.?pp native/{init,keeper}/*.?pp /dev/null && fail 'a Node header in the core'
+grep -nE '\b(try *\{|catch *\(|throw\b|dynamic_cast|typeid)' native/core/**/*.?pp native/{init,keeper}/*.?pp /dev/null | grep -vE ':[0-9]+: *//' && fail 'exceptions or RTTI in the core'
 
 # The build knows only what is shipped; a test that names what is not there would not even load.
 tsc -p test --pretty false || fail 'the tests have faults of type'

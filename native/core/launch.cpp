@@ -1,7 +1,6 @@
 #include "launch.hpp"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -23,14 +22,12 @@
 #include "host/socket.hpp"
 #include "message.hpp"
 #include "plan.hpp"
+#include "sealed.hpp"
 #include "seccomp.hpp"
 #include "text.hpp"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
-#endif
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U
 #endif
 
 // The program strata-init, linked in as bytes.
@@ -54,53 +51,7 @@ bool fail(LaunchFailure& ret_failure, int operation, const Status& status) {
   return false;
 }
 
-// Standard descriptors may be closed in our process; ours must never take their numbers.
-int above_stdio(int descriptor) {
-  if (descriptor < 0 || descriptor >= first_free_descriptor) return descriptor;
-  const long moved = sys::fcntl(descriptor, F_DUPFD_CLOEXEC, first_free_descriptor);
-  sys::close(descriptor);
-  return static_cast<int>(moved);
-}
-
-// --- strata-init in memory: a file that nobody can open by a path and nobody can write, so that /proc/self/exe of a container leads to nothing
-// of the host (CVE-2019-5736). Made once for each process.
-
-int init_program = -1;
-int init_error = 0;
-
-void make_init_program() {
-  const std::size_t size = static_cast<std::size_t>(strata_init_end - strata_init_start);
-  int file = sys::memfd_create("strata-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-  if (file == -EINVAL) file = sys::memfd_create("strata-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);  // before Linux 6.3
-  file = above_stdio(file);
-  if (file < 0) {
-    init_error = -file;
-    return;
-  }
-  const unsigned char* at = strata_init_start;
-  for (std::size_t left = size; left > 0;) {
-    const long written = sys::write(file, at, left);
-    if (written < 0) {
-      init_error = static_cast<int>(-written);
-      return;
-    }
-    at += written;
-    left -= static_cast<std::size_t>(written);
-  }
-  const long sealed = sys::fcntl(file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
-  if (sealed < 0) {
-    init_error = static_cast<int>(-sealed);
-    return;
-  }
-  init_program = file;
-}
-
-Result<int> sealed_init() {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, make_init_program);
-  if (init_program < 0) return Status(init_error, "memfd_create", "strata-init");
-  return init_program;
-}
+SealedProgram init_program("strata-init", strata_init_start, strata_init_end);
 
 // The orders: header, plan, filter, in one memory file.
 Result<Fd> write_orders(InitHeader header, const LaunchRequest& request, const Filter& filter) {
@@ -516,7 +467,7 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   }
   if (!cloned) return fail(ret_failure, -1, Status(EBADMSG, "plan"));
 
-  Result<int> init = sealed_init();
+  Result<int> init = init_program.descriptor();
   if (init.failed()) return fail(ret_failure, operation, init.status());
   int ends[2];
   if (const int result = sys::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends); result < 0) {

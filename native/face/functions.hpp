@@ -7,6 +7,7 @@
 #include "../core/host/event.hpp"
 #include "../core/host/file.hpp"
 #include "../core/host/foreground.hpp"
+#include "../core/host/keeper.hpp"
 #include "../core/host/lock.hpp"
 #include "../core/host/process.hpp"
 #include "../core/host/socket.hpp"
@@ -105,6 +106,9 @@ void describe(Face& face) {
   face.template now<window_size>("windowSize");
   face.template now<host::hold_signals>("holdSignals");
   face.template now<host::interruption>("interruption");
+  face.template now<host::divide>("divide");
+  face.template now<host::tell>("tell");
+  face.template now<host::keep>("keep");
   face.template now<sys::exit_group>("exitNow");
 
   face.template later<layer::remove_tree>("removeTree");

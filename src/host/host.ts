@@ -274,6 +274,24 @@ export interface Host {
   /** Bytes of the files below a directory, those with several names counted once. */
   diskUsage(path: string): Promise<number>;
 
+  // --- containers in the background ---------------------------------------------------------------------------------------------------------
+
+  /**
+   * Doubles this process (fork(2)), so that the other can make a container and become its keeper. Returns undefined in the other, and in this one
+   * what the other has told when it is done: '' if it has died before. A signal that came meanwhile is passed on to it. On Node, which cannot be
+   * doubled, always undefined.
+   */
+  divide(): string | undefined;
+  /** In the other process of {@link divide}: tells the first one, and ends. On Node it returns. */
+  tell(text: string): void;
+  /**
+   * Has a container kept, by the orders of native/keeper/orders.hpp, with copies of these descriptors (-1 for none) under their own numbers. The other
+   * process of {@link divide} becomes the keeper, which then tells `{"pid":…}`; on Node the keeper is a process that is nobody's child.
+   */
+  keep(orders: readonly string[], descriptors: readonly Descriptor[]): void;
+  /** Path of the command strata, absolute. */
+  ownCommand(): string;
+
   // --- output --------------------------------------------------------------------------------------------------------------------------------
 
   print(text: string): void;

@@ -57,6 +57,8 @@ type Same =
   | 'windowSize'
   | 'holdSignals'
   | 'interruption'
+  | 'tell'
+  | 'keep'
   | 'unknownSystemCalls';
 
 /** The functions of `native/face`. Each throws, or rejects with, a {@link LaunchFailure}; text is without NUL where it is a path. */
@@ -67,6 +69,8 @@ export interface Native extends Pick<Host, Same> {
   planBytes(plan: readonly WireValue[]): string;
   libseccompVersion(): string;
 
+  /** Only in a process with one thread: see {@link Host.divide}. */
+  divide(): string | undefined;
   readText(path: string, limit: number): string;
   readAll(descriptor: Descriptor, limit: number): string;
   writeAll(descriptor: Descriptor, text: string): void;
@@ -106,6 +110,7 @@ export interface Platform {
   readonly now: Host['now'];
   readonly sleep: Host['sleep'];
   readonly isInherited: Host['isInherited'];
+  readonly ownCommand: Host['ownCommand'];
 }
 
 /** The host that does everything through `native`. */
@@ -125,6 +130,7 @@ export function createHost(native: Native, platform: Platform): Host {
   const readText = guarded(native.readText);
   const readAll = guarded(native.readAll);
   const writeAll = guarded(native.writeAll);
+  const divide = guarded(native.divide);
 
   return {
     ...platform,
@@ -206,6 +212,9 @@ export function createHost(native: Native, platform: Platform): Host {
     windowSize: guarded(native.windowSize),
     holdSignals: guarded(native.holdSignals),
     interruption: guarded(native.interruption),
+    divide: () => (platform.kind === 'static' ? divide() : undefined),
+    tell: guarded(native.tell),
+    keep: guarded(native.keep),
     unknownSystemCalls: guarded(native.unknownSystemCalls),
 
     removeTree: (path) => attemptLater(() => native.removeTree(path)),

@@ -50,5 +50,6 @@ export function createNodeHost(): Host {
     now: () => performance.now(),
     sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
     isInherited: (descriptor) => inherited.has(descriptor),
+    ownCommand: () => join(import.meta.dirname, '..', '..', 'bin', 'strata'),
   });
 }

@@ -23,5 +23,6 @@ export function createStaticHost(native: StaticNative): Host {
     now: () => native.now(),
     sleep: async (milliseconds) => native.sleep(Math.ceil(milliseconds)),
     isInherited: (descriptor) => native.isInherited(descriptor),
+    ownCommand: () => native.realPath('/proc/self/exe'),
   });
 }

@@ -86,6 +86,8 @@ export class FakeMachine {
   input = '';
   /** What waiting for an event answers, in order; then the container's process exits. */
   readonly waited: WaitedEvent[] = [];
+  /** Orders of the keepers that were started. */
+  readonly kept: (readonly string[])[] = [];
   uid = 0;
   clock = 1000;
   /** What the next random digits are. */
@@ -712,6 +714,19 @@ export class FakeHost implements Host {
 
   interruption(): number {
     return 0;
+  }
+
+  divide(): undefined {}
+
+  tell(): void {}
+
+  keep(orders: readonly string[]): void {
+    this.step();
+    this.machine.kept.push(orders);
+  }
+
+  ownCommand(): string {
+    return '/usr/bin/strata';
   }
 
   async foreground(pidfd: number): Promise<ExitStatus> {

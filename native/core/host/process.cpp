@@ -10,8 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include <linux/ioctl.h>
-
+#include "../pidfd.hpp"
 #include "file.hpp"
 
 namespace strata::host {
@@ -19,30 +18,9 @@ namespace {
 
 constexpr std::size_t proc_file_limit = 64 * 1024;
 
-// ioctl_pidfd(2), Linux 6.13; the exit status since 6.15. Named here because Debian's headers are older.
-struct PidfdInfo {
-  std::uint64_t mask;
-  std::uint64_t cgroup;
-  std::uint32_t pid;
-  std::uint32_t thread_group;
-  std::uint32_t parent;
-  std::uint32_t credentials[8];
-  std::int32_t exit_status;
-};
-static_assert(sizeof(PidfdInfo) == 64);  // PIDFD_INFO_SIZE_VER0; the size is part of the request's number
-constexpr unsigned long pidfd_get_info = _IOWR(0xff, 11, PidfdInfo);
-constexpr std::uint64_t pidfd_info_exit = 1 << 3;
-
 ExitStatus decode(int status) {
   if (WIFSIGNALED(status)) return {true, 128 + WTERMSIG(status), WTERMSIG(status)};
   return {true, WEXITSTATUS(status), 0};
-}
-
-std::optional<ExitStatus> status_of_reaped(int pidfd) {
-  PidfdInfo info{};
-  info.mask = pidfd_info_exit;
-  if (sys::ioctl(pidfd, pidfd_get_info, &info) < 0 || (info.mask & pidfd_info_exit) == 0) return std::nullopt;
-  return decode(info.exit_status);
 }
 
 // The pid that a pidfd refers to, 0 if it has been reaped or is not in this pid namespace.
@@ -134,10 +112,11 @@ Result<ExitStatus> exit_status(int pidfd) {
     return ExitStatus{true, 128 + info.si_status, info.si_status};
   }
   if (result < 0 && result != -ECHILD) return Status(-result, "waitid");
-  if (std::optional<ExitStatus> status = status_of_reaped(pidfd)) return *status;
+  if (const std::optional<int> status = status_of_reaped(pidfd)) return decode(*status);
   if (std::optional<ExitStatus> status = status_of_zombie(pidfd)) return *status;
   // Its parent may have reaped it between the two questions.
-  return status_of_reaped(pidfd).value_or(ExitStatus());
+  const std::optional<int> status = status_of_reaped(pidfd);
+  return status ? decode(*status) : ExitStatus();
 }
 
 bool has_exited(int pidfd) {
