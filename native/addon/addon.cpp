@@ -3,6 +3,7 @@
 
 #include "../face/functions.hpp"
 #include "environment.hpp"
+#include "scan.hpp"
 
 namespace strata::addon {
 namespace {
@@ -68,6 +69,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   Registration registration(exports);
   face::describe(registration);
   registration.add("waitExit", wait_exit);
+  register_scan(exports);
   return exports;
 }
 

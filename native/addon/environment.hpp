@@ -32,6 +32,8 @@ class Environment {
     return promise;
   }
 
+  void run(std::unique_ptr<Task> task) { threads_.run(std::move(task)); }
+
   // A promise for the exit of the process of `pidfd`.
   Napi::Value exit_of(Napi::Env env, int pidfd, int timeout);
 

@@ -13,6 +13,7 @@
 #include "../core/host/socket.hpp"
 #include "../core/host/terminal.hpp"
 #include "../core/layer/tree.hpp"
+#include "../core/layer/scan.hpp"
 #include "../core/sys.hpp"
 #include "call.hpp"
 
@@ -73,6 +74,7 @@ void describe(Face& face) {
   face.template now<sys::geteuid>("userId");
   face.template now<host::timestamp>("timestamp");
   face.template now<host::try_lock>("tryLock");
+  face.template later<layer::list_changes>("changes");
   face.template now<host::try_lock_for>("lock");
   face.template now<host::rename_file>("rename");
   face.template later<host::sync_file>("syncFile");

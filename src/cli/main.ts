@@ -9,6 +9,7 @@ import { DEFAULT_STORE } from '../store/paths.ts';
 import { Flag, Verb } from './command.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
+import { addDiff } from './diff.ts';
 import { addEvents } from './events.ts';
 import { addExec } from './exec.ts';
 import { addFeatures } from './features.ts';
@@ -45,6 +46,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   spec: addSpec,
   features: addFeatures,
   plan: addPlan,
+  diff: addDiff,
 };
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;

@@ -149,6 +149,12 @@ export interface Host {
   removeFile(path: string): void;
   /** rmdir(2). */
   removeDirectory(path: string): void;
+  /**
+   * What is different in an upper directory of overlayfs from the layers below it (`lower`, top to bottom): `A`, `C` or `D` for added, changed and
+   * deleted, then the absolute path, in which a backslash is doubled and \xNN stands for a control character and each byte that is not UTF-8. What is
+   * empty at `destinations`, and in no layer, was made for mounts and is left out. `userAttributes`: the overlay is mounted with `userxattr`.
+   */
+  changes(upper: string, lower: readonly string[], destinations: readonly string[], userAttributes: boolean): Promise<readonly string[]>;
   /** rename(2). EEXIST where something has the new name already, unless `replace`. */
   rename(from: string, to: string, replace: boolean): void;
   /** fsync(2) of a file, or of a directory and so of the names in it. */

@@ -88,6 +88,7 @@ export interface Native extends Pick<Host, Same> {
 
   waitExit(pidfd: Descriptor, timeout: number): Later<ExitStatus | 'unknown' | undefined>;
   waitEvent(pidfd: Descriptor, memory: Descriptor, version: number, cancel: Descriptor, timeout: number): Later<WaitedEvent>;
+  changes(upper: string, lower: readonly string[], destinations: readonly string[], userAttributes: boolean): Later<readonly string[]>;
   removeCgroups(hierarchies: readonly string[], paths: readonly string[], timeout: number): Later<void>;
   run(command: Command): Later<CommandResult>;
   syncFile(path: string): Later<void>;
@@ -148,6 +149,7 @@ export function createHost(native: Native, platform: Platform): Host {
     removeFile: guarded(native.removeFile),
     removeDirectory: guarded(native.removeDirectory),
     realPath: guarded(native.realPath),
+    changes: (upper, lower, destinations, userAttributes) => attemptLater(() => native.changes(upper, lower, destinations, userAttributes)),
     rename: guarded(native.rename),
     syncFile: (path) => attemptLater(() => native.syncFile(path)),
     syncFileSystem: (path) => attemptLater(() => native.syncFileSystem(path)),

@@ -428,6 +428,10 @@ long flistxattr(int, char* list, std::size_t size) {
   if (length > 0) list[length - 1] = '\0';
   return length;
 }
+long listxattr(const char* path, char* list, std::size_t size) {
+  touch_texts(path);
+  return flistxattr(-1, list, size);
+}
 long fgetxattr(int, const char* name, void* value, std::size_t size) {
   const int result = answer(name);
   return result < 0 ? result : fill(value, size);

@@ -340,6 +340,11 @@ export class FakeHost implements Host {
     this.machine.nodes.delete(path);
   }
 
+  async changes(upper: string): Promise<readonly string[]> {
+    this.step();
+    return this.machine.children(upper).map((name) => `A/${name}`);
+  }
+
   realPath(path: string): string {
     this.step();
     const clean = `/${path
