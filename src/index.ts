@@ -12,8 +12,8 @@
  */
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { StrataError } from './base/error.ts';
-import type { Descriptor, ExitStatus, Host } from './host/host.ts';
-import { createNodeHost } from './host/node.ts';
+import type { Descriptor, ExitStatus } from './host/host.ts';
+import { abortable, checkSignal, host } from './library/machine.ts';
 import type { Up } from './lifecycle/bring-up.ts';
 import { create as createContainer } from './lifecycle/create.ts';
 import { deleteContainer as removeContainer } from './lifecycle/delete.ts';
@@ -47,14 +47,6 @@ export type { Stats } from './lifecycle/stats.ts';
 export type { Status } from './lifecycle/status.ts';
 export type { Operation, Plan } from './plan/op.ts';
 export type { Stdio } from './streams.ts';
-
-let sharedHost: Host | undefined;
-
-/** Made at the first use, so that importing the library does not load the addon. */
-function host(): Host {
-  sharedHost ??= createNodeHost();
-  return sharedHost;
-}
 
 /** Which container. */
 export interface ContainerOptions {
@@ -487,9 +479,7 @@ async function attached<Result>(
 ): Promise<{ result: Result; streams: ContainerStreams }> {
   const machine = host();
   const { signal } = options;
-  const checkpoint = () => {
-    if (signal?.aborted === true) throw aborted();
-  };
+  const checkpoint = () => checkSignal(signal);
   checkpoint();
   const stdio = openStdio(machine, options.stdio ?? 'inherit');
   const [mine, theirs] = machine.socketPair();
@@ -516,24 +506,5 @@ async function exitOf(up: { readonly pid: number; readonly pidfd: Descriptor }, 
   } finally {
     over();
     host().close(up.pidfd);
-  }
-}
-
-function aborted(): StrataError {
-  return new StrataError({ code: 'aborted', reason: 'aborted by the caller' });
-}
-
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  if (signal.aborted) throw aborted();
-  let stop = () => {};
-  const stopped = new Promise<never>((_, reject) => {
-    stop = () => reject(aborted());
-  });
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    return await Promise.race([promise, stopped]);
-  } finally {
-    signal.removeEventListener('abort', stop);
   }
 }
