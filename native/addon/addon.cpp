@@ -3,6 +3,7 @@
 
 #include "../face/functions.hpp"
 #include "environment.hpp"
+#include "layer.hpp"
 #include "scan.hpp"
 
 namespace strata::addon {
@@ -70,6 +71,11 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   face::describe(registration);
   registration.add("waitExit", wait_exit);
   register_scan(exports);
+  registration.add("openLayer", open_layer);
+  registration.add("writeLayer", write_layer);
+  registration.add("finishLayer", finish_layer);
+  registration.add("abortLayer", abort_layer);
+  registration.later<layer::compare_trees>("compareTrees");
   return exports;
 }
 

@@ -21,9 +21,19 @@ Environment::Environment(Napi::Env env) : completions_(std::make_shared<Completi
 }
 
 void Environment::close() {
+  for (const std::weak_ptr<Strand>& one : strands_) {
+    if (const std::shared_ptr<Strand> strand = one.lock()) strand->close();
+  }
   threads_.close();
   watcher_.close();
   completions_->close();
+}
+
+std::shared_ptr<Strand> Environment::strand() {
+  std::erase_if(strands_, [](const std::weak_ptr<Strand>& one) { return one.expired(); });
+  auto strand = std::make_shared<Strand>(threads_, completions_);
+  strands_.push_back(strand);
+  return strand;
 }
 
 Napi::Value Environment::exit_of(Napi::Env env, int pidfd, int timeout) {

@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <napi.h>
 
 #include "completions.hpp"
+#include "strand.hpp"
 #include "task.hpp"
 #include "threads.hpp"
 #include "watcher.hpp"
@@ -33,6 +35,8 @@ class Environment {
   }
 
   void run(std::unique_ptr<Task> task) { threads_.run(std::move(task)); }
+  // For work that has to be done in order.
+  std::shared_ptr<Strand> strand();
 
   // A promise for the exit of the process of `pidfd`.
   Napi::Value exit_of(Napi::Env env, int pidfd, int timeout);
@@ -43,6 +47,7 @@ class Environment {
   std::shared_ptr<Completions> completions_;
   Threads threads_;
   Watcher watcher_;
+  std::vector<std::weak_ptr<Strand>> strands_;
 };
 
 }  // namespace strata::addon

@@ -24,6 +24,8 @@
 #include "../core/host/file.hpp"
 #include "../core/host/process.hpp"
 #include "../core/host/terminal.hpp"
+#include "../core/layer/tree.hpp"
+#include "../core/layer/writer.hpp"
 #include "../core/plan.hpp"
 #include "call.hpp"
 
@@ -209,6 +211,22 @@ class Conversion {
     js_.set(object, "startTime", js_.bigint(launched.start_time));
     js_.set(object, "pidfd", js_.number(launched.pidfd));
     js_.set(object, "sync", js_.number(launched.sync));
+    return object;
+  }
+
+  Value write(const layer::LayerSummary& summary) {
+    auto object = js_.object();
+    js_.set(object, "entries", js_.number(static_cast<double>(summary.entries)));
+    js_.set(object, "size", js_.number(static_cast<double>(summary.size)));
+    js_.set(object, "dropped", js_.number(static_cast<double>(summary.dropped)));
+    js_.set(object, "unsupported", js_.number(static_cast<double>(summary.unsupported)));
+    return object;
+  }
+
+  Value write(const layer::Difference& difference) {
+    auto object = js_.object();
+    js_.set(object, "path", js_.text(difference.path));
+    js_.set(object, "reason", js_.text(difference.reason));
     return object;
   }
 

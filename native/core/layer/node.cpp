@@ -107,6 +107,16 @@ Status set_attribute(int directory, const char* name, std::string_view attribute
   return {};
 }
 
+Status remove_attributes(int directory) {
+  Result<Attributes> attributes = attributes_of(directory, ".");
+  if (attributes.failed()) return attributes.status();
+  for (const Attribute& attribute : attributes.value()) {
+    const int result = sys::fremovexattr(directory, attribute.name.c_str());
+    if (result < 0) return failed(result, "fremovexattr", attribute.name);
+  }
+  return {};
+}
+
 Result<std::string> link_target(int directory, const char* name) {
   std::array<char, PATH_MAX> target;
   const long size = sys::readlinkat(directory, name, target.data(), target.size());

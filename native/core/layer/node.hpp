@@ -21,6 +21,7 @@ struct Timestamp {
 struct Attribute {
   std::string name;
   std::string value;
+  bool operator==(const Attribute&) const = default;
 };
 using Attributes = std::vector<Attribute>;
 
@@ -51,6 +52,9 @@ Result<Fd> open_below(int root, const std::string& path);
 Result<Attributes> attributes_of(int directory, const char* name);
 // EOPNOTSUPP is told by `ret_unsupported`, which counts.
 Status set_attribute(int directory, const char* name, std::string_view attribute, std::string_view value, std::uint64_t& ret_unsupported);
+
+// Those that a directory itself has go, but those of overlayfs.
+Status remove_attributes(int directory);
 
 Result<std::string> link_target(int directory, const char* name);
 Status set_times(int directory, const char* name, Timestamp mtime);

@@ -23,8 +23,10 @@ std::uint64_t device_of(int directory) {
   return sys::statx(directory, "", AT_EMPTY_PATH, STATX_INO, &status) == 0 ? device_number(status) : 0;
 }
 
-// EXDEV where another mount begins. Kernels before 5.6 tell by the device.
-Result<Fd> open_same_mount(int directory, const char* name, std::uint64_t device) {
+}  // namespace
+
+// Kernels before 5.6 tell mounts by their devices.
+Result<Fd> open_same_mount(int directory, const char* name) {
   open_how how{};
   how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
@@ -32,14 +34,9 @@ Result<Fd> open_same_mount(int directory, const char* name, std::uint64_t device
   if (descriptor >= 0) return Fd(descriptor);
   if (descriptor != -ENOSYS) return Status(-descriptor, "openat2", name);
   Result<Fd> opened = open_directory(directory, name);
-  if (opened.failed()) return opened.status();
-  struct statx status {};
-  if (const int result = status_of(directory, name, status); result < 0) return Status(-result, "statx", name);
-  if (device_number(status) != device) return Status(EXDEV, "open", name);
+  if (!opened.failed() && device_of(opened.value().get()) != device_of(directory)) return Status(EXDEV, "open", name);
   return opened;
 }
-
-}  // namespace
 
 Status TreeWalk::read_names(Level& ret_level) const {
   struct statx status {};
@@ -90,7 +87,7 @@ Result<TreeWalk::Step> TreeWalk::next() {
 
 Status TreeWalk::enter() {
   Level& level = levels_.back();
-  Result<Fd> opened = open_same_mount(level.fd.get(), name_.name.c_str(), level.device);
+  Result<Fd> opened = open_same_mount(level.fd.get(), name_.name.c_str());
   if (opened.failed()) return opened.status();
   Level below{std::move(opened.value()), name_.name, {}, 0, 0, 0};
   STRATA_TRY(read_names(below));
@@ -148,7 +145,7 @@ Status remove_node(int directory, const char* name) {
   if (result == 0 || result == -ENOENT) return {};
   // POSIX has EPERM for a directory.
   if (result != -EISDIR && result != -EPERM) return Status(-result, "unlinkat", name);
-  Result<Fd> opened = open_same_mount(directory, name, device_of(directory));
+  Result<Fd> opened = open_same_mount(directory, name);
   if (opened.failed()) return Status(opened.status().error() == EXDEV ? EBUSY : -result, "unlinkat", name);
   STRATA_TRY(remove_contents(std::move(opened.value())));
   const int removed = sys::unlinkat(directory, name, AT_REMOVEDIR);

@@ -20,6 +20,7 @@ class TreeWalk {
     end,
   };
 
+  TreeWalk() = default;
   explicit TreeWalk(Fd root, Order order = Order::any) : order_(order) { levels_.push_back({std::move(root), {}, {}, 0, 0, 0}); }
 
   Result<Step> next();
@@ -50,11 +51,14 @@ class TreeWalk {
   Status read_names(Level& ret_level) const;
   Status reopen_parent();
 
-  Order order_;
+  Order order_ = Order::any;
   std::vector<Level> levels_;
   bool begun_ = false;
   Name name_;
 };
+
+// The directory at a name, if no other mount begins there: EXDEV.
+Result<Fd> open_same_mount(int directory, const char* name);
 
 // Removes a directory with all that is in it, or whatever else is there; nothing there is not an error. EBUSY for what is a mount point.
 Status remove_tree(const std::string& path);
