@@ -12,6 +12,7 @@
 #include "../core/host/process.hpp"
 #include "../core/host/socket.hpp"
 #include "../core/host/terminal.hpp"
+#include "../core/layer/merged.hpp"
 #include "../core/layer/tree.hpp"
 #include "../core/layer/scan.hpp"
 #include "../core/sys.hpp"
@@ -115,6 +116,8 @@ void describe(Face& face) {
 
   face.template later<layer::remove_tree>("removeTree");
   face.template later<layer::disk_usage>("diskUsage");
+  face.template now<layer::read_layered>("readLayered");
+  face.template later<layer::copy_layered>("copyLayered");
 
   face.template now<wire_table_text>("wireTable");
   face.template now<plan_bytes>("planBytes");

@@ -279,6 +279,16 @@ export interface Host {
   removeTree(path: string): Promise<void>;
   /** Bytes of the files below a directory, those with several names counted once. */
   diskUsage(path: string): Promise<number>;
+  /**
+   * A file as overlayfs would show it of these directories, top to bottom, as text: symbolic links stay inside, and what is not UTF-8 is replaced.
+   * undefined if nothing is there. Larger than `limit` bytes (default 1 MiB): EFBIG. Something else than a file: EISDIR, EINVAL.
+   */
+  readLayered(layers: readonly string[], path: string, limit?: number): string | undefined;
+  /**
+   * Copy a directory as overlayfs would show it of these, top to bottom, into an empty one, with everything: owners, times, hard links, extended
+   * attributes, holes. The destination becomes like the directory itself. False if nothing is there; ENOTDIR.
+   */
+  copyLayered(layers: readonly string[], path: string, destination: string): Promise<boolean>;
 
   // --- containers in the background ---------------------------------------------------------------------------------------------------------
 

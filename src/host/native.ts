@@ -98,6 +98,8 @@ export interface Native extends Pick<Host, Same> {
 
   removeTree(path: string): Later<void>;
   diskUsage(path: string): Later<number>;
+  readLayered(layers: readonly string[], path: string, limit: number): string | undefined;
+  copyLayered(layers: readonly string[], path: string, destination: string): Later<boolean>;
 }
 
 const DEFAULT_LIMIT = 1024 * 1024;
@@ -131,6 +133,7 @@ export function createHost(native: Native, platform: Platform): Host {
   const readText = guarded(native.readText);
   const readAll = guarded(native.readAll);
   const writeAll = guarded(native.writeAll);
+  const readLayered = guarded(native.readLayered);
   const divide = guarded(native.divide);
 
   return {
@@ -221,6 +224,8 @@ export function createHost(native: Native, platform: Platform): Host {
 
     removeTree: (path) => attemptLater(() => native.removeTree(path)),
     diskUsage: (path) => attemptLater(() => native.diskUsage(path)),
+    readLayered: (layers, path, limit = DEFAULT_LIMIT) => readLayered(layers, path, limit),
+    copyLayered: (layers, path, destination) => attemptLater(() => native.copyLayered(layers, path, destination)),
 
     print: (text) => writeAll(1, text),
     printError: (text) => writeAll(2, text),

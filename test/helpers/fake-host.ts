@@ -757,6 +757,29 @@ export class FakeHost implements Host {
     return size;
   }
 
+  readLayered(layers: readonly string[], path: string): string | undefined {
+    this.step();
+    for (const layer of layers) {
+      const node = this.machine.nodes.get(`${layer}/${path.replace(/^\/+/, '')}`);
+      if (node !== undefined) return node.text;
+    }
+    return undefined;
+  }
+
+  async copyLayered(layers: readonly string[], path: string, destination: string): Promise<boolean> {
+    await Promise.resolve();
+    this.step();
+    let found = false;
+    for (const layer of layers.toReversed()) {
+      const from = `${layer}/${path.replace(/^\/+/, '')}`.replace(/\/$/, '');
+      found ||= this.machine.nodes.has(from);
+      for (const [name, node] of [...this.machine.nodes]) {
+        if (name.startsWith(`${from}/`)) this.machine.nodes.set(destination + name.slice(from.length), node);
+      }
+    }
+    return found;
+  }
+
   print(text: string): void {
     this.printed.push(text);
   }

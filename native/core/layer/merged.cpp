@@ -87,6 +87,30 @@ Result<Found> Merged::find(const std::vector<std::string>& names, std::size_t kn
   return Found{};
 }
 
+Result<std::vector<Fd>> Merged::directories(const std::vector<std::string>& names) const {
+  std::vector<Fd> parts;
+  for (const Fd& layer : layers_) {
+    Result<Fd> directory = open_directory(layer.get(), ".");
+    bool hides = false;
+    for (std::size_t i = 0; i < names.size() && !directory.failed(); i++) {
+      directory = open_directory(directory.value().get(), names[i].c_str());
+      if (directory.failed()) break;
+      Result<bool> opaque = is_opaque(directory.value().get());
+      if (opaque.failed()) return opaque.status();
+      hides |= opaque.value();
+    }
+    if (!directory.failed()) {
+      parts.push_back(std::move(directory.value()));
+    } else if (const int error = directory.status().error(); error == ENOTDIR || error == ELOOP) {
+      break;  // a whiteout, or something else that hides those below
+    } else if (error != ENOENT) {
+      return directory.status();
+    }
+    if (hides) break;
+  }
+  return parts;
+}
+
 Result<Found> Merged::resolve(std::string_view path) const {
   std::vector<std::string> done;  // directories
   std::vector<std::string> rest = split(path);

@@ -33,6 +33,9 @@ class Merged {
   // What a path leads to, symbolic links inside the root followed, the last one too. ELOOP for too many of them.
   Result<Found> resolve(std::string_view path) const;
 
+  // The parts of which a directory consists, top to bottom. Its names are directories.
+  Result<std::vector<Fd>> directories(const std::vector<std::string>& names) const;
+
   [[nodiscard]] const std::vector<Fd>& layers() const { return layers_; }
 
  private:
