@@ -166,6 +166,7 @@ class Conversion {
     js_.set(object, "type", js_.text(status.type));
     js_.set(object, "mode", js_.number(status.mode));
     js_.set(object, "uid", js_.number(status.uid));
+    js_.set(object, "size", js_.number(status.size));
     return object;
   }
 

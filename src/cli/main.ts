@@ -13,6 +13,7 @@ import { addDiff } from './diff.ts';
 import { addEvents } from './events.ts';
 import { addExec } from './exec.ts';
 import { addFeatures } from './features.ts';
+import { addImage } from './image.ts';
 import { addKill } from './kill.ts';
 import { addList } from './list.ts';
 import { LEVELS, LOG_FORMATS } from './log.ts';
@@ -47,6 +48,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   features: addFeatures,
   plan: addPlan,
   diff: addDiff,
+  image: addImage,
 };
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;

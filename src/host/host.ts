@@ -20,6 +20,8 @@ export interface FileStatus {
   /** Permission bits with setuid, setgid and sticky. */
   readonly mode: number;
   readonly uid: number;
+  /** In bytes. */
+  readonly size: number;
 }
 
 /** A device node of the host. */

@@ -298,7 +298,8 @@ export class FakeHost implements Host {
 
   stat(path: string): FileStatus | undefined {
     this.step();
-    return this.machine.nodes.get(path);
+    const node = this.machine.nodes.get(path);
+    return node && { type: node.type, mode: node.mode, uid: node.uid, size: node.text.length };
   }
 
   device(path: string): DeviceStatus | undefined {

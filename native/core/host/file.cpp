@@ -149,10 +149,11 @@ Status write_all(int descriptor, std::string_view text) {
 
 Result<std::optional<FileStatus>> file_status(const std::string& path) {
   struct statx status {};
-  const int result = sys::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_MODE | STATX_UID, &status);
+  const int result = sys::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_MODE | STATX_UID | STATX_SIZE, &status);
   if (result == -ENOENT) return std::optional<FileStatus>();
   if (result < 0) return Status(-result, "stat", path);
-  return std::optional(FileStatus{type_name(status.stx_mode), status.stx_mode & permission_bits, status.stx_uid});
+  return std::optional(
+      FileStatus{type_name(status.stx_mode), status.stx_mode & permission_bits, status.stx_uid, static_cast<double>(status.stx_size)});
 }
 
 Result<std::optional<DeviceStatus>> device_status(const std::string& path) {

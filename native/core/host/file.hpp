@@ -17,6 +17,7 @@ struct FileStatus {
   const char* type = "";  // file, directory, symlink, socket, character, block, fifo
   unsigned mode = 0;      // permission bits with setuid, setgid and sticky
   unsigned uid = 0;
+  double size = 0;  // in bytes: exact up to 2^53
 };
 
 // A device node, wherever a name of it leads.

@@ -98,6 +98,35 @@ test('a path with a NUL is refused before the kernel would cut it', (t) => {
   t.is(t.throws(() => host.readText('/etc/passwd\0.json'), { instanceOf: StrataError })?.errno, 22);
 });
 
+test('renames, random digits, and what is on the disk', async (t) => {
+  const root = scratch(t);
+  const [from, to] = [join(root, 'from'), join(root, 'to')];
+  for (const path of [from, to]) writeFileSync(path, path);
+  t.is(t.throws(() => host.rename(from, to, false), { instanceOf: StrataError })?.errno, 17);
+  host.rename(from, to, true);
+  t.is(readFileSync(to, 'utf8'), from);
+  host.rename(to, from, false);
+  for (const path of [from, root]) await host.syncFile(path);
+  await host.syncFileSystem(root);
+  t.is((await t.throwsAsync(host.syncFile(to), { instanceOf: StrataError }))?.errno, 2);
+  t.regex(host.randomDigits(16), /^[0-9a-f]{32}$/);
+  t.not(host.randomDigits(16), host.randomDigits(16));
+  t.is(t.throws(() => host.randomDigits(65), { instanceOf: StrataError })?.errno, 22);
+});
+
+test('a lock is held by many who share it, or by one', (t) => {
+  const root = scratch(t);
+  const shared = [host.lock(root, true), host.lock(root, true)];
+  t.false(shared.includes(undefined));
+  t.is(host.lock(root, false), undefined);
+  t.is(host.tryLock(root), undefined);
+  for (const lock of shared) host.close(lock ?? -1);
+  const alone = host.lock(root, false);
+  t.is(host.lock(root, true), undefined);
+  host.close(alone ?? -1);
+  t.is(host.lock(join(root, 'none'), true), undefined);
+});
+
 test('files', (t) => {
   const root = scratch(t);
   const file = join(root, 'a/b/state.json');
@@ -112,7 +141,7 @@ test('files', (t) => {
   host.appendFile(join(root, 'log'), 'two\n');
   t.is(readFileSync(join(root, 'log'), 'utf8'), 'one\ntwo\n');
   t.deepEqual(host.list(root), ['a', 'log']);
-  t.deepEqual(host.stat(join(root, 'log')), { type: 'file', mode: 0o600, uid: process.geteuid?.() ?? -1 });
+  t.deepEqual(host.stat(join(root, 'log')), { type: 'file', mode: 0o600, uid: process.geteuid?.() ?? -1, size: 8 });
   t.is(host.stat(join(root, 'none')), undefined);
   t.is(host.realPath(join(root, 'a/../log')), join(root, 'log'));
   host.removeFile(file);

@@ -20,7 +20,7 @@ function read(files: Readonly<Record<string, string>>): HostFacts {
       if (text === undefined) throw new StrataError({ code: 'system', reason: 'cannot open', errno: 2, syscall: 'openat', path });
       return text;
     },
-    stat: (path) => (all[path] === undefined ? undefined : { type: 'file', mode: 0o644, uid: 0 }),
+    stat: (path) => (all[path] === undefined ? undefined : { type: 'file', mode: 0o644, uid: 0, size: 0 }),
     userId: () => 1000,
   };
   return readFacts(host as Host);

@@ -1,0 +1,21 @@
+/** `image`: the verbs about images. */
+import type { Command } from 'commander';
+import { addImageHistory } from './image-history.ts';
+import { addImageInspect } from './image-inspect.ts';
+import { addImageLs } from './image-ls.ts';
+import { addImagePrune } from './image-prune.ts';
+import { addImageRm } from './image-rm.ts';
+import { addImageTag } from './image-tag.ts';
+import { addImageTree } from './image-tree.ts';
+import type { Shell } from './shell.ts';
+
+export function addImage(program: Command, shell: Shell): void {
+  const group = program.command('image').description('images: see, name, remove').helpCommand(false);
+  addImageLs(group, shell);
+  addImageInspect(group, shell);
+  addImageHistory(group, shell);
+  addImageTree(group, shell);
+  addImageTag(group, shell);
+  addImageRm(group, shell);
+  addImagePrune(group, shell);
+}

@@ -1,0 +1,98 @@
+/** What is told of images: with their names, sizes, and what they share. */
+import { platformText } from '../image/platform.ts';
+import type { ExecutionConfig, HistoryEntry } from '../image/types.ts';
+import type { ImageRecord } from './images.ts';
+import { listImages, readImageConfig } from './images.ts';
+import type { LayerRecord } from './layers.ts';
+import { loadLayer } from './layers.ts';
+import { damaged } from './records.ts';
+import { namesOf, readReferences } from './references.ts';
+import type { Store } from './store.ts';
+import { layerShares } from './usage.ts';
+
+export interface ImageSummary {
+  readonly id: string;
+  /** Whole, sorted. */
+  readonly names: readonly string[];
+  /** Digest of the manifest. */
+  readonly manifest: string;
+  /** RFC 3339, '' if the image does not say. */
+  readonly created: string;
+  /** When it came into the store. */
+  readonly imported: string;
+  /** Such as `linux/amd64`. */
+  readonly platform: string;
+  /** How many layers it has. */
+  readonly layers: number;
+  /** Bytes of the files in all its layers. */
+  readonly size: number;
+  /** Of these, bytes in layers that other images have too. */
+  readonly shared: number;
+}
+
+/** An image as a whole. */
+export interface ImageDescription extends Omit<ImageSummary, 'layers'> {
+  readonly author?: string;
+  readonly config: ExecutionConfig;
+  /** Bottom to top. */
+  readonly layers: readonly LayerRecord[];
+  readonly history: readonly HistoryEntry[];
+}
+
+/** All images of the store, the newest first. @throws StrataError `store-damaged`, `image-invalid`. */
+export function summarize(store: Store): readonly ImageSummary[] {
+  const images = listImages(store);
+  const references = readReferences(store);
+  const shares = layerShares(images);
+  const records = new Map<string, LayerRecord>();
+  const summaries = images.map((image) => {
+    const { created = '', ...config } = readImageConfig(store, image);
+    const layers = image.layers.map((chainId) => {
+      const record = records.get(chainId) ?? layerOf(store, chainId);
+      records.set(chainId, record);
+      return record;
+    });
+    return {
+      id: image.id,
+      names: namesOf(references, image.id),
+      manifest: image.manifest,
+      created,
+      imported: image.created,
+      platform: platformText(config),
+      layers: image.layers.length,
+      size: sum(layers),
+      shared: sum(layers.filter(({ chainId }) => (shares.get(chainId) ?? 0) > 1)),
+    };
+  });
+  return summaries.sort((a, b) => (a.created === b.created ? 0 : a.created < b.created ? 1 : -1));
+}
+
+/** @throws StrataError `store-damaged`, `image-invalid`. */
+export function describeImage(store: Store, image: ImageRecord): ImageDescription {
+  const { created = '', author, config, history, ...platform } = readImageConfig(store, image);
+  const layers = image.layers.map((chainId) => layerOf(store, chainId));
+  const shares = layerShares(listImages(store));
+  return {
+    id: image.id,
+    names: namesOf(readReferences(store), image.id),
+    manifest: image.manifest,
+    created,
+    imported: image.created,
+    platform: platformText(platform),
+    ...(author !== undefined && { author }),
+    size: sum(layers),
+    shared: sum(layers.filter(({ chainId }) => (shares.get(chainId) ?? 0) > 1)),
+    config,
+    layers,
+    history,
+  };
+}
+
+/** The record of a layer that an image has. @throws StrataError `store-damaged`. */
+export function layerOf(store: Store, chainId: string): LayerRecord {
+  return loadLayer(store, chainId) ?? damaged(`the store ${store.root}`, `layer ${chainId} is missing`);
+}
+
+function sum(layers: readonly LayerRecord[]): number {
+  return layers.reduce((total, { size }) => total + size, 0);
+}

@@ -1,0 +1,105 @@
+/** Who uses what: names and containers use images, images and containers use layers, images use blobs. */
+import { hasCode, messageOf } from '../base/fault.ts';
+import { list, object, optional, required, text } from '../spec/reader.ts';
+import type { ImageRecord } from './images.ts';
+import { listImageIds, loadImage, readImageManifest } from './images.ts';
+import { listLayers, loadLayer } from './layers.ts';
+import { containerPath, containersPath } from './paths.ts';
+import { readRecord } from './records.ts';
+import type { References } from './references.ts';
+import { readId, readReferences } from './references.ts';
+import type { Store } from './store.ts';
+import { listNames } from './store.ts';
+
+/** What a container keeps in the store, of its container.json. */
+export interface Holder {
+  readonly id: string;
+  /** Id of its image. */
+  readonly image: string;
+  /** Chain ids. */
+  readonly layers: readonly string[];
+  readonly volumes: readonly { readonly name: string }[];
+}
+
+const readHolder = object<Holder>({
+  id: required(text),
+  image: required(readId),
+  layers: required(list(readId)),
+  volumes: required(list(object<{ readonly name: string }>({ name: required(text) }))),
+});
+
+/** The store's records at one moment: read it under a lock, if anything is to be done because of it. */
+export interface Survey {
+  readonly references: References;
+  readonly images: readonly ImageRecord[];
+  readonly holders: readonly Holder[];
+  /** Ids of directories of containers without a record. */
+  readonly empty: readonly string[];
+  /** What is wrong with records that cannot be read. While there is anything, nobody knows all that is used. */
+  readonly faults: readonly string[];
+}
+
+export function survey(store: Store): Survey {
+  const faults: string[] = [];
+  const readable = <T>(read: () => T | undefined): readonly T[] => {
+    try {
+      const value = read();
+      return value === undefined ? [] : [value];
+    } catch (error) {
+      if (!(hasCode(error, 'store-damaged') || hasCode(error, 'image-invalid'))) throw error;
+      faults.push(messageOf(error));
+      return [];
+    }
+  };
+  const references = readable(() => readReferences(store))[0] ?? {};
+  const images = listImageIds(store).ids.flatMap((id) => readable(() => loadImage(store, id)));
+  const holders: Holder[] = [];
+  const empty: string[] = [];
+  for (const id of listNames(store, containersPath(store.root))) {
+    const before = faults.length;
+    const found = readable(() => loadHolder(store, id));
+    holders.push(...found);
+    if (found.length === 0 && faults.length === before) empty.push(id);
+  }
+  return { references, images, holders, empty, faults };
+}
+
+/** The record of a container, undefined if there is none. @throws StrataError `store-damaged`. */
+export function loadHolder(store: Store, id: string): Holder | undefined {
+  return readRecord(store, `${containerPath(store.root, id)}/container.json`, `the record of container ${id}`, readHolder);
+}
+
+/** Ids of the containers that were made of the image. */
+export function holdersOf({ holders }: Survey, image: string): readonly string[] {
+  return holders.filter((holder) => holder.image === image).map(({ id }) => id);
+}
+
+/** The blobs that an image is made of. @throws StrataError `store-damaged`, `image-invalid` if its manifest cannot be read. */
+export function blobsOf(store: Store, image: ImageRecord): readonly string[] {
+  return [image.manifest, image.config, ...readImageManifest(store, image).layers.map(({ digest }) => digest)];
+}
+
+/** Bytes of the files in each layer, by chain id. */
+export function layerSizes(store: Store): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  for (const chainId of listLayers(store).chainIds) sizes.set(chainId, loadLayer(store, chainId)?.size ?? 0);
+  return sizes;
+}
+
+/** How many images have each layer, by chain id. */
+export function layerShares(images: readonly ImageRecord[]): ReadonlyMap<string, number> {
+  const shares = new Map<string, number>();
+  for (const { layers } of images) for (const chainId of new Set(layers)) shares.set(chainId, (shares.get(chainId) ?? 0) + 1);
+  return shares;
+}
+
+const readVolume = object<{ readonly anonymous?: boolean }>({ anonymous: optional((value) => value === true) });
+
+/** Names of the volumes that went with a container and have none any more. */
+export function abandonedVolumes(store: Store, holders: readonly Holder[]): readonly string[] {
+  const used = new Set(holders.flatMap(({ volumes }) => volumes.map(({ name }) => name)));
+  const root = `${store.root}/volumes`;
+  return listNames(store, root).filter(
+    (name) => !used.has(name) && readRecord(store, `${root}/${name}/volume.json`, `the record of volume ${name}`, readVolume)?.anonymous === true,
+  );
+}
