@@ -18,6 +18,9 @@ namespace strata::layer {
 namespace {
 
 constexpr unsigned permission_bits = 07777;
+// XATTR_LIST_MAX and XATTR_SIZE_MAX.
+constexpr std::size_t largest_size = 65536;
+constexpr std::size_t usual_size = 4096;
 
 Status failed(long result, const char* call, std::string_view path) { return Status(static_cast<int>(-result), call, path); }
 
@@ -78,18 +81,24 @@ Result<Fd> open_below(int root, const std::string& path) {
 Result<Attributes> attributes_of(int directory, const char* name) {
   const std::string path = attribute_path(directory, name);
   Attributes attributes;
-  std::string names(4096, '\0');
-  long size;
-  while ((size = sys::llistxattr(path.c_str(), names.data(), names.size())) == -ERANGE) names.resize(names.size() * 4);
+  std::string names(usual_size, '\0');
+  long size = sys::llistxattr(path.c_str(), names.data(), names.size());
+  if (size == -ERANGE) {
+    names.resize(largest_size);
+    size = sys::llistxattr(path.c_str(), names.data(), names.size());
+  }
   if (size == -EOPNOTSUPP) return attributes;
   if (size < 0) return failed(size, "llistxattr", name);
-  std::string value(4096, '\0');
+  std::string value(usual_size, '\0');
   for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
     const std::string attribute = names.c_str() + at;
     at += attribute.size() + 1;
     if (is_overlay_attribute(attribute)) continue;
-    long length;
-    while ((length = sys::lgetxattr(path.c_str(), attribute.c_str(), value.data(), value.size())) == -ERANGE) value.resize(value.size() * 4);
+    long length = sys::lgetxattr(path.c_str(), attribute.c_str(), value.data(), value.size());
+    if (length == -ERANGE) {
+      value.resize(largest_size);
+      length = sys::lgetxattr(path.c_str(), attribute.c_str(), value.data(), value.size());
+    }
     if (length < 0) return failed(length, "lgetxattr", name);
     attributes.push_back({attribute, value.substr(0, static_cast<std::size_t>(length))});
   }

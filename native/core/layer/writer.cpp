@@ -302,12 +302,13 @@ Status LayerWriter::make_directory(RecordReader& record, const std::string& name
     STRATA_TRY(enter(name));
   }
   if (hides) STRATA_TRY(make_opaque("."));
+  // What an earlier entry, or a layer below, has given it.
+  if (mode_ == Mode::overlay && last_.count(path_of("")) != 0) STRATA_TRY(remove_attributes(here()));
   return describe_directory(record);
 }
 
 Status LayerWriter::describe_directory(RecordReader& record) {
   const Entry& entry = record.entry();
-  if (mode_ == Mode::overlay) STRATA_TRY(remove_attributes(here()));
   STRATA_TRY(set_owner_and_mode(here(), ".", entry.uid, entry.gid, entry.mode & permission_bits));
   Last last{entry.mtime, "", false};
   Attributes attributes = take_attributes(record);
