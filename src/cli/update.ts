@@ -6,6 +6,7 @@ import type { Host } from '../host/host.ts';
 import { update } from '../lifecycle/update.ts';
 import { MAX_SPEC_LENGTH } from '../spec/parse.ts';
 import { Flag } from './command.ts';
+import { size } from './options.ts';
 import type { Shell } from './shell.ts';
 
 interface UpdateFlags {
@@ -117,17 +118,4 @@ function integer(text: string): bigint {
 
 function whole(text: string): number {
   return Number(integer(text));
-}
-
-const UNITS = 'kmgtp';
-/** As engines write sizes: `512`, `64m`, `1.5GiB`, `1 kb`; a unit is a power of 1024. */
-const SIZE = /^([0-9]+)(?:\.([0-9]+))? ?([kmgtp]?)(i?b)?$/i;
-
-function size(text: string): bigint {
-  if (text === '-1') return -1n;
-  const match = SIZE.exec(text);
-  if (match === null || text.length > 40) throw new InvalidArgumentError('It must be a size such as 64m, or -1.');
-  const [, digits = '', fraction = '', unit = ''] = match;
-  const factor = 1024n ** BigInt(unit === '' ? 0 : UNITS.indexOf(unit.toLowerCase()) + 1);
-  return BigInt(digits) * factor + (BigInt(fraction === '' ? 0 : fraction) * factor) / 10n ** BigInt(fraction.length);
 }
