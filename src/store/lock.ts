@@ -22,17 +22,27 @@ export function whileNaming<T>(store: Store, work: () => T | Promise<T>): Promis
   return withLock(store, 'references', false, work);
 }
 
-/** Runs `work` while no other process unpacks the layer with this chain id; it is to look first whether another has. @throws StrataError `locked`. */
-export async function whileUnpacking<T>(store: Store, chainId: string, work: () => T | Promise<T>): Promise<T> {
+/**
+ * Runs `work` while no other process unpacks the layer with this chain id; it is to look first whether another has. `checkpoint` is called now and then
+ * while it waits, and ends that by throwing.
+ */
+export async function whileUnpacking<T>(store: Store, chainId: string, work: () => T | Promise<T>, checkpoint?: () => void): Promise<T> {
   const name = `layers/${chainId.slice(chainId.indexOf(':') + 1)}`;
   store.host.makeDirectories(`${store.root}/locks/${name}`, 0o700);
   // Another's layer may be a large one: to wait for it is always shorter than to unpack it as well.
-  return withLock(store, name, false, work, Number.POSITIVE_INFINITY);
+  return withLock(store, name, false, work, Number.POSITIVE_INFINITY, checkpoint);
 }
 
-async function withLock<T>(store: Store, name: string, shared: boolean, work: () => T | Promise<T>, patience = PATIENCE): Promise<T> {
+async function withLock<T>(
+  store: Store,
+  name: string,
+  shared: boolean,
+  work: () => T | Promise<T>,
+  patience = PATIENCE,
+  checkpoint = () => {},
+): Promise<T> {
   const { host } = store;
-  const lock = await acquire(store, `${store.root}/locks/${name}`, shared, patience);
+  const lock = await acquire(store, `${store.root}/locks/${name}`, shared, patience, checkpoint);
   try {
     return await work();
   } finally {
@@ -40,11 +50,12 @@ async function withLock<T>(store: Store, name: string, shared: boolean, work: ()
   }
 }
 
-async function acquire({ host, root }: Store, directory: string, shared: boolean, patience: number): Promise<Descriptor> {
+async function acquire({ host, root }: Store, directory: string, shared: boolean, patience: number, checkpoint: () => void): Promise<Descriptor> {
   const end = host.now() + patience;
   for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
     const lock = host.lock(directory, shared);
     if (lock !== undefined) return lock;
+    checkpoint();
     if (host.stat(directory) === undefined) {
       // A store that was never added to has none, and one whose making was cut off may have some.
       host.makeDirectories(directory, 0o700);
