@@ -1,7 +1,13 @@
 /** {@link Archive} on Node. */
 import type { Host } from '../host/host.ts';
 import type { Archive } from './archive.ts';
+import { importImages } from './import.ts';
+import { unpackLayer } from './unpack-layer.ts';
 
-export function createArchive(_host: Host): Archive {
-  return {};
+export function createArchive(host: Host): Archive {
+  return {
+    errorWidth: () => (process.stderr.isTTY ? process.stderr.columns : 0),
+    importImages: (options) => importImages(host, options),
+    unpackLayer: (options) => unpackLayer(host, options),
+  };
 }

@@ -1,6 +1,7 @@
 /** `image`: the verbs about images. */
 import type { Command } from 'commander';
 import { addImageHistory } from './image-history.ts';
+import { addImageImport } from './image-import.ts';
 import { addImageInspect } from './image-inspect.ts';
 import { addImageLs } from './image-ls.ts';
 import { addImagePrune } from './image-prune.ts';
@@ -10,7 +11,8 @@ import { addImageTree } from './image-tree.ts';
 import type { Shell } from './shell.ts';
 
 export function addImage(program: Command, shell: Shell): void {
-  const group = program.command('image').description('images: see, name, remove').helpCommand(false);
+  const group = program.command('image').description('images: import, see, name, remove').helpCommand(false);
+  addImageImport(group, shell);
   addImageLs(group, shell);
   addImageInspect(group, shell);
   addImageHistory(group, shell);

@@ -15,6 +15,7 @@ import { addExec } from './exec.ts';
 import { addFeatures } from './features.ts';
 import { addImage } from './image.ts';
 import { addKill } from './kill.ts';
+import { addLayer } from './layer.ts';
 import { addList } from './list.ts';
 import { LEVELS, LOG_FORMATS } from './log.ts';
 import { addPause } from './pause.ts';
@@ -49,6 +50,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   plan: addPlan,
   diff: addDiff,
   image: addImage,
+  layer: addLayer,
 };
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;

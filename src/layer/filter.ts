@@ -102,8 +102,8 @@ export class LayerFilter implements TarSink {
     if (this.wantsData) this.sink.data(offset, bytes);
   }
 
-  leftOut(what: string): void {
-    this.leftOutCounts.set(what, (this.leftOutCounts.get(what) ?? 0) + 1);
+  leftOut(what: string, count = 1): void {
+    this.leftOutCounts.set(what, (this.leftOutCounts.get(what) ?? 0) + count);
   }
 
   private hide(entry: Entry, start: number, end: number): void {

@@ -1,0 +1,173 @@
+/** What somebody wants to import: told by its content, whatever its name is. */
+import type { FileHandle } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { StrataError } from '../base/error.ts';
+import { TarReader } from '../layer/tar.ts';
+import type { Chunks } from './bytes.ts';
+import { decompress, detect, fileRange, openInput, peek, resume, stream, systemError } from './bytes.ts';
+import { named } from './digests.ts';
+import type { Members } from './members.ts';
+import { DirectoryMembers, normal, TarMembers } from './members.ts';
+import type { Watch } from './watch.ts';
+
+export type Input =
+  /** image-layout.md */
+  | { readonly kind: 'layout'; readonly members: Members }
+  /** What `docker save` writes. */
+  | { readonly kind: 'docker'; readonly members: Members }
+  /** A root file system as one tar archive. */
+  | { readonly kind: 'rootfs'; readonly chunks: Chunks; readonly size: number };
+
+/** An input, and how to let it go. */
+export interface OpenInput {
+  readonly input: Input;
+  close(): Promise<void>;
+}
+
+const STANDARD_INPUT = 0;
+
+/** For messages. */
+export function sourceName(source: string): string {
+  return source === '-' ? 'standard input' : source;
+}
+
+/**
+ * `spool`: a path for the archive if it must be written down to be read in another order than it comes in. `came`: gets each number of bytes that
+ * are read for that.
+ *
+ * @throws StrataError `image-invalid`, `system`.
+ */
+export async function openArchive(source: string, spool: string, watch: Watch, came: (bytes: number) => void): Promise<OpenInput> {
+  if (source === '-') return openStream(STANDARD_INPUT, spool, watch, came, 'standard input');
+  const status = await stat(source).catch((error: unknown) => {
+    throw systemError(error, source);
+  });
+  if (status.isDirectory()) return openDirectory(source);
+  const file = await openInput(source, 'any');
+  try {
+    const opened = status.isFile() ? await openFile(file, status.size, spool, came, source) : await openStream(file.fd, spool, watch, came, source);
+    return {
+      input: opened.input,
+      close: async () => {
+        await opened.close();
+        await file.close();
+      },
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function openDirectory(directory: string): Promise<OpenInput> {
+  const members = new DirectoryMembers(directory);
+  const kind = await kindOf(members);
+  if (kind === 'layout') return { input: { kind, members }, close: () => members.close() };
+  await members.close();
+  throw new StrataError({
+    code: 'image-invalid',
+    reason: `${directory} is not an image layout: it has no oci-layout and index.json`,
+    path: directory,
+  });
+}
+
+async function kindOf(members: Members): Promise<'layout' | 'docker' | undefined> {
+  // docker save writes both; the layout says more.
+  if ((await members.find('oci-layout')) !== undefined && (await members.find('index.json')) !== undefined) return 'layout';
+  return (await members.find('manifest.json')) === undefined ? undefined : 'docker';
+}
+
+const NOTHING_OPEN = async (): Promise<void> => {};
+
+async function openFile(file: FileHandle, size: number, spool: string, came: (bytes: number) => void, source: string): Promise<OpenInput> {
+  const content = (): AsyncGenerator<Buffer> => fileRange(file.fd, 0, size, source);
+  const { looksLikeImages, compression } = await classify(content(), source);
+  if (!looksLikeImages) return { input: { kind: 'rootfs', chunks: content(), size }, close: NOTHING_OPEN };
+  if (compression !== 'none') return openSpooled(content(), spool, came, source);
+  // Closed by whoever has opened it.
+  return openTar(file, size, source, NOTHING_OPEN);
+}
+
+async function openStream(file: number, spool: string, watch: Watch, came: (bytes: number) => void, source: string): Promise<OpenInput> {
+  const { looksLikeImages, chunks } = await classify(stream(file, watch), source);
+  if (!looksLikeImages) return { input: { kind: 'rootfs', chunks, size: 0 }, close: NOTHING_OPEN };
+  return openSpooled(chunks, spool, came, source);
+}
+
+/** Writes the archive down, decompressed, and opens that. */
+async function openSpooled(chunks: Chunks, path: string, came: (bytes: number) => void, source: string): Promise<OpenInput> {
+  const file = await open(path, 'wx+', 0o600);
+  try {
+    const { start, chunks: all } = await peek(chunks);
+    let size = 0;
+    await decompress(
+      all,
+      detect(start, source),
+      source,
+      (chunk) => came(chunk.length),
+      async (chunk) => {
+        for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
+        size += chunk.length;
+      },
+    );
+    return await openTar(file, size, source, () => file.close());
+  } catch (error) {
+    await file.close();
+    throw systemError(error, path);
+  }
+}
+
+async function openTar(file: FileHandle, size: number, source: string, close: () => Promise<void>): Promise<OpenInput> {
+  try {
+    const members = await TarMembers.scan(file);
+    const kind = await kindOf(members);
+    if (kind === undefined) return { input: { kind: 'rootfs', chunks: fileRange(file.fd, 0, size, source), size }, close };
+    return { input: { kind, members }, close };
+  } catch (error) {
+    throw named(error, source);
+  }
+}
+
+/** Paths of what is in archives of images, and hardly at the beginning of a root file system. */
+const OF_IMAGES = /^(blobs\/.*|index\.json|oci-layout|manifest\.json|repositories|[0-9a-f]{64}(\.json|\.tar|\/json|\/VERSION|\/layer\.tar))$/;
+
+/** Tells by the first member that is no directory; `chunks` is the whole stream again. */
+async function classify(chunks: Chunks, source: string): Promise<{ looksLikeImages: boolean; compression: string; chunks: Chunks }> {
+  const { start, chunks: all } = await peek(chunks);
+  if (start.length === 0) throw new StrataError({ code: 'image-invalid', reason: `${source} is empty`, path: source });
+  const compression = detect(start, source);
+  const iterator = all[Symbol.asyncIterator]();
+  const taken: Buffer[] = [];
+  let first: string | undefined;
+  const reader = new TarReader({
+    entry({ type, path }) {
+      if (type !== 'directory') first ??= normal(Buffer.from(path).toString());
+    },
+    data: () => {},
+    leftOut: () => {},
+  });
+  const found = new Error('found');
+  // Without `return`: the iterator is not to be closed when enough has been seen.
+  const borrowed: Chunks = { [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) };
+  try {
+    await decompress(
+      borrowed,
+      compression,
+      source,
+      (chunk) => void taken.push(chunk),
+      (chunk) => {
+        for (let at = 0; at < chunk.length && first === undefined; at += BLOCK) reader.write(chunk.subarray(at, at + BLOCK));
+        if (first !== undefined) throw found;
+      },
+    );
+    reader.end();
+  } catch (error) {
+    if (error !== found) {
+      await iterator.return?.();
+      throw named(error, `${source} is not an archive`);
+    }
+  }
+  return { looksLikeImages: first !== undefined && OF_IMAGES.test(first), compression, chunks: resume(taken, iterator) };
+}
+
+const BLOCK = 512;
