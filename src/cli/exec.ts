@@ -4,7 +4,7 @@ import type { ExecOptions, ProcessChanges } from '../lifecycle/exec.ts';
 import { execDetached, execForeground, readProcess } from '../lifecycle/exec.ts';
 import { MAX_SPEC_LENGTH } from '../spec/parse.ts';
 import { Flag } from './command.ts';
-import { count, stopIfInterrupted } from './options.ts';
+import { count, each, stopIfInterrupted } from './options.ts';
 import type { Shell } from './shell.ts';
 
 interface ExecFlags {
@@ -50,11 +50,6 @@ function variable(text: string): string {
 function word(text: string): string {
   if (text === '') throw new InvalidArgumentError('It must not be empty.');
   return text;
-}
-
-/** For an option that can be given more than once. */
-function each<Value>(read: (text: string) => Value): (text: string, before?: readonly Value[]) => readonly Value[] {
-  return (text, before = []) => before.concat([read(text)]);
 }
 
 export function addExec(program: Command, shell: Shell): void {

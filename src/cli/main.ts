@@ -6,6 +6,7 @@ import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { internalError } from '../lifecycle/fault.ts';
 import { DEFAULT_STORE } from '../store/paths.ts';
+import { addBundleVerb } from './bundle.ts';
 import { Flag, Verb } from './command.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
@@ -51,6 +52,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   diff: addDiff,
   image: addImage,
   layer: addLayer,
+  bundle: addBundleVerb,
 };
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;
@@ -69,7 +71,7 @@ export class CommandLine {
   constructor(host: Host, openArchive: () => Archive, build: Build = {}, argv: readonly string[] = []) {
     const { program } = this;
     this.host = host;
-    this.shell = new Shell(host, program, openArchive);
+    this.shell = new Shell(host, program, openArchive, argv);
     program
       .description('run containers from OCI bundles')
       .exitOverride()

@@ -30,6 +30,11 @@ export function size(text: string): bigint {
   return BigInt(digits) * factor + (BigInt(fraction === '' ? 0 : fraction) * factor) / 10n ** BigInt(fraction.length);
 }
 
+/** For an option that can be given more than once. */
+export function each<Value>(read: (text: string) => Value): (text: string, before?: readonly Value[]) => readonly Value[] {
+  return (text, before = []) => before.concat([read(text)]);
+}
+
 /** The options of `create` and `run`. */
 export interface CreationFlags {
   readonly bundle: string;

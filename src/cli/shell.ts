@@ -1,5 +1,5 @@
 /** What every verb of the command line has at hand: the host, the global options, the log. */
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
@@ -26,17 +26,31 @@ interface GlobalOptions {
   readonly rootless: Rootless;
 }
 
+function isOption(word: string, { short, long = '' }: Option): boolean {
+  return word === short || word === long || word.startsWith(`${long}=`);
+}
+
 export class Shell {
   readonly host: Host;
   /** The status with which the command ends if nothing fails. */
   exitCode = 0;
   private readonly program: Command;
   private readonly openArchive: () => Archive;
+  private readonly argv: readonly string[];
 
-  constructor(host: Host, program: Command, openArchive: () => Archive) {
+  /** `argv`: what will be run, where that is known already. */
+  constructor(host: Host, program: Command, openArchive: () => Archive, argv: readonly string[] = []) {
     this.host = host;
     this.program = program;
     this.openArchive = openArchive;
+    this.argv = argv;
+  }
+
+  /** Whether the command line may have more options than those that `command` has so far: each one that is set up costs time. */
+  hasMoreOptions(command: Command): boolean {
+    const known = command.options.concat(this.program.options);
+    const isOther = (word: string): boolean => (word.startsWith('-') ? !known.some((option) => isOption(word, option)) : word === 'help');
+    return this.argv.length === 0 || this.argv.some(isOther);
   }
 
   /** What only Node can do. In the static command this becomes the same command line on Node and does not return: ask before anything is done. */

@@ -20,7 +20,7 @@ test('the default is EPERM, and each name stands there once', (t) => {
   t.is(seccomp.defaultAction, 'SCMP_ACT_ERRNO');
   t.is(seccomp.defaultErrnoRet, 1);
   const [first] = profile(Object.keys(CAPABILITIES)).syscalls;
-  t.is(new Set(first?.names).size, first?.names.length);
+  t.is(new Set(first?.names).size, first?.names.length ?? -1);
 });
 
 test('what ordinary programs need is allowed', (t) => {

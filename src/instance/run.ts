@@ -1,0 +1,75 @@
+/** Running an image: an instance is made, and its program run in front of the caller, or kept in the background. */
+import type { Descriptor, ExitStatus, Host } from '../host/host.ts';
+import type { CreateOptions } from '../lifecycle/prepare.ts';
+import { runForeground } from '../lifecycle/run.ts';
+import { hasState } from '../lifecycle/store.ts';
+import type { CreatedInstance, InstanceOptions } from './create.ts';
+import { createInstance, discardInstance, removeInstance } from './create.ts';
+import { recordExit } from './exit.ts';
+import { runKept } from './keeper.ts';
+
+/** The rest of what the lifecycle is told; the container's own is decided by the image and the {@link InstanceOptions}. */
+export type Running = Pick<
+  CreateOptions,
+  'rootless' | 'noPivot' | 'noNewKeyring' | 'preserveFds' | 'listenFds' | 'pidFile' | 'pidfdSocket' | 'checkpoint'
+>;
+
+/**
+ * Runs a program of the image in front of the caller. Afterwards the instance stays with its writable layer, unless it is to be removed.
+ *
+ * @throws StrataError of any code; then nothing of the instance is left, unless its program has run.
+ */
+export async function runInstance(host: Host, options: InstanceOptions & Running): Promise<ExitStatus> {
+  const created = await createInstance(host, options);
+  try {
+    const status = await unlessFailed(host, options, created, () => inForeground(host, options, created));
+    if (options.remove) await removeInstance(created.store, created.instance);
+    return status;
+  } finally {
+    host.close(created.lock);
+  }
+}
+
+/** Runs a program of the image in the background. @throws StrataError of any code; then nothing of the instance is left. */
+export async function runInstanceKept(host: Host, options: InstanceOptions & Running): Promise<{ readonly pid: number }> {
+  const created = await createInstance(host, options);
+  const { directory, spec, lock } = created;
+  try {
+    return await unlessFailed(host, options, created, () => runKept(host, { ...options, bundle: directory, directory, spec, lock }));
+  } finally {
+    host.close(lock);
+  }
+}
+
+async function inForeground(host: Host, options: InstanceOptions & Running, { directory, spec }: CreatedInstance): Promise<ExitStatus> {
+  const stdin = options.interactive || options.terminal ? 0 : atItsEnd(host);
+  try {
+    return await runForeground(host, {
+      ...options,
+      bundle: directory,
+      spec,
+      stdio: [stdin, 1, 2],
+      ended: (status, record) => recordExit(host, directory, status, record),
+    });
+  } finally {
+    if (stdin !== 0) host.close(stdin);
+  }
+}
+
+/** What can be read from and has nothing. */
+function atItsEnd(host: Host): Descriptor {
+  const [end, other] = host.pipe();
+  host.close(other);
+  return end;
+}
+
+/** Takes the instance back if its program could not be run. */
+async function unlessFailed<T>(host: Host, { root, id }: InstanceOptions, created: CreatedInstance, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // With an exit or a run state, the program has run.
+    if (host.stat(`${created.directory}/exit.json`) === undefined && !hasState(host, root, id)) await discardInstance(created);
+    throw error;
+  }
+}

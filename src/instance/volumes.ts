@@ -1,0 +1,61 @@
+/** Volumes: directories of the store that outlive the containers which use them. */
+import { ERRNO, hasErrno } from '../base/fault.ts';
+import { volumePath } from '../store/paths.ts';
+import type { Store } from '../store/store.ts';
+import { makeTemporary, temporaryPath } from '../store/store.ts';
+
+/** volumes/NAME/volume.json */
+export interface Volume {
+  readonly name: string;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Nobody has named it: it goes with its container. */
+  readonly anonymous: boolean;
+}
+
+/** A directory of an image, as a volume is to begin. */
+export interface Origin {
+  /** Directories of the layers, top to bottom. */
+  readonly layers: readonly string[];
+  readonly path: string;
+}
+
+/** Makes a volume, unless it is there; whether it was made. While the store is in use ({@link whileUsing}). */
+export async function makeVolume(store: Store, volume: Omit<Volume, 'created'>, origin?: Origin): Promise<boolean> {
+  const { host, root } = store;
+  const place = volumePath(root, volume.name);
+  if (host.stat(place) !== undefined) return false;
+  const temporary = makeTemporary(store);
+  try {
+    host.makeDirectory(`${temporary}/data`, 0o755);
+    if (origin !== undefined) await host.copyLayered(origin.layers, origin.path, `${temporary}/data`);
+    const { name, labels, anonymous } = volume;
+    const record: Volume = { name, created: host.timestamp(), labels, anonymous };
+    host.replaceFile(`${temporary}/volume.json`, `${JSON.stringify(record)}\n`, 0o600);
+    host.rename(temporary, place, false);
+    return true;
+  } catch (error) {
+    await host.removeTree(temporary);
+    if (hasErrno(error, ERRNO.EEXIST)) return false;
+    throw error;
+  }
+}
+
+/** Removes a volume with all that is in it; nothing there is no error. */
+export async function removeVolume(store: Store, name: string): Promise<void> {
+  await removeAtOnce(store, volumePath(store.root, name));
+}
+
+/** Takes a directory out of its place in one step, and then apart, so that nobody sees half of it. */
+export async function removeAtOnce(store: Store, path: string): Promise<void> {
+  const { host } = store;
+  const temporary = temporaryPath(store);
+  try {
+    host.rename(path, temporary, false);
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT)) return;
+    throw error;
+  }
+  await host.removeTree(temporary);
+}
