@@ -20,7 +20,8 @@ import type { Store } from '../store/store.ts';
 import { makeTemporary, openStore } from '../store/store.ts';
 import { networkFiles } from './network-files.ts';
 import type { Instance, InstanceVolume, LogSettings } from './record.ts';
-import { makeVolume, removeAtOnce, removeVolume } from './volumes.ts';
+import { removeAtOnce, removeVolume } from './removal.ts';
+import { makeVolume } from './volumes.ts';
 import type { DeviceWish, VolumeWish } from './wishes.ts';
 
 export interface InstanceOptions extends ContainerName, Omit<Wishes, 'mounts' | 'devices'> {
@@ -81,15 +82,11 @@ export function createInstance(host: Host, options: InstanceOptions): Promise<Cr
 }
 
 /** Takes back an instance whose program has not run. */
-export async function discardInstance({ store, directory, newVolumes }: CreatedInstance): Promise<void> {
-  await removeAtOnce(store, directory);
-  for (const name of newVolumes) await removeVolume(store, name);
-}
-
-/** Removes an instance that has ended, with its volumes that nobody has named. */
-export async function removeInstance(store: Store, { id, volumes }: Pick<Instance, 'id' | 'volumes'>): Promise<void> {
-  await removeAtOnce(store, containerPath(store.root, id));
-  for (const { name, anonymous } of volumes) if (anonymous) await removeVolume(store, name);
+export function discardInstance({ store, directory, newVolumes }: CreatedInstance): Promise<void> {
+  return whileUsing(store, async () => {
+    await removeAtOnce(store, directory);
+    for (const name of newVolumes) await removeVolume(store, name);
+  });
 }
 
 /** What of an image a container needs. */
@@ -177,7 +174,7 @@ class Making {
     // Held from before anybody can see the directory: it goes along when that is renamed.
     const lock = host.tryLock(temporary) ?? -1;
     try {
-      const mounts = [...this.files(temporary, directory, hostname), ...options.tmpfs, ...(await this.mountVolumes())];
+      const mounts = [...this.files(temporary, hostname), ...options.tmpfs, ...(await this.mountVolumes())];
       const annotations = {
         [OVERLAY_ANNOTATION]: JSON.stringify({ lower: this.parts.lower, upper: 'upper', work: 'work', options: OVERLAY_OPTIONS }),
       };
@@ -236,8 +233,8 @@ class Making {
     return /^[0-9]/.test(text) || text.toUpperCase().startsWith('SIG') ? text.toUpperCase() : `SIG${text.toUpperCase()}`;
   }
 
-  /** What a program expects to find out about its place in the network; what the caller mounts there himself is left to him. */
-  private files(temporary: string, directory: string, hostname: string): ContainerMount[] {
+  /** What a program expects to find out about its place in the network, in the bundle; what the caller mounts there himself is left to him. */
+  private files(temporary: string, hostname: string): ContainerMount[] {
     const { network, readonly, volumes, tmpfs } = this.options;
     const taken = new Set([...volumes, ...tmpfs].map(({ destination }) => destination));
     const out: ContainerMount[] = [];
@@ -246,7 +243,7 @@ class Making {
       if (taken.has(destination)) continue;
       this.host.replaceFile(`${temporary}/${name}`, text, 0o644);
       const options = ['bind', 'private', 'nosuid', 'nodev', 'noexec', ...(readonly ? ['ro'] : [])];
-      out.push({ destination, type: 'bind', source: `${directory}/${name}`, options });
+      out.push({ destination, type: 'bind', source: name, options });
     }
     return out;
   }

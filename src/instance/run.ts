@@ -3,10 +3,12 @@ import type { Descriptor, ExitStatus, Host } from '../host/host.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
 import { runForeground } from '../lifecycle/run.ts';
 import { hasState } from '../lifecycle/store.ts';
+import { whileUsing } from '../store/lock.ts';
 import type { CreatedInstance, InstanceOptions } from './create.ts';
-import { createInstance, discardInstance, removeInstance } from './create.ts';
+import { createInstance, discardInstance } from './create.ts';
 import { recordExit } from './exit.ts';
 import { runKept } from './keeper.ts';
+import { removeInstance } from './removal.ts';
 
 /** The rest of what the lifecycle is told; the container's own is decided by the image and the {@link InstanceOptions}. */
 export type Running = Pick<
@@ -23,7 +25,7 @@ export async function runInstance(host: Host, options: InstanceOptions & Running
   const created = await createInstance(host, options);
   try {
     const status = await unlessFailed(host, options, created, () => inForeground(host, options, created));
-    if (options.remove) await removeInstance(created.store, created.instance);
+    if (options.remove) await whileUsing(created.store, () => removeInstance(created.store, created.instance));
     return status;
   } finally {
     host.close(created.lock);

@@ -2,7 +2,7 @@
 import { ERRNO, hasErrno } from '../base/fault.ts';
 import { volumePath } from '../store/paths.ts';
 import type { Store } from '../store/store.ts';
-import { makeTemporary, temporaryPath } from '../store/store.ts';
+import { makeTemporary } from '../store/store.ts';
 
 /** volumes/NAME/volume.json */
 export interface Volume {
@@ -40,22 +40,4 @@ export async function makeVolume(store: Store, volume: Omit<Volume, 'created'>, 
     if (hasErrno(error, ERRNO.EEXIST)) return false;
     throw error;
   }
-}
-
-/** Removes a volume with all that is in it; nothing there is no error. */
-export async function removeVolume(store: Store, name: string): Promise<void> {
-  await removeAtOnce(store, volumePath(store.root, name));
-}
-
-/** Takes a directory out of its place in one step, and then apart, so that nobody sees half of it. */
-export async function removeAtOnce(store: Store, path: string): Promise<void> {
-  const { host } = store;
-  const temporary = temporaryPath(store);
-  try {
-    host.rename(path, temporary, false);
-  } catch (error) {
-    if (hasErrno(error, ERRNO.ENOENT)) return;
-    throw error;
-  }
-  await host.removeTree(temporary);
 }
