@@ -1,6 +1,7 @@
 // What the TypeScript can ask of the machine, once for every engine: src/host/native.ts is the other side of this table.
 #pragma once
 
+#include "../core/host/attach.hpp"
 #include "../core/host/cgroup.hpp"
 #include "../core/host/clock.hpp"
 #include "../core/host/command.hpp"
@@ -9,12 +10,13 @@
 #include "../core/host/foreground.hpp"
 #include "../core/host/keeper.hpp"
 #include "../core/host/lock.hpp"
+#include "../core/host/log_file.hpp"
 #include "../core/host/process.hpp"
 #include "../core/host/socket.hpp"
 #include "../core/host/terminal.hpp"
 #include "../core/layer/merged.hpp"
-#include "../core/layer/tree.hpp"
 #include "../core/layer/scan.hpp"
+#include "../core/layer/tree.hpp"
 #include "../core/sys.hpp"
 #include "call.hpp"
 
@@ -109,6 +111,11 @@ void describe(Face& face) {
   face.template now<window_size>("windowSize");
   face.template now<host::hold_signals>("holdSignals");
   face.template now<host::interruption>("interruption");
+  face.template later<host::attach>("attach");
+  face.template now<host::open_log>("openLog");
+  face.template now<host::is_file_at>("isFileAt");
+  face.template now<host::read_lines>("readLines");
+  face.template now<host::last_lines>("lastLines");
   face.template now<host::divide>("divide");
   face.template now<host::tell>("tell");
   face.template now<host::keep>("keep");

@@ -22,6 +22,7 @@
 
 #include "../core/host/command.hpp"
 #include "../core/host/file.hpp"
+#include "../core/host/log_file.hpp"
 #include "../core/host/process.hpp"
 #include "../core/host/terminal.hpp"
 #include "../core/layer/tree.hpp"
@@ -203,6 +204,20 @@ class Conversion {
     js_.set(object, "timedOut", js_.boolean(result.timed_out));
     js_.set(object, "stdout", js_.text(result.output));
     js_.set(object, "stderr", js_.text(result.errors));
+    return object;
+  }
+
+  Value write(const host::Lines& lines) {
+    auto object = js_.object();
+    js_.set(object, "text", js_.text(lines.text));
+    js_.set(object, "next", js_.bigint(lines.next));
+    return object;
+  }
+
+  Value write(const host::LastLines& lines) {
+    auto object = js_.object();
+    js_.set(object, "offset", js_.bigint(lines.offset));
+    js_.set(object, "found", js_.number(lines.found));
     return object;
   }
 

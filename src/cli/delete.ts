@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { deleteContainer } from '../lifecycle/delete.ts';
+import { removeContainer } from '../instance/life.ts';
 import type { Shell } from './shell.ts';
 
 export function addDelete(program: Command, shell: Shell): void {
@@ -7,6 +7,6 @@ export function addDelete(program: Command, shell: Shell): void {
     .command('delete')
     .argument('<container-id>')
     .option('-f, --force', 'kill the container first if it is not stopped; one that does not exist is then no error')
-    .description('delete a stopped container with all that was made for it')
-    .action((id: string, flags: { readonly force?: true }) => deleteContainer(shell.host, { ...shell.container(id), force: flags.force === true }));
+    .description('delete a stopped container with all that was made for it, its writable layer too')
+    .action((id: string, flags: { readonly force?: true }) => removeContainer(shell.host, { ...shell.instance(id), force: flags.force === true }));
 }

@@ -7,6 +7,7 @@ import type { Host } from '../host/host.ts';
 import { internalError } from '../lifecycle/fault.ts';
 import { DEFAULT_STORE } from '../store/paths.ts';
 import { addBundleVerb } from './bundle.ts';
+import { addAttach } from './attach.ts';
 import { Flag, Verb } from './command.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
@@ -19,18 +20,23 @@ import { addKill } from './kill.ts';
 import { addLayer } from './layer.ts';
 import { addList } from './list.ts';
 import { LEVELS, LOG_FORMATS } from './log.ts';
+import { addLogs } from './logs.ts';
 import { addPause } from './pause.ts';
 import { addPlan } from './plan.ts';
 import { addPs } from './ps.ts';
+import { addRename } from './rename.ts';
+import { addRestart } from './restart.ts';
 import { addResume } from './resume.ts';
 import { addRun } from './run.ts';
 import { CGROUP_MANAGERS, Shell } from './shell.ts';
 import { addSpec } from './spec.ts';
 import { addStart } from './start.ts';
 import { addState } from './state.ts';
+import { addStop } from './stop.ts';
 import { addUpdate } from './update.ts';
 import type { Build } from './version.ts';
 import { versionText } from './version.ts';
+import { addWait } from './wait.ts';
 
 const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Build) => void>> = {
   create: addCreate,
@@ -53,6 +59,12 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   image: addImage,
   layer: addLayer,
   bundle: addBundleVerb,
+  logs: addLogs,
+  attach: addAttach,
+  stop: addStop,
+  restart: addRestart,
+  wait: addWait,
+  rename: addRename,
 };
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
+import type { StartOptions } from '../instance/life.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
 import type { Shell } from './shell.ts';
 
@@ -86,6 +87,23 @@ export function creationOptions(shell: Shell, id: string, flags: CreationFlags):
     ...(flags.pidFile !== undefined && { pidFile: flags.pidFile }),
     ...(flags.pidfdSocket !== undefined && { pidfdSocket: flags.pidfdSocket }),
   };
+}
+
+/** For an instance that is started again: what is the command line's of the options of `create`. */
+export function startOptions(shell: Shell, id: string): StartOptions {
+  shell.checkCreation();
+  shell.host.holdSignals();
+  return { ...shell.instance(id), rootless: shell.rootless, checkpoint: () => stopIfInterrupted(shell.host) };
+}
+
+const MOST_SECONDS = 1_000_000;
+
+/** Reads a number of seconds, with a fraction perhaps, as milliseconds. */
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]+(\.[0-9]+)?$/.test(text) || value > MOST_SECONDS)
+    throw new InvalidArgumentError(`It must be a number of seconds from 0 to ${MOST_SECONDS}.`);
+  return Math.ceil(value * 1000);
 }
 
 export function stopIfInterrupted(host: Host): void {

@@ -3,6 +3,7 @@ import type { Command, Option } from 'commander';
 import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
+import type { InstanceName } from '../instance/instances.ts';
 import type { ContainerName } from '../lifecycle/report.ts';
 import { defaultRoot } from '../lifecycle/root.ts';
 import type { Rootless } from '../lifecycle/rootless.ts';
@@ -82,6 +83,26 @@ export class Shell {
   container(id: string): ContainerName {
     const log = this.log;
     return { root: this.root, id, warn: (text) => log.warn(text), debug: (text) => log.debug(text) };
+  }
+
+  /** The same for verbs that know the store too. */
+  instance(id: string): InstanceName {
+    return { ...this.container(id), store: this.store };
+  }
+
+  /** Does `work` for one container after the other. One that fails keeps no other from it; the last failure is the command's. */
+  async forEach(ids: readonly string[], work: (name: InstanceName) => Promise<unknown>): Promise<void> {
+    let failure: StrataError | undefined;
+    for (const id of ids) {
+      try {
+        await work(this.instance(id));
+      } catch (error) {
+        if (!(error instanceof StrataError)) throw error;
+        if (failure !== undefined) this.log.error(failure);
+        failure = error;
+      }
+    }
+    if (failure !== undefined) throw failure;
   }
 
   /** Global options that only creating a container could honour; engines give them with every verb. @throws StrataError. */

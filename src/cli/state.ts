@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { state } from '../lifecycle/state.ts';
+import { stateOf } from '../instance/instances.ts';
 import type { Shell } from './shell.ts';
 
 export function addState(program: Command, shell: Shell): void {
@@ -8,6 +8,6 @@ export function addState(program: Command, shell: Shell): void {
     .argument('<container-id>')
     .description('print the state of a container as JSON')
     .action(async (id: string) => {
-      shell.host.print(`${JSON.stringify(await state(shell.host, shell.container(id)), null, 2)}\n`);
+      shell.host.print(`${JSON.stringify(await stateOf(shell.host, shell.instance(id)), null, 2)}\n`);
     });
 }

@@ -307,6 +307,20 @@ export interface Host {
    * process of {@link divide} becomes the keeper, which then tells `{"pid":…}`; on Node the keeper is a process that is nobody's child.
    */
   keep(orders: readonly string[], descriptors: readonly Descriptor[]): void;
+  /**
+   * Sits down in front of a container at its keeper's socket: copies standard input to it, if `input`, and its output to ours. Resolves with how the
+   * container has ended; undefined if we have left before, because `keys` were typed or a signal asked for it. `pidfd`: of the process to which
+   * signals are passed on, or -1. With a `terminal`, ours is in raw mode meanwhile.
+   */
+  attach(socket: string, pidfd: Descriptor, terminal: boolean, input: boolean, keys: string): Promise<ExitStatus | 'unknown' | undefined>;
+  /** A log to be read; undefined if there is none. Symbolic links are not followed. */
+  openLog(path: string): Descriptor | undefined;
+  /** Whether that is the file at `path` still. */
+  isFileAt(file: Descriptor, path: string): boolean;
+  /** Whole lines from byte `offset` on, at most `limit` bytes of them, and where they end; none if there is no whole one yet. A longer one: EFBIG. */
+  readLines(file: Descriptor, offset: bigint, limit: number): { readonly text: string; readonly next: bigint };
+  /** Where the last `count` lines begin, or as many as were found. */
+  lastLines(file: Descriptor, count: number): { readonly offset: bigint; readonly found: number };
   /** Path of the command strata, absolute. */
   ownCommand(): string;
 

@@ -57,6 +57,10 @@ type Same =
   | 'windowSize'
   | 'holdSignals'
   | 'interruption'
+  | 'openLog'
+  | 'isFileAt'
+  | 'readLines'
+  | 'lastLines'
   | 'tell'
   | 'keep'
   | 'unknownSystemCalls';
@@ -69,6 +73,7 @@ export interface Native extends Pick<Host, Same> {
   planBytes(plan: readonly WireValue[]): string;
   libseccompVersion(): string;
 
+  attach(socket: string, pidfd: Descriptor, terminal: boolean, input: boolean, keys: string): Later<ExitStatus | 'unknown' | undefined>;
   /** Only in a process with one thread: see {@link Host.divide}. */
   divide(): string | undefined;
   readText(path: string, limit: number): string;
@@ -217,6 +222,11 @@ export function createHost(native: Native, platform: Platform): Host {
     windowSize: guarded(native.windowSize),
     holdSignals: guarded(native.holdSignals),
     interruption: guarded(native.interruption),
+    attach: (socket, pidfd, terminal, input, keys) => attemptLater(() => native.attach(socket, pidfd, terminal, input, keys)),
+    openLog: guarded(native.openLog),
+    isFileAt: guarded(native.isFileAt),
+    readLines: guarded(native.readLines),
+    lastLines: guarded(native.lastLines),
     divide: () => (platform.kind === 'static' ? divide() : undefined),
     tell: guarded(native.tell),
     keep: guarded(native.keep),

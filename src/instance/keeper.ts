@@ -15,7 +15,7 @@ import { prepare } from '../lifecycle/prepare.ts';
 import { checkProgram, withCleanupFault } from '../lifecycle/start.ts';
 import type { ContainerRecord } from '../lifecycle/store.ts';
 import { load } from '../lifecycle/store.ts';
-import { attachSocket, exitFile } from './directory.ts';
+import { attachSocket, recordStart } from './directory.ts';
 import type { LogSettings } from './record.ts';
 
 export interface KeptOptions extends Omit<CreateOptions, 'stdio' | 'console' | 'consoleSocket'> {
@@ -86,7 +86,6 @@ async function keep(host: Host, options: KeptOptions, prepared: Prepared): Promi
     return descriptor;
   };
   try {
-    host.removeFile(exitFile(directory));
     const { terminal } = prepared.record;
     const [mine = -1, its = -1] = terminal ? host.socketPair().map(own) : [];
     const streams = terminal ? undefined : makeStreams(host, own, options.interactive);
@@ -94,6 +93,7 @@ async function keep(host: Host, options: KeptOptions, prepared: Prepared): Promi
     const up = await bringUp(host, { ...options, ...(streams === undefined ? { console: its } : { stdio: streams.theirs }) }, prepared, false);
     own(up.pidfd);
     try {
+      recordStart(host, directory);
       const master = terminal ? own(await host.receiveDescriptor(mine)) : -1;
       const listener = own(host.listen(attachSocket(root, id)));
       const kept = [up.pidfd, lock, listener, master, ...(streams?.ours ?? [-1, -1, -1])];

@@ -313,7 +313,7 @@ write('host', 'command', ...answered(6, [0], '/bin/hook'));
 // --- the host's functions, as JavaScript calls them ----------------------------------------------------------------------------------------------
 
 // test/fuzz/engine.cpp has them in the order of their registration, and makes bytes, a bigint and undefined of texts that begin so.
-const LEFT_OUT = ['divide', 'exitNow', 'foreground', 'holdSignals', 'interruption', 'keep', 'tell'];
+const LEFT_OUT = ['attach', 'divide', 'exitNow', 'foreground', 'holdSignals', 'interruption', 'keep', 'tell'];
 const registered = (file: string) => [
   ...readFileSync(join(import.meta.dirname, '../../native', file), 'utf8').matchAll(/(?:now|later)<.*>\("(\w+)"\)/g),
 ];
@@ -346,6 +346,9 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   removeCgroups: [['/sys/fs/cgroup'], ['/a/b'], 100],
   run: [{ path: '/bin/hook', args: ['hook'], env: ['A=1'], stdin: '{}', timeout: 50 }],
   waitExit: [5, 10],
+  isFileAt: [5, '/f'],
+  readLines: [5, 'n:0', 100],
+  lastLines: [5, 3],
   environment: ['PATH'],
   sleep: [10],
   isInherited: [3],

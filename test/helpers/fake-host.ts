@@ -722,6 +722,35 @@ export class FakeHost implements Host {
     return 0;
   }
 
+  async attach(): Promise<ExitStatus | 'unknown' | undefined> {
+    await Promise.resolve();
+    this.step();
+    return this.machine.foregroundExit;
+  }
+
+  openLog(path: string): number | undefined {
+    this.step();
+    return this.machine.nodes.has(path) ? this.descriptor({ kind: 'log', path }) : undefined;
+  }
+
+  isFileAt(file: number, path: string): boolean {
+    return this.open.get(file)?.path === path && this.machine.nodes.has(path);
+  }
+
+  /** Of text whose characters are bytes. */
+  readLines(file: number, offset: bigint, limit: number): { readonly text: string; readonly next: bigint } {
+    const rest = (this.machine.text(this.open.get(file)?.path ?? '') ?? '').slice(Number(offset), Number(offset) + limit);
+    const text = rest.slice(0, rest.lastIndexOf('\n') + 1);
+    return { text, next: offset + BigInt(text.length) };
+  }
+
+  lastLines(file: number, count: number): { readonly offset: bigint; readonly found: number } {
+    const text = this.machine.text(this.open.get(file)?.path ?? '') ?? '';
+    const lines = text.split('\n').slice(0, -1);
+    const last = count === 0 ? [] : lines.slice(-count);
+    return { offset: BigInt(text.length - last.join('\n').length - (last.length > 0 ? 1 : 0)), found: last.length };
+  }
+
   divide(): undefined {}
 
   tell(): void {}

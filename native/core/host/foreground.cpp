@@ -294,6 +294,10 @@ Status hold_signals() {
 
 int interruption() { return first_interruption; }
 
+int signal_descriptor() { return SignalForwarding::descriptor(); }
+
+int next_signal() { return SignalForwarding::next(); }
+
 Result<ExitStatus> foreground(int pidfd, int console) {
   const JobControl job_control;
   // Handlers first: from here on a signal reaches the program, and does not leave the terminal in raw mode.

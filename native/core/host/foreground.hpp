@@ -20,5 +20,8 @@ Result<ExitStatus> foreground(int pidfd, int console);
 Status hold_signals();
 // The first of SIGHUP, SIGINT, SIGQUIT and SIGTERM that came since hold_signals, 0 for none.
 int interruption();
+// While signals are held: readable when one has come, and which one that was, 0 for none.
+int signal_descriptor();
+int next_signal();
 
 }  // namespace strata::host

@@ -60,7 +60,7 @@ const QUESTIONS: readonly (readonly [line: string, answer: readonly string[]])[]
   ['strata ', verbs],
   ['strata p', ['ps', 'pause', 'plan']],
   ['strata --root /other p', ['ps', 'pause', 'plan']],
-  ['strata help st', ['start', 'state']],
+  ['strata help st', ['start', 'state', 'stop']],
   ['strata --log-f', ['--log-format']],
   ['strata --log-format ', ['text', 'json']],
   ['strata --log-format=t', ['text']],
