@@ -14,6 +14,7 @@
 
 #include "../fd.hpp"
 #include "../host/utf8.hpp"
+#include "records.hpp"
 
 namespace strata::layer {
 namespace {
@@ -39,14 +40,11 @@ bool is_of_machine(std::string_view name) { return starts_with(name, "security."
 
 Status failure(int result, const char* call, std::string_view path) { return {-result, call, path}; }
 
-int status_of(int directory, const char* name, struct statx& ret_status) {
-  const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name[0] == '\0' ? AT_EMPTY_PATH : 0);
-  return sys::statx(directory, name, flags, STATX_BASIC_STATS, &ret_status);
+int status_of_open(int fd, struct statx& ret_status) {
+  return sys::statx(fd, "", AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH, STATX_BASIC_STATS, &ret_status);
 }
 
-Fd open_directory(int parent, const char* name) {
-  return Fd(sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-}
+Fd try_directory(int parent, const char* name) { return Fd(sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)); }
 
 // The value of an extended attribute of a descriptor that may be O_PATH; no value if there is none.
 Result<std::string> attribute_of(int fd, const char* name) {
@@ -89,10 +87,8 @@ class Marks {
   std::string prefix_;
 };
 
-using Attributes = std::vector<std::pair<std::string, std::string>>;
-
 // All that go into an archive, by name. `ret_dropped`: those that cannot.
-Result<Attributes> attributes_of(int fd, std::vector<std::string>* ret_dropped) {
+Result<Attributes> attributes_for_archive(int fd, std::vector<std::string>* ret_dropped) {
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
   std::string names(1024, '\0');
   long size = sys::listxattr(self.c_str(), names.data(), names.size());
@@ -114,9 +110,9 @@ Result<Attributes> attributes_of(int fd, std::vector<std::string>* ret_dropped) 
     Result<std::string> value = attribute_of(fd, at);
     if (value.failed() && value.status().error() == ENODATA) continue;
     if (value.failed()) return value.status();
-    found.emplace_back(name, std::move(value.value()));
+    found.push_back({name, std::move(value.value())});
   }
-  std::sort(found.begin(), found.end());
+  std::sort(found.begin(), found.end(), [](const Attribute& a, const Attribute& b) { return a.name < b.name; });
   return found;
 }
 
@@ -181,7 +177,7 @@ struct Below {
 
 // `layer`: the directory in one layer. False if it hides the layers that follow.
 Result<bool> look_in(int layer, const char* name, const Marks& marks, Below& ret_below) {
-  Fd directory = open_directory(layer, name);
+  Fd directory = try_directory(layer, name);
   if (directory.get() == -ENOENT) return true;
   if (directory.get() == -ENOTDIR || directory.get() == -ELOOP) {
     struct statx status {};
@@ -233,11 +229,11 @@ class Walk {
   }
 
   Status begin(const std::string& upper, const std::vector<std::string>& lower) {
-    Fd root = open_directory(AT_FDCWD, upper.c_str());
+    Fd root = try_directory(AT_FDCWD, upper.c_str());
     if (!root.valid()) return failure(root.get(), "openat", upper);
     Below below{true, true, {}};
     for (const std::string& layer : lower) {
-      Fd directory = open_directory(AT_FDCWD, layer.c_str());
+      Fd directory = try_directory(AT_FDCWD, layer.c_str());
       if (!directory.valid()) return failure(directory.get(), "openat", layer);
       below.directories.push_back(std::move(directory));
     }
@@ -274,7 +270,7 @@ class Walk {
   Status enter(Fd directory, Below below, bool opaque) {
     Level level;
     level.path_size = path_.size();
-    if (const int result = status_of(directory.get(), "", level.status); result < 0) return failure(result, "statx", path_);
+    if (const int result = status_of_open(directory.get(), level.status); result < 0) return failure(result, "statx", path_);
     if (marks_.has(directory.get(), "redirect")) {
       return Status::with_detail("scan", path_, "was renamed by an overlay with redirect_dir=on, which a layer cannot say");
     }
@@ -294,12 +290,12 @@ class Walk {
     if (!below.is_directory || below.directories.empty()) return {};
     const int before = below.directories.front().get();
     struct statx old {};
-    if (const int result = status_of(before, "", old); result < 0) return failure(result, "statx", path_);
+    if (const int result = status_of_open(before, old); result < 0) return failure(result, "statx", path_);
     const struct statx& now = level.status;
     if (now.stx_mode != old.stx_mode || now.stx_uid != old.stx_uid || now.stx_gid != old.stx_gid) return {};
-    Result<Attributes> old_attributes = attributes_of(before, nullptr);
+    Result<Attributes> old_attributes = attributes_for_archive(before, nullptr);
     if (old_attributes.failed()) return old_attributes.status();
-    Result<Attributes> new_attributes = attributes_of(directory, nullptr);
+    Result<Attributes> new_attributes = attributes_for_archive(directory, nullptr);
     if (new_attributes.failed()) return new_attributes.status();
     if (old_attributes.value() != new_attributes.value()) return {};
     level.only_time = now.stx_mtime.tv_sec != old.stx_mtime.tv_sec || now.stx_mtime.tv_nsec != old.stx_mtime.tv_nsec;
@@ -332,7 +328,7 @@ class Walk {
   Status read_hidden(Level& level) {
     std::set<std::string> seen(level.names.begin(), level.names.end());
     for (const Fd& layer : level.lower) {
-      const Fd again = open_directory(layer.get(), ".");
+      const Fd again = try_directory(layer.get(), ".");
       if (!again.valid()) return failure(again.get(), "openat", path_);
       std::vector<std::string> names;
       STRATA_TRY(read_names(again.get(), names));
@@ -359,7 +355,7 @@ class Walk {
     if (result == -ENOENT) return {};
     if (result < 0) return failure(result, "statx", path_);
     if (S_ISDIR(status.stx_mode)) {
-      Fd inner = open_directory(directory, name.c_str());
+      Fd inner = try_directory(directory, name.c_str());
       if (inner.get() == -ENOENT) return {};
       if (!inner.valid()) return failure(inner.get(), "openat", path_);
       return enter(std::move(inner), std::move(below), level.opaque);
@@ -369,7 +365,7 @@ class Walk {
     if (file.get() == -ENOENT) return {};
     if (!file.valid()) return failure(file.get(), "openat", path_);
     // What is open now is what is told of.
-    if (const int again = status_of(file.get(), "", status); again < 0) return failure(again, "statx", path_);
+    if (const int again = status_of_open(file.get(), status); again < 0) return failure(again, "statx", path_);
     if (S_ISREG(status.stx_mode) != regular) return {};
     if (regular && marks_.has(file.get(), "metacopy")) {
       return Status::with_detail("scan", path_, "has its contents in a layer below: an overlay with metacopy=on made it");
@@ -426,18 +422,14 @@ class Walk {
 
 namespace {
 
-// Numbers as in src/layer/records.ts.
-enum class RecordKind : std::uint32_t { entry = 1, data = 2, whiteout = 3 };
-enum class RecordType : std::uint32_t { file, directory, symlink, hardlink, character, block, fifo };
-
-RecordType type_of(unsigned mode) {
+EntryType type_of(unsigned mode) {
   switch (mode & S_IFMT) {
-    case S_IFDIR: return RecordType::directory;
-    case S_IFLNK: return RecordType::symlink;
-    case S_IFCHR: return RecordType::character;
-    case S_IFBLK: return RecordType::block;
-    case S_IFIFO: return RecordType::fifo;
-    default: return RecordType::file;
+    case S_IFDIR: return EntryType::directory;
+    case S_IFLNK: return EntryType::symlink;
+    case S_IFCHR: return EntryType::character;
+    case S_IFBLK: return EntryType::block;
+    case S_IFIFO: return EntryType::fifo;
+    default: return EntryType::file;
   }
 }
 
@@ -461,14 +453,6 @@ std::size_t begin_record(std::string& batch, RecordKind kind) {
 void end_record(std::string& batch, std::size_t begin) {
   const auto size = static_cast<std::uint32_t>(batch.size() - begin);
   std::memcpy(batch.data() + begin - sizeof size, &size, sizeof size);
-}
-
-Result<std::string> link_target(int fd) {
-  std::string target(path_limit + 1, '\0');
-  const long size = sys::readlinkat(fd, "", target.data(), target.size());
-  if (size < 0) return failure(static_cast<int>(size), "readlinkat", "");
-  target.resize(static_cast<std::size_t>(size));
-  return target;
 }
 
 std::string_view last_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -531,12 +515,12 @@ class Records final : public Receiver {
       return {};
     }
     const bool symlink = S_ISLNK(status.stx_mode);
-    Result<std::string> target = symlink ? link_target(fd) : Result<std::string>(link);
+    Result<std::string> target = symlink ? link_target(fd, "") : Result<std::string>(link);
     if (target.failed()) return {target.status().error(), target.status().call(), path};
     // The first name has them.
     Result<Attributes> attributes = link.empty() ? kept_attributes(fd) : Result<Attributes>(Attributes());
     if (attributes.failed()) return {attributes.status().error(), attributes.status().call(), path};
-    put_entry(path, status, existed, link.empty() ? type_of(status.stx_mode) : RecordType::hardlink, target.value(), attributes.value());
+    put_entry(path, status, existed, link.empty() ? type_of(status.stx_mode) : EntryType::hardlink, target.value(), attributes.value());
     if (!link.empty() || !S_ISREG(status.stx_mode) || status.stx_size == 0) return {};
     const long duplicate = sys::fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (duplicate < 0) return failure(static_cast<int>(duplicate), "fcntl", path);
@@ -587,15 +571,15 @@ class Records final : public Receiver {
 
   Result<Attributes> kept_attributes(int fd) {
     std::vector<std::string> dropped;
-    Result<Attributes> attributes = attributes_of(fd, &dropped);
+    Result<Attributes> attributes = attributes_for_archive(fd, &dropped);
     if (!dropped.empty() && result_.attributes == 0) result_.attribute = dropped.front();
     result_.attributes += dropped.size();
     return attributes;
   }
 
-  void put_entry(const std::string& path, const struct statx& status, bool existed, RecordType type, std::string_view target,
+  void put_entry(const std::string& path, const struct statx& status, bool existed, EntryType type, std::string_view target,
                  const Attributes& attributes) {
-    const bool device = type == RecordType::character || type == RecordType::block;
+    const bool device = type == EntryType::character || type == EntryType::block;
     const bool late = latest_ >= 0 && status.stx_mtime.tv_sec >= latest_;
     const std::size_t begin = begin_record(batch_, RecordKind::entry);
     put(batch_, static_cast<std::uint32_t>(type));
@@ -607,7 +591,7 @@ class Records final : public Receiver {
     put(batch_, std::uint32_t{device ? status.stx_rdev_major : 0});
     put(batch_, std::uint32_t{device ? status.stx_rdev_minor : 0});
     put(batch_, std::int64_t{late ? latest_ : status.stx_mtime.tv_sec});
-    put(batch_, std::uint64_t{type == RecordType::file ? status.stx_size : 0});
+    put(batch_, std::uint64_t{type == EntryType::file ? status.stx_size : 0});
     put_text(batch_, path);
     put_text(batch_, target);
     put(batch_, static_cast<std::uint32_t>(attributes.size()));
