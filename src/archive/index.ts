@@ -1,6 +1,8 @@
 /** {@link Archive} on Node. */
 import type { Host } from '../host/host.ts';
 import type { Archive } from './archive.ts';
+import { commit } from './commit.ts';
+import { exportImages } from './export.ts';
 import { importImages } from './import.ts';
 import { unpackLayer } from './unpack-layer.ts';
 
@@ -9,5 +11,7 @@ export function createArchive(host: Host): Archive {
     errorWidth: () => (process.stderr.isTTY ? process.stderr.columns : 0),
     importImages: (options) => importImages(host, options),
     unpackLayer: (options) => unpackLayer(host, options),
+    commit: (options) => commit(host, options),
+    exportImages: (options) => exportImages(host, options),
   };
 }

@@ -1,5 +1,6 @@
 /** `image`: the verbs about images. */
 import type { Command } from 'commander';
+import { addImageExport } from './image-export.ts';
 import { addImageHistory } from './image-history.ts';
 import { addImageImport } from './image-import.ts';
 import { addImageInspect } from './image-inspect.ts';
@@ -20,4 +21,5 @@ export function addImage(program: Command, shell: Shell): void {
   addImageTag(group, shell);
   addImageRm(group, shell);
   addImagePrune(group, shell);
+  addImageExport(group, shell);
 }

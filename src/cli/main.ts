@@ -9,6 +9,7 @@ import { DEFAULT_STORE } from '../store/paths.ts';
 import { addBundleVerb } from './bundle.ts';
 import { addAttach } from './attach.ts';
 import { Flag, Verb } from './command.ts';
+import { addCommit } from './commit.ts';
 import { addCreate } from './create.ts';
 import { addDelete } from './delete.ts';
 import { addDiff } from './diff.ts';
@@ -56,6 +57,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   features: addFeatures,
   plan: addPlan,
   diff: addDiff,
+  commit: addCommit,
   image: addImage,
   layer: addLayer,
   bundle: addBundleVerb,

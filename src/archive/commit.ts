@@ -1,0 +1,300 @@
+/**
+ * A container's writable layer becomes the topmost layer of a new image. Only that layer is read: the archive is written and the new layer unpacked from
+ * the same records, at once, and of the image below nothing but documents is looked at.
+ */
+import { mkdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { StrataError } from '../base/error.ts';
+import { hasCode } from '../base/fault.ts';
+import type { Host } from '../host/host.ts';
+import type { RawConfig } from '../image/change.ts';
+import { changed } from '../image/change.ts';
+import { MEDIA_TYPES } from '../image/media-types.ts';
+import { MOST_LAYERS } from '../image/parse.ts';
+import { nameToKeep } from '../image/reference.ts';
+import type { Descriptor, HistoryEntry, ImageConfig } from '../image/types.ts';
+import { writableLayer } from '../instance/writable.ts';
+import { RecordReader } from '../layer/records.ts';
+import { pause, resume } from '../lifecycle/pause.ts';
+import { state } from '../lifecycle/state.ts';
+import { list, object, required, text } from '../spec/reader.ts';
+import { installBlob, readBlob } from '../store/blobs.ts';
+import type { ImageRecord } from '../store/images.ts';
+import { imageNotFound, loadImage, readImageConfig, readImageManifest, saveImage } from '../store/images.ts';
+import { chainIds, installLayer, sealLayer } from '../store/layers.ts';
+import { whileUsing } from '../store/lock.ts';
+import { containerPath } from '../store/paths.ts';
+import { readRecord } from '../store/records.ts';
+import { readId, updateReferences } from '../store/references.ts';
+import type { Store } from '../store/store.ts';
+import { makeTemporary, prepareStore } from '../store/store.ts';
+import type { CommitOptions, CommittedImage } from './archive.ts';
+import { systemError } from './bytes.ts';
+import { sha256 } from './digests.ts';
+import type { LayerArchive } from './layer-archive.ts';
+import { LayerArchiveWriter } from './layer-archive.ts';
+import { openLayer } from './native.ts';
+import { openScan } from './scan.ts';
+import { Watch } from './watch.ts';
+
+/** Of container.json, what is needed here. */
+interface Origin {
+  readonly image: string;
+  readonly command: readonly string[];
+}
+
+const readOrigin = object<Origin>({ image: required(readId), command: required(list(text)) });
+
+/**
+ * @throws StrataError `not-found`, `image-not-found`, `usage` for a wrong name or change, `config-unsupported` for what no layer can hold,
+ *   `store-damaged`, `system`, and what `checkpoint` throws; then the store is as it was, and the container runs on.
+ */
+export async function commit(host: Host, options: CommitOptions): Promise<CommittedImage> {
+  // Before anything is done.
+  const name = nameToKeep(options.name);
+  changed({}, options.changes);
+  const epoch = sourceDate(host);
+  const watch = new Watch(options.checkpoint);
+  try {
+    const store = prepareStore(host, options.store);
+    return await whileUsing(store, async () => {
+      const work = makeTemporary(store);
+      try {
+        return await new Commit(store, work, options, name, epoch, watch).run();
+      } finally {
+        await host.removeTree(work);
+      }
+    });
+  } finally {
+    watch.end();
+  }
+}
+
+/** SOURCE_DATE_EPOCH, in seconds since 1970; undefined if it is not set. @throws StrataError `usage`. */
+function sourceDate(host: Host): number | undefined {
+  const seconds = host.environment('SOURCE_DATE_EPOCH') ?? '';
+  if (seconds === '') return undefined;
+  if (!/^[0-9]{1,11}$/.test(seconds)) throw new StrataError({ code: 'usage', reason: 'SOURCE_DATE_EPOCH is not a number of seconds' });
+  return Number(seconds);
+}
+
+/** A blob that waits for its place. */
+interface Made {
+  readonly digest: string;
+  readonly size: number;
+  readonly path: string;
+}
+
+class Commit {
+  private readonly host: Host;
+  private readonly store: Store;
+  private readonly work: string;
+  private readonly options: CommitOptions;
+  private readonly name: string;
+  private readonly epoch: number | undefined;
+  private readonly watch: Watch;
+  private readonly warn: (text: string) => void;
+
+  constructor(store: Store, work: string, options: CommitOptions, name: string, epoch: number | undefined, watch: Watch) {
+    this.host = store.host;
+    this.store = store;
+    this.work = work;
+    this.options = options;
+    this.name = name;
+    this.epoch = epoch;
+    this.watch = watch;
+    this.warn = options.warn ?? (() => {});
+  }
+
+  async run(): Promise<CommittedImage> {
+    const { store, options, host } = this;
+    const { id } = options;
+    const layer = writableLayer(store, id);
+    const origin = readRecord(store, `${containerPath(store.root, id)}/container.json`, `the record of container ${id}`, readOrigin);
+    if (origin === undefined) throw new StrataError({ code: 'not-found', reason: `no container made of an image has the id ${id}` });
+    const base = loadImage(store, origin.image);
+    if (base === undefined) throw imageNotFound(`${origin.image}, of which container ${id} was made`);
+    const config = readImageConfig(store, base);
+    if (base.layers.length >= MOST_LAYERS) {
+      throw new StrataError({ code: 'config-unsupported', reason: `the image has ${base.layers.length} layers, and the kernel cannot stack more` });
+    }
+
+    const archive = await this.whilePaused(() => this.read(layer));
+    // As for a RUN that changes nothing: the history has it, and no layer is added.
+    const isEmpty = archive.entries === 0;
+    const ids = isEmpty ? base.layers : chainIds([...config.diffIds, archive.diffId], sha256);
+    const document = await this.makeConfig(base, config, isEmpty ? undefined : archive.diffId, origin.command);
+    const manifest = await this.makeManifest(base, document, isEmpty ? undefined : archive);
+    const image: ImageRecord = { id: document.digest, manifest: manifest.digest, config: document.digest, layers: ids, created: host.timestamp() };
+    const chainId = ids.at(-1);
+    if (!isEmpty && chainId !== undefined) this.seal(chainId, base.layers.at(-1), archive);
+    await this.install(image, isEmpty ? undefined : chainId, [...(isEmpty ? [] : [this.blobOf(archive)]), document, manifest]);
+    return {
+      id: image.id,
+      manifest: manifest.digest,
+      name: this.name,
+      layer: isEmpty ? undefined : archive.diffId,
+      size: isEmpty ? 0 : archive.size,
+    };
+  }
+
+  /** Runs `work` with the processes of the container frozen, if it has any. */
+  private async whilePaused<Value>(work: () => Promise<Value>): Promise<Value> {
+    const { host, options } = this;
+    const container = { root: options.root, id: options.id, warn: this.warn };
+    if (!options.pause || (await statusOf(host, container)) !== 'running') return work();
+    await pause(host, container);
+    try {
+      return await work();
+    } finally {
+      // It may have been killed meanwhile, or resumed by somebody else.
+      if ((await statusOf(host, container)) === 'paused') await resume(host, container);
+    }
+  }
+
+  private async read({ upper, lower, destinations, userAttributes }: ReturnType<typeof writableLayer>): Promise<LayerArchive> {
+    const directory = this.layerDirectory();
+    const scan = openScan({ upper, lower, destinations, userAttributes, ...(this.epoch !== undefined && { latest: this.epoch }) });
+    const target = openLayer(`${directory}/diff`, { lower, mode: 'overlay' });
+    const writer = await LayerArchiveWriter.open(this.archivePath());
+    try {
+      let next = scan.next();
+      for (;;) {
+        const batch = await next;
+        this.watch.check();
+        if (batch === undefined) break;
+        next = scan.next();
+        // It is waited for in the next round, or never.
+        next.catch(() => {});
+        const reader = new RecordReader(batch);
+        for (let record = reader.next(); record !== undefined; record = reader.next()) await writer.add(record);
+        await target.write(batch);
+      }
+      await target.finish();
+      const archive = await writer.finish();
+      const { sockets, socket, attributes, attribute } = scan.leftOut();
+      if (sockets > 0) this.warn(`sockets cannot be in a layer and are left out: ${sockets}, such as /${socket}`);
+      if (attributes > 0) this.warn(`extended attributes that cannot be in a layer are left out: ${attributes}, such as ${attribute}`);
+      return archive;
+    } catch (error) {
+      await target.abort();
+      throw error;
+    } finally {
+      await writer.close();
+    }
+  }
+
+  private layerDirectory(): string {
+    const directory = `${this.work}/layer`;
+    try {
+      mkdirSync(directory, { mode: 0o700 });
+      mkdirSync(`${directory}/diff`, { mode: 0o755 });
+    } catch (error) {
+      throw systemError(error, directory);
+    }
+    return directory;
+  }
+
+  private archivePath(): string {
+    return `${this.work}/archive`;
+  }
+
+  private blobOf({ digest, archiveSize }: LayerArchive): Made {
+    return { digest, size: archiveSize, path: this.archivePath() };
+  }
+
+  private seal(chainId: string, parent: string | undefined, { diffId, digest, entries, size }: LayerArchive): void {
+    const record = { chainId, diffId, ...(parent !== undefined && { parent }), blob: digest, mediaType: MEDIA_TYPES.layerGzip, size, entries };
+    sealLayer(this.store, `${this.work}/layer`, record);
+  }
+
+  /** The configuration of the image below with what is new; all that is not known here stays as it is. */
+  private async makeConfig(
+    base: ImageRecord,
+    { diffIds, history }: ImageConfig,
+    diffId: string | undefined,
+    command: readonly string[],
+  ): Promise<Made> {
+    const { author, message, changes } = this.options;
+    const old = JSON.parse(readBlob(this.store, base.config)) as RawConfig;
+    const created = this.epoch === undefined ? this.host.timestamp() : new Date(this.epoch * 1000).toISOString().replace('.000Z', 'Z');
+    const entry: HistoryEntry = {
+      created,
+      ...(author !== undefined && { author }),
+      created_by: command.join(' '),
+      ...(message !== undefined && { comment: message }),
+      ...(diffId === undefined && { empty_layer: true }),
+    };
+    const config: RawConfig = {
+      ...old,
+      created,
+      ...(author !== undefined && { author }),
+      config: changed((old['config'] ?? {}) as RawConfig, changes),
+      rootfs: { type: 'layers', diff_ids: [...diffIds, ...(diffId === undefined ? [] : [diffId])] },
+      history: [...history, entry],
+    };
+    for (const property of OF_THE_OLD_IMAGE) delete config[property];
+    return this.makeDocument('config', config);
+  }
+
+  private async makeManifest(base: ImageRecord, config: Made, archive: LayerArchive | undefined): Promise<Made> {
+    const { layers } = readImageManifest(this.store, base);
+    const added = archive && { mediaType: MEDIA_TYPES.layerGzip, digest: archive.digest, size: archive.archiveSize };
+    return this.makeDocument('manifest', {
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPES.manifest,
+      config: { mediaType: MEDIA_TYPES.config, digest: config.digest, size: config.size },
+      layers: [...layers.map(ociLayer), ...(added === undefined ? [] : [added])],
+    });
+  }
+
+  private async makeDocument(kind: string, document: object): Promise<Made> {
+    const path = `${this.work}/${kind}`;
+    const content = Buffer.from(JSON.stringify(document));
+    try {
+      await writeFile(path, content, { flag: 'wx', mode: 0o600 });
+    } catch (error) {
+      throw systemError(error, path);
+    }
+    return { digest: `sha256:${sha256(content)}`, size: content.length, path };
+  }
+
+  /** In the order of docs/store.md. */
+  private async install(image: ImageRecord, chainId: string | undefined, blobs: readonly Made[]): Promise<void> {
+    const { store, host, work } = this;
+    this.watch.check();
+    await host.syncFileSystem(work);
+    this.watch.check();
+    for (const { path, digest } of blobs) installBlob(store, path, digest);
+    await host.syncFile(`${store.root}/blobs/sha256`);
+    // The same container committed before has put it there: then this one goes with the rest of `work`.
+    if (chainId !== undefined) installLayer(store, `${work}/layer`, chainId);
+    await host.syncFile(`${store.root}/layers`);
+    await saveImage(store, image);
+    await updateReferences(store, (references) => {
+      references.set(this.name, image.id);
+    });
+  }
+}
+
+/** What Docker writes about the container of which an image was made, and where that was. */
+const OF_THE_OLD_IMAGE = ['container', 'container_config', 'docker_version', 'id', 'parent'];
+
+const OCI_TYPES: Readonly<Record<string, string>> = {
+  [MEDIA_TYPES.dockerLayer]: MEDIA_TYPES.layer,
+  [MEDIA_TYPES.dockerLayerGzip]: MEDIA_TYPES.layerGzip,
+};
+
+/** Docker's name for the same thing does not belong into a manifest of OCI's. */
+function ociLayer(layer: Descriptor): Descriptor {
+  return { ...layer, mediaType: OCI_TYPES[layer.mediaType] ?? layer.mediaType };
+}
+
+async function statusOf(host: Host, container: { readonly root: string; readonly id: string }): Promise<string> {
+  try {
+    return (await state(host, container)).status;
+  } catch (error) {
+    if (hasCode(error, 'not-found')) return 'stopped';
+    throw error;
+  }
+}
