@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { shortId } from '../image/digest.ts';
 import { findImage } from '../store/images.ts';
 import { openStore } from '../store/store.ts';
-import type { ImageDescription } from '../store/summary.ts';
-import { describeImage } from '../store/summary.ts';
+import type { Step } from '../store/summary.ts';
+import { describeImage, stepsOf } from '../store/summary.ts';
 import { Flag } from './command.ts';
 import type { Shell } from './shell.ts';
 import { momentText, sizeText, table } from './table.ts';
@@ -12,18 +12,6 @@ interface HistoryFlags {
   readonly format: 'table' | 'json';
   /** False with --no-trunc. */
   readonly trunc: boolean;
-}
-
-/** A step by which the image was made. */
-interface Step {
-  /** Chain id of the layer that it made, '' if none. */
-  readonly layer: string;
-  readonly created: string;
-  readonly createdBy: string;
-  readonly author: string;
-  readonly comment: string;
-  /** Bytes of the files in the layer. */
-  readonly size: number;
 }
 
 const WIDTH = 60;
@@ -37,21 +25,9 @@ export function addImageHistory(group: Command, shell: Shell): void {
     .description('show how an image was made, the last step first')
     .action((what: string, flags: HistoryFlags) => {
       const store = openStore(shell.host, shell.store);
-      const steps = history(describeImage(store, findImage(store, what).image)).reverse();
+      const steps = stepsOf(describeImage(store, findImage(store, what).image)).reverse();
       shell.host.print(flags.format === 'json' ? `${JSON.stringify(steps)}\n` : render(steps, flags.trunc));
     });
-}
-
-/** The steps that the image tells of, from the first on, each with its layer; then layers that it tells nothing of. */
-function history({ history: entries, layers }: ImageDescription): Step[] {
-  const rest = [...layers];
-  const steps = entries.map((entry) => {
-    const layer = entry.empty_layer === true ? undefined : rest.shift();
-    const { created = '', created_by: createdBy = '', author = '', comment = '' } = entry;
-    return { layer: layer?.chainId ?? '', created, createdBy, author, comment, size: layer?.size ?? 0 };
-  });
-  const untold = rest.map(({ chainId, size }) => ({ layer: chainId, created: '', createdBy: '', author: '', comment: '', size }));
-  return [...steps, ...untold];
 }
 
 function render(steps: readonly Step[], truncates: boolean): string {

@@ -3,14 +3,15 @@ import { StrataError } from '../base/error.ts';
 import { bounded } from '../base/pointer.ts';
 import { shortId } from '../image/digest.ts';
 import { parseImageConfig, parseManifest } from '../image/parse.ts';
-import { candidates, idDigits, parseReference } from '../image/reference.ts';
+import { candidates, idDigits, nameToKeep, parseReference } from '../image/reference.ts';
 import type { ImageConfig, Manifest } from '../image/types.ts';
 import { list, object, required, text, textLike } from '../spec/reader.ts';
 import { readBlob } from './blobs.ts';
+import { whileUsing } from './lock.ts';
 import { imagePath } from './paths.ts';
 import { damaged, readRecord } from './records.ts';
 import type { References } from './references.ts';
-import { readId, readReferences } from './references.ts';
+import { readId, readReferences, updateReferences } from './references.ts';
 import type { Store } from './store.ts';
 import { listNames, writeDurably } from './store.ts';
 
@@ -96,6 +97,19 @@ export function findName(references: References, what: string): string | undefin
 
 export function imageNotFound(what: string): StrataError {
   return new StrataError({ code: 'image-not-found', reason: bounded(`image does not exist: ${what}`) });
+}
+
+/** Gives an image these names too, which other images lose. @throws StrataError `usage` for a name that cannot be one, and as {@link findImage}. */
+export async function nameImage(store: Store, what: string, names: readonly string[]): Promise<void> {
+  const whole = names.map(nameToKeep);
+  // Asked for before anything is locked: a store that does not exist has no locks.
+  findImage(store, what);
+  await whileUsing(store, async () => {
+    const { id } = findImage(store, what).image;
+    await updateReferences(store, (references) => {
+      for (const name of whole) references.set(name, id);
+    });
+  });
 }
 
 function byName(store: Store, what: string): FoundImage | undefined {

@@ -39,6 +39,18 @@ export interface ImageDescription extends Omit<ImageSummary, 'layers'> {
   readonly history: readonly HistoryEntry[];
 }
 
+/** A step by which the image was made. */
+export interface Step {
+  /** Chain id of the layer that it made, '' if none. */
+  readonly layer: string;
+  readonly created: string;
+  readonly createdBy: string;
+  readonly author: string;
+  readonly comment: string;
+  /** Bytes of the files in the layer. */
+  readonly size: number;
+}
+
 /** All images of the store, the newest first. @throws StrataError `store-damaged`, `image-invalid`. */
 export function summarize(store: Store): readonly ImageSummary[] {
   const images = listImages(store);
@@ -86,6 +98,18 @@ export function describeImage(store: Store, image: ImageRecord): ImageDescriptio
     layers,
     history,
   };
+}
+
+/** The steps that the image tells of, from the first on, each with its layer; then layers that it tells nothing of. */
+export function stepsOf({ history: entries, layers }: ImageDescription): Step[] {
+  const rest = [...layers];
+  const steps = entries.map((entry) => {
+    const layer = entry.empty_layer === true ? undefined : rest.shift();
+    const { created = '', created_by: createdBy = '', author = '', comment = '' } = entry;
+    return { layer: layer?.chainId ?? '', created, createdBy, author, comment, size: layer?.size ?? 0 };
+  });
+  const untold = rest.map(({ chainId, size }) => ({ layer: chainId, created: '', createdBy: '', author: '', comment: '', size }));
+  return [...steps, ...untold];
 }
 
 /** The record of a layer that an image has. @throws StrataError `store-damaged`. */
