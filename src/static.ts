@@ -15,6 +15,11 @@ declare const native: StaticNative & { main: (argv: readonly string[]) => Promis
 // QuickJS has not got this function of V8's, which commander calls for its errors; they carry a stack as they are.
 const errors = Error as { captureStackTrace?: (error: Error) => void };
 errors.captureStackTrace = () => {};
+// Nor this one, without its tables of Unicode: commander puts the names in order that a mistyped verb is like.
+const texts = String.prototype as { localeCompare: (this: string, other: string) => number };
+texts.localeCompare = function (other) {
+  return this < other ? -1 : Number(this > other);
+};
 
 const build = { commit: STRATA_COMMIT, libseccomp: native.libseccompVersion(), quickjs: native.quickjsVersion() };
 const commandLine = new CommandLine(createStaticHost(native), () => native.becomeNode(), build);

@@ -31,6 +31,10 @@ staticTest('the program is one static file at a fixed address', async (t) => {
   t.true(fs.lstatSync(STRATA).isFile());
 });
 
+staticTest('a verb that is like several is answered with all of them', async (t, workspace) => {
+  failed(t, await workspace.strata(['stat']), "unknown command 'stat' (Did you mean one of start, state?)");
+});
+
 /** A root that holds a copy of the command, a bundle, /proc, /sys and /dev; only helpers of the workspace see its mounts. */
 class Cell {
   readonly workspace: Workspace;
