@@ -6,8 +6,8 @@ import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { internalError } from '../lifecycle/fault.ts';
 import { DEFAULT_STORE } from '../store/paths.ts';
-import { addBundleVerb } from './bundle.ts';
 import { addAttach } from './attach.ts';
+import { addBundleVerb } from './bundle.ts';
 import { Flag, Verb } from './command.ts';
 import { addCommit } from './commit.ts';
 import { addCreate } from './create.ts';
@@ -37,6 +37,7 @@ import { addStop } from './stop.ts';
 import { addUpdate } from './update.ts';
 import type { Build } from './version.ts';
 import { versionText } from './version.ts';
+import { addVolume } from './volume.ts';
 import { addWait } from './wait.ts';
 
 const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Build) => void>> = {
@@ -67,6 +68,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   restart: addRestart,
   wait: addWait,
   rename: addRename,
+  volume: addVolume,
 };
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;

@@ -10,12 +10,15 @@ import type { CreateOptions } from '../lifecycle/prepare.ts';
 import { SIGKILL, signalNumber } from '../lifecycle/signals.ts';
 import { idTaken, notFound } from '../lifecycle/store.ts';
 import { wait } from '../lifecycle/wait.ts';
+import { whileUsing } from '../store/lock.ts';
 import { containerPath } from '../store/paths.ts';
+import type { Store } from '../store/store.ts';
 import { openStore } from '../store/store.ts';
 import { awaitInstance } from './directory.ts';
 import type { Exit, InstanceName } from './instances.ts';
 import { exitOf, isInstance, loadInstance, observeInstance, runState } from './instances.ts';
 import { runKept } from './keeper.ts';
+import type { Instance } from './record.ts';
 import { removeInstance } from './removal.ts';
 
 /** Milliseconds that a process has to be gone after SIGKILL. */
@@ -158,17 +161,22 @@ export async function renameInstance(host: Host, options: InstanceName, id: stri
   const lock = await takeInstance(host, options, 'rename');
   try {
     if ((await runState(host, options)) !== undefined) await deleteContainer(host, options);
-    const directory = containerPath(store.root, id);
-    const record = { ...loadInstance(store, options.id), id };
-    try {
-      host.rename(containerPath(store.root, options.id), directory, false);
-    } catch (error) {
-      throw hasErrno(error, ERRNO.EEXIST, ERRNO.ENOTEMPTY) ? idTaken(id) : error;
-    }
-    host.replaceFile(`${directory}/container.json`, `${JSON.stringify(record)}\n`, 0o600);
+    await whileUsing(store, () => moveInstance(store, options.id, id));
   } finally {
     host.close(lock);
   }
+}
+
+function moveInstance(store: Store, from: string, to: string): void {
+  const { host, root } = store;
+  const directory = containerPath(root, to);
+  const record = { ...loadInstance(store, from), id: to };
+  try {
+    host.rename(containerPath(root, from), directory, false);
+  } catch (error) {
+    throw hasErrno(error, ERRNO.EEXIST, ERRNO.ENOTEMPTY) ? idTaken(to) : error;
+  }
+  host.replaceFile(`${directory}/container.json`, `${JSON.stringify(record)}\n`, 0o600);
 }
 
 export interface RemovalOptions extends InstanceName {
@@ -196,14 +204,15 @@ export async function removeContainer(host: Host, options: RemovalOptions): Prom
   }
   try {
     const store = openStore(host, options.store);
-    await removeInstance(store, { id, volumes: volumesOf(store, options) });
+    const volumes = volumesOf(store, options);
+    await whileUsing(store, () => removeInstance(store, { id, volumes }));
   } finally {
     host.close(lock);
   }
 }
 
 /** Those of a record that is damaged nobody knows; `prune` finds what is left of them. */
-function volumesOf(store: ReturnType<typeof openStore>, { id, force }: RemovalOptions): ReturnType<typeof loadInstance>['volumes'] {
+function volumesOf(store: Store, { id, force }: RemovalOptions): Instance['volumes'] {
   try {
     return loadInstance(store, id).volumes;
   } catch (error) {
