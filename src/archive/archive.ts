@@ -17,6 +17,38 @@ export interface Archive {
   commit(options: CommitOptions): Promise<CommittedImage>;
   /** `export.ts` */
   exportImages(options: ExportOptions): Promise<void>;
+  /** `verify.ts` */
+  verifyImages(options: VerifyOptions): Promise<readonly string[]>;
+  /** `fsck.ts` */
+  fsck(options: FsckOptions): Promise<readonly Fault[]>;
+}
+
+/** What everything that reads contents wants. */
+export interface CheckingOptions {
+  /** Directory of the store. */
+  readonly store: string;
+  /** Called often; what it throws ends the work. */
+  readonly checkpoint?: () => void;
+  /** What is looked at next, such as `layer 0123456789ab`. */
+  readonly progress?: (what: string) => void;
+}
+
+export interface VerifyOptions extends CheckingOptions {
+  /** Names or ids. */
+  readonly images: readonly string[];
+}
+
+export interface FsckOptions extends CheckingOptions {
+  /** Mend what can be mended. */
+  readonly repair: boolean;
+  /** Look at records only, and read no contents. */
+  readonly quick: boolean;
+}
+
+/** Something that is wrong with a store, or was. */
+export interface Fault {
+  readonly text: string;
+  readonly repaired: boolean;
 }
 
 /** What everything that reads layers wants. */

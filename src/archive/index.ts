@@ -3,8 +3,10 @@ import type { Host } from '../host/host.ts';
 import type { Archive } from './archive.ts';
 import { commit } from './commit.ts';
 import { exportImages } from './export.ts';
+import { fsck } from './fsck.ts';
 import { importImages } from './import.ts';
 import { unpackLayer } from './unpack-layer.ts';
+import { verifyImages } from './verify.ts';
 
 export function createArchive(host: Host): Archive {
   return {
@@ -13,5 +15,7 @@ export function createArchive(host: Host): Archive {
     unpackLayer: (options) => unpackLayer(host, options),
     commit: (options) => commit(host, options),
     exportImages: (options) => exportImages(host, options),
+    verifyImages: (options) => verifyImages(host, options),
+    fsck: (options) => fsck(host, options),
   };
 }

@@ -9,15 +9,17 @@ import { addImagePrune } from './image-prune.ts';
 import { addImageRm } from './image-rm.ts';
 import { addImageTag } from './image-tag.ts';
 import { addImageTree } from './image-tree.ts';
+import { addImageVerify } from './image-verify.ts';
 import type { Shell } from './shell.ts';
 
 export function addImage(program: Command, shell: Shell): void {
-  const group = program.command('image').description('images: import, see, name, remove').helpCommand(false);
+  const group = program.command('image').description('images: import, see, check, name, remove').helpCommand(false);
   addImageImport(group, shell);
   addImageLs(group, shell);
   addImageInspect(group, shell);
   addImageHistory(group, shell);
   addImageTree(group, shell);
+  addImageVerify(group, shell);
   addImageTag(group, shell);
   addImageRm(group, shell);
   addImagePrune(group, shell);

@@ -16,6 +16,7 @@ import { addDiff } from './diff.ts';
 import { addEvents } from './events.ts';
 import { addExec } from './exec.ts';
 import { addFeatures } from './features.ts';
+import { addFsck } from './fsck.ts';
 import { addImage } from './image.ts';
 import { addKill } from './kill.ts';
 import { addLayer } from './layer.ts';
@@ -24,6 +25,7 @@ import { LEVELS, LOG_FORMATS } from './log.ts';
 import { addLogs } from './logs.ts';
 import { addPause } from './pause.ts';
 import { addPlan } from './plan.ts';
+import { addPrune } from './prune.ts';
 import { addPs } from './ps.ts';
 import { addRename } from './rename.ts';
 import { addRestart } from './restart.ts';
@@ -69,6 +71,8 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   wait: addWait,
   rename: addRename,
   volume: addVolume,
+  prune: addPrune,
+  fsck: addFsck,
 };
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;

@@ -173,12 +173,11 @@ async function findGarbage(
   const isWanted = (name: string): boolean => parts === undefined || parts.has(name);
   const going = new Map<string, number>();
   for (const chainId of listLayers(store).chainIds) {
-    const record = readableLayer(store, chainId, faults);
-    if (layers.has(chainId) || !sound || !isWanted(chainId)) {
-      if (record !== undefined) blobs.add(record.blob);
-    } else {
-      going.set(chainId, record?.size ?? 0);
-    }
+    const stays = layers.has(chainId) || !sound || !isWanted(chainId);
+    // Which archive one is from that goes anyway is nobody's concern.
+    const record = readableLayer(store, chainId, stays ? faults : []);
+    if (!stays) going.set(chainId, record?.size ?? 0);
+    else if (record !== undefined) blobs.add(record.blob);
   }
   for (const [name, size] of going) garbage.push({ kind: 'layer', name, path: layerPath(root, name), size });
   for (const digest of faults.length === 0 ? listBlobs(store).digests : []) {

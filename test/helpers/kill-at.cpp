@@ -55,6 +55,8 @@ const std::map<std::uint64_t, Call> noticeable = {
     {SYS_ftruncate, {"ftruncate", -1}},
     {SYS_fsync, {"fsync", -1}},
     {SYS_fdatasync, {"fdatasync", -1}},
+    {SYS_syncfs, {"syncfs", -1}},
+    {SYS_pwrite64, {"pwrite64", -1}},
     {SYS_flock, {"flock", -1}},
     {SYS_setxattr, {"setxattr", 0}},
     {SYS_removexattr, {"removexattr", 0}},

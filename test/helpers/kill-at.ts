@@ -36,12 +36,19 @@ export interface Killed {
 
 /**
  * Runs `strata --root ROOT ARGS...` and kills it, or the container's process, before call number `point`; 0 kills nobody. Calls of strata are
- * counted from the first that names a path in ROOT.
+ * counted from the first that names a path which begins with `prefix`.
  */
-export async function killAt(who: 'runtime' | 'container', point: number, root: string, args: readonly string[], errors: string): Promise<Killed> {
+export async function killAt(
+  who: 'runtime' | 'container',
+  point: number,
+  root: string,
+  args: readonly string[],
+  errors: string,
+  prefix = root,
+): Promise<Killed> {
   const stderr = fs.openSync(errors, 'w+');
   try {
-    const command = [who, String(point), root, STRATA, '--root', root, ...args];
+    const command = [who, String(point), prefix, STRATA, '--root', root, ...args];
     const child = spawn(PROGRAM, command, { stdio: ['pipe', 'ignore', stderr, 'pipe'] });
     const ended = new Promise<number | null>((fulfil, reject) => {
       child.once('error', reject);

@@ -58,8 +58,12 @@ function askFish(line: string): string[] {
 /** A line up to the cursor, and what is proposed there. */
 const QUESTIONS: readonly (readonly [line: string, answer: readonly string[]])[] = [
   ['strata ', verbs],
-  ['strata p', ['ps', 'pause', 'plan']],
-  ['strata --root /other p', ['ps', 'pause', 'plan']],
+  ['strata p', ['ps', 'pause', 'plan', 'prune']],
+  ['strata --root /other p', ['ps', 'pause', 'plan', 'prune']],
+  ['strata image r', ['rm']],
+  ['strata --debug image rm --f', ['--force']],
+  ['strata image ls --format ', ['table', 'json']],
+  ['strata image ls --format j', ['json']],
   ['strata help st', ['start', 'state', 'stop']],
   ['strata --log-f', ['--log-format']],
   ['strata --log-format ', ['text', 'json']],
