@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "node.hpp"
+#include "inode.hpp"
 
 namespace strata::layer {
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "node.hpp"
+#include "inode.hpp"
 
 namespace strata::layer {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "node.hpp"
+#include "inode.hpp"
 
 namespace strata::layer {
 

@@ -1,4 +1,4 @@
-#include "node.hpp"
+#include "inode.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -156,9 +156,10 @@ Status copy_contents(int from, int to, std::uint64_t size) {
     if (data == -ENXIO) break;
     std::int64_t hole = end;
     if (data >= 0) {
-      at = data;
-      hole = sys::lseek(from, at, SEEK_HOLE);
+      hole = sys::lseek(from, data, SEEK_HOLE);
       if (hole < 0) return failed(hole, "lseek", "");
+      if (data < at || hole <= data) return Status(EIO, "lseek");
+      at = data;
     } else if (data != -EINVAL) {
       return failed(data, "lseek", "");
     }
