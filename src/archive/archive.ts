@@ -87,8 +87,11 @@ export interface ImportedImage {
 
 /** How far an import is. */
 export interface ImportProgress {
-  /** `read`: bytes have come in; `present`: the store has this layer; `done`: this layer is unpacked. */
-  readonly step: 'read' | 'present' | 'done';
+  /**
+   * `read`: bytes have come in; of a layer, `present`: the store has it, `unpacked`: it has been; `verified`: the store has it, but not this archive of
+   * it, which is kept too.
+   */
+  readonly step: 'read' | 'present' | 'verified' | 'unpacked';
   /** From 1; 0 while the archive itself is read. */
   readonly layer: number;
   readonly layers: number;

@@ -14,7 +14,7 @@ import type { Limits, Usage } from '../layer/filter.ts';
 import { DEFAULT_LIMITS } from '../layer/filter.ts';
 import { hasBlob, installBlob } from '../store/blobs.ts';
 import type { ImageRecord } from '../store/images.ts';
-import { saveImage } from '../store/images.ts';
+import { loadImage, saveImage } from '../store/images.ts';
 import type { LayerRecord } from '../store/layers.ts';
 import { chainIds, hasLayer, installLayer, loadLayer, sealLayer } from '../store/layers.ts';
 import { whileUnpacking, whileUsing } from '../store/lock.ts';
@@ -24,7 +24,7 @@ import type { Store } from '../store/store.ts';
 import { makeTemporary, prepareStore } from '../store/store.ts';
 import type { Passed } from './apply.ts';
 import { passLayer } from './apply.ts';
-import type { ImportedImage, ImportOptions } from './archive.ts';
+import type { ImportedImage, ImportOptions, ImportProgress } from './archive.ts';
 import type { Chunks } from './bytes.ts';
 import { systemError } from './bytes.ts';
 import { sha256 } from './digests.ts';
@@ -189,7 +189,7 @@ class Import {
     });
     this.blobs.set(passed.digest, keep);
     if (isNew) this.seal(directory, chainId, parent, passed, descriptor?.mediaType);
-    this.tell('done', digest);
+    this.tell(isNew ? 'unpacked' : 'verified', digest);
   }
 
   private seal(directory: string, chainId: string, parent: string | undefined, passed: Passed, mediaType: string | undefined): void {
@@ -211,13 +211,14 @@ class Import {
   /** The record of an image whose layers are there, and what is told of it. */
   private async describe(image: PlannedImage, ids: readonly string[]): Promise<ImportedImage & { readonly record: ImageRecord }> {
     const { config, layers } = image;
-    const manifest = image.manifest ?? this.makeManifest(config, layers, ids);
-    await this.addDocument(config);
-    await this.addDocument(manifest);
     const id = `sha256:${sha256(config.content)}`;
-    const record: ImageRecord = { id, manifest: manifest.digest, config: config.digest, layers: ids, created: this.store.host.timestamp() };
+    // The manifest that the store has says the same, and perhaps of archives that it came with.
+    const known = image.manifest === undefined ? loadImage(this.store, id)?.manifest : undefined;
+    const manifest = known ?? (await this.addDocument(image.manifest ?? this.makeManifest(config, layers, ids)));
+    await this.addDocument(config);
+    const record: ImageRecord = { id, manifest, config: config.digest, layers: ids, created: this.store.host.timestamp() };
     const names = this.name === undefined ? this.keep(image.names) : [this.name];
-    return { record, id, manifest: manifest.digest, names, layers: ids.length, added: ids.filter((chainId) => this.layers.has(chainId)).length };
+    return { record, id, manifest, names, layers: ids.length, added: ids.filter((chainId) => this.layers.has(chainId)).length };
   }
 
   private keep(names: readonly string[]): readonly string[] {
@@ -251,8 +252,9 @@ class Import {
     return { digest: `sha256:${sha256(content)}`, content };
   }
 
-  private async addDocument({ digest, content }: Document): Promise<void> {
-    if (hasBlob(this.store, digest) || this.blobs.has(digest)) return;
+  /** Its digest. */
+  private async addDocument({ digest, content }: Document): Promise<string> {
+    if (hasBlob(this.store, digest) || this.blobs.has(digest)) return digest;
     const path = this.path('blob');
     try {
       await writeFile(path, content, { flag: 'wx', mode: 0o600 });
@@ -260,6 +262,7 @@ class Import {
       throw systemError(error, path);
     }
     this.blobs.set(digest, path);
+    return digest;
   }
 
   // --- a root file system --------------------------------------------------------------------------------------------------------------------
@@ -284,7 +287,7 @@ class Import {
     });
     this.blobs.set(passed.digest, keep);
     this.seal(directory, passed.diffId, undefined, passed, undefined);
-    this.tell('done', passed.digest);
+    this.tell('unpacked', passed.digest);
     const config = this.makeConfig(passed.diffId, platform ?? ownPlatform());
     const member = { name: source, size: passed.archiveSize, read: () => chunks };
     const layers = [{ diffId: passed.diffId, member, descriptor: undefined }];
@@ -365,7 +368,7 @@ class Import {
     this.tell('read', digest);
   }
 
-  private tell(step: 'read' | 'present' | 'done', digest: string): void {
+  private tell(step: ImportProgress['step'], digest: string): void {
     const { layer, layerCount: layers, bytes, total } = this;
     this.options.progress?.({ step, layer, layers, digest, bytes, total });
   }

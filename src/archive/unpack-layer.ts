@@ -32,7 +32,7 @@ export async function unpackLayer(host: Host, options: UnpackOptions): Promise<U
         progress?.({ step: 'read', layer: 1, layers: 1, digest: '', bytes, total });
       },
     });
-    progress?.({ step: 'done', layer: 1, layers: 1, digest: diffId, bytes, total });
+    progress?.({ step: 'unpacked', layer: 1, layers: 1, digest: diffId, bytes, total });
     return { diffId, entries, size };
   } catch (error) {
     if (isNew) await host.removeTree(directory);

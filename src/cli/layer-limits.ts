@@ -74,7 +74,7 @@ class Display {
     const { host, width } = this;
     if (width === undefined) return;
     if (width === 0) {
-      if (event.step !== 'read') host.printError(`${place(event)} ${event.step === 'present' ? 'is already there' : 'unpacked'}\n`);
+      if (event.step !== 'read') host.printError(`${place(event)} ${event.step === 'present' ? 'is already there' : event.step}\n`);
       return;
     }
     if (host.now() - this.shownAt < PAUSE && event.step === 'read') return;
