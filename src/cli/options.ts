@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { StrataError } from '../base/error.ts';
+import { parseSize } from '../base/size.ts';
 import type { Host } from '../host/host.ts';
 import type { StartOptions } from '../instance/life.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
@@ -17,18 +18,11 @@ export function count(text: string): number {
   return value;
 }
 
-const UNITS = 'kmgtp';
-/** As engines write sizes: `512`, `64m`, `1.5GiB`, `1 kb`; a unit is a power of 1024. */
-const SIZE = /^([0-9]+)(?:\.([0-9]+))? ?([kmgtp]?)(i?b)?$/i;
-
 /** Reads a size in bytes; -1 is no limit. */
 export function size(text: string): bigint {
-  if (text === '-1') return -1n;
-  const match = SIZE.exec(text);
-  if (match === null || text.length > 40) throw new InvalidArgumentError('It must be a size such as 64m, or -1.');
-  const [, digits = '', fraction = '', unit = ''] = match;
-  const factor = 1024n ** BigInt(unit === '' ? 0 : UNITS.indexOf(unit.toLowerCase()) + 1);
-  return BigInt(digits) * factor + (BigInt(fraction === '' ? 0 : fraction) * factor) / 10n ** BigInt(fraction.length);
+  const bytes = text === '-1' ? -1n : parseSize(text);
+  if (bytes === undefined) throw new InvalidArgumentError('It must be a size such as 64m, or -1.');
+  return bytes;
 }
 
 /** For an option that can be given more than once. */

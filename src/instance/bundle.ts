@@ -33,7 +33,7 @@ export interface ImageBundleOptions extends Report, Omit<Wishes, 'mounts' | 'dev
 const HOSTNAME = 'strata';
 
 /** @throws StrataError of any code; then nothing of the bundle is left. */
-export function writeBundle(host: Host, options: ImageBundleOptions): Promise<void> {
+export async function writeBundle(host: Host, options: ImageBundleOptions): Promise<void> {
   const store = openStore(host, options.store);
   return whileUsing(store, () => write(store, options));
 }

@@ -70,7 +70,7 @@ const OVERLAY_OPTIONS = ['index=off', 'metacopy=off', 'redirect_dir=off'];
  *
  * @throws StrataError `image-not-found`, `image-invalid`, `exists`, `usage` and others; then nothing of it is left.
  */
-export function createInstance(host: Host, options: InstanceOptions): Promise<CreatedInstance> {
+export async function createInstance(host: Host, options: InstanceOptions): Promise<CreatedInstance> {
   const { id } = options;
   checkId(id);
   const store = openStore(host, options.store);
@@ -82,7 +82,7 @@ export function createInstance(host: Host, options: InstanceOptions): Promise<Cr
 }
 
 /** Takes back an instance whose program has not run. */
-export function discardInstance({ store, directory, newVolumes }: CreatedInstance): Promise<void> {
+export async function discardInstance({ store, directory, newVolumes }: CreatedInstance): Promise<void> {
   return whileUsing(store, async () => {
     await removeAtOnce(store, directory);
     for (const name of newVolumes) await removeVolume(store, name);

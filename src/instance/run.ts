@@ -6,6 +6,7 @@ import { hasState } from '../lifecycle/store.ts';
 import { whileUsing } from '../store/lock.ts';
 import type { CreatedInstance, InstanceOptions } from './create.ts';
 import { createInstance, discardInstance } from './create.ts';
+import { recordStart } from './directory.ts';
 import { recordExit } from './exit.ts';
 import { runKept } from './keeper.ts';
 import { removeInstance } from './removal.ts';
@@ -46,6 +47,7 @@ export async function runInstanceKept(host: Host, options: InstanceOptions & Run
 async function inForeground(host: Host, options: InstanceOptions & Running, { directory, spec }: CreatedInstance): Promise<ExitStatus> {
   const stdin = options.interactive || options.terminal ? 0 : atItsEnd(host);
   try {
+    recordStart(host, directory);
     return await runForeground(host, {
       ...options,
       bundle: directory,

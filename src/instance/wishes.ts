@@ -1,5 +1,6 @@
 /** What people ask for when they make a container of an image, in the words that they know from Docker: texts to values, nothing touched. */
 import { StrataError } from '../base/error.ts';
+import { parseSize } from '../base/size.ts';
 import type { ContainerLimit, ContainerMount, ContainerNetwork } from '../image/convert.ts';
 import { RLIMITS } from '../spec/names.ts';
 import type { LogSettings } from './record.ts';
@@ -112,14 +113,11 @@ export function networkWish(text: string): ContainerNetwork {
   throw wrong(`unknown network ${JSON.stringify(text)}`, 'none, host, or ns:PATH of a network namespace');
 }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
-
 /** `512m`, in bytes: letters are powers of 1024. @throws StrataError `usage` */
 export function sizeWish(text: string): number {
-  const match = /^([0-9]{1,15}(?:\.[0-9]{1,6})?)([bkmgt]?)(?:i?b)?$/i.exec(text);
-  const bytes = match === null ? Number.NaN : Math.floor(Number(match[1]) * (UNITS[(match[2] as string).toLowerCase()] ?? Number.NaN));
-  if (!Number.isSafeInteger(bytes)) throw wrong(`size ${JSON.stringify(text)} is not a number of bytes such as 512m`);
-  return bytes;
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes > Number.MAX_SAFE_INTEGER) throw wrong(`size ${JSON.stringify(text)} is not a number of bytes such as 512m`);
+  return Number(bytes);
 }
 
 /** The kernel's least quota of processor time is 1 ms in a period; ours is 100 ms. */
