@@ -33,7 +33,7 @@ const ALLOWED =
   'set_tid_address set_tls setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setitimer setpgid setpriority setregid ' +
   'setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid setsockopt setuid setuid32 setxattr setxattrat ' +
   'sgetmask shmat shmctl shmdt shmget shutdown sigaction sigaltstack signal signalfd signalfd4 sigpending sigprocmask sigreturn sigsuspend ' +
-  'socketcall socketpair splice ssetmask stat stat64 statfs statfs64 statmount statx symlink symlinkat sync sync_file_range sync_file_range2 ' +
+  'socketpair splice ssetmask stat stat64 statfs statfs64 statmount statx symlink symlinkat sync sync_file_range sync_file_range2 ' +
   'syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 ' +
   'timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask uname ' +
   'unlink unlinkat utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev';
@@ -70,9 +70,19 @@ const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
 const NEW_NAMESPACES = 0x7e02_0000;
 /** PER_LINUX and PER_LINUX32, each also with UNAME26, linux/personality.h, and the question which one it is. */
 const PERSONALITIES = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
-/** AF_ALG, the kernel's ciphers, and AF_VSOCK, the way to the hypervisor and past every network namespace, linux/socket.h. */
-const AF_ALG = 38;
-const AF_VSOCK = 40;
+/**
+ * All address families up to the last but AF_ALG (38), the kernel's ciphers, and AF_VSOCK (40), the way to the hypervisor and past every network namespace,
+ * linux/socket.h: pairs of a mask and what is left under it. The kernel takes the low half of the argument only, so nothing else is compared.
+ */
+const FAMILIES: readonly (readonly [mask: number, value: number])[] = [
+  [0xffff_ffe0, 0], // 0 to 31
+  [0xffff_fffc, 32], // to 35
+  [0xffff_fffe, 36],
+  [0xffff_ffff, 39],
+  [0xffff_ffff, 41],
+  [0xffff_fffe, 42],
+  [0xffff_fffc, 44], // to 47
+];
 const ENOSYS = 38;
 
 /**
@@ -88,13 +98,15 @@ export function defaultSeccomp(capabilities: readonly string[], architecture: st
     if (more !== undefined) text += ` ${more}`;
   }
   const syscalls: object[] = [{ names: [...new Set(text.split(' '))], action: 'SCMP_ACT_ALLOW' }];
+  // What they are told lies in memory, where no filter sees it; told that there is no such call, libc takes clone(2) and socket(2).
+  const hidden = ['socketcall'];
   if (!capabilities.includes('CAP_SYS_ADMIN')) {
     syscalls.push(only('clone', 'SCMP_CMP_MASKED_EQ', NEW_NAMESPACES, 0));
-    // Its flags lie in memory, where no filter sees them; told that there is no such call, libc takes clone(2).
-    syscalls.push({ names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS });
+    hidden.push('clone3');
   }
+  syscalls.push({ names: hidden, action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS });
   for (let index = 0; index < PERSONALITIES.length; index++) syscalls.push(only('personality', 'SCMP_CMP_EQ', PERSONALITIES[index] as number));
-  syscalls.push(only('socket', 'SCMP_CMP_LT', AF_ALG), only('socket', 'SCMP_CMP_EQ', AF_ALG + 1), only('socket', 'SCMP_CMP_GT', AF_VSOCK));
+  for (const [mask, family] of FAMILIES) syscalls.push(only('socket', 'SCMP_CMP_MASKED_EQ', mask, family));
   const architectures = ARCHITECTURES[architecture];
   return { defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: 1, ...(architectures && { architectures }), syscalls };
 }

@@ -92,6 +92,33 @@ imageTest('the program may do what most need and no more', async (t, workspace) 
   t.is(await images.shell('unshare -m true && echo open', ['--cap-add', 'SYS_ADMIN']), 'open');
 });
 
+imageTest('system calls are those of the default profile, whatever way they are made', async (t, workspace) => {
+  const [EPERM, ENOSYS] = [1, 38];
+  const images = new Images(workspace);
+  const helper = workspace.path('system-calls');
+  execFileSync('cc', ['-static', '-o', helper, join(import.meta.dirname, '../helpers/system-calls.c')]);
+  const lines = (await images.shell('/calls', ['-v', `${helper}:/calls:ro`])).split('\n');
+  const expected: Readonly<Record<string, number>> = {
+    unix: 0,
+    netlink: 0,
+    alg: EPERM,
+    'alg-high': EPERM,
+    vsock: EPERM,
+    'vsock-high': EPERM,
+    ...(process.arch === 'x64' && { 'unix-32': 0, 'vsock-32': EPERM, 'socketcall-32': ENOSYS }),
+    clone3: ENOSYS,
+    'clone-newuser': EPERM,
+    unshare: EPERM,
+    io_uring_setup: EPERM,
+    keyctl: EPERM,
+    bpf: EPERM,
+    personality: 0,
+    'personality-no-random': EPERM,
+    unknown: ENOSYS,
+  };
+  t.deepEqual(Object.fromEntries(lines.map((line) => line.split(' ')).map(([name, errno]) => [name, Number(errno)])), expected);
+});
+
 imageTest('what a container writes is its own and stays until it is deleted', async (t, workspace) => {
   const images = new Images(workspace);
   const before = fingerprint(...images.made.layers);
