@@ -37,21 +37,20 @@ void set_nonblocking(const Fd& descriptor) {
   if (descriptor.valid()) (void)sys::fcntl(descriptor.get(), F_SETFL, sys::fcntl(descriptor.get(), F_GETFL) | O_NONBLOCK);
 }
 
+// What we open must not take the numbers of standard descriptors that are closed.
+void fill_standard_descriptors() {
+  for (int standard = 0; standard < 3; standard++) {
+    if (sys::fcntl(standard, F_GETFD) < 0) (void)sys::openat(AT_FDCWD, "/dev/null", O_RDWR);
+  }
+}
+
 // From here on nothing ties us to whoever started us: no terminal, no working directory, no descriptor, no signal but SIGKILL.
 void stand_alone(const Orders& orders) {
   (void)sys::setsid();
   (void)sys::chdir("/");
   (void)sys::prctl(PR_SET_NAME, reinterpret_cast<unsigned long>("strata-keeper"));
-  Fd null(sys::openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
-  for (int standard = 0; standard < 3 && null.valid(); standard++) {
-    // One that was closed may be the very number that it got.
-    if (null.get() == standard) {
-      (void)sys::fcntl(null.release(), F_SETFD, 0);
-      null = Fd(sys::openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
-    } else {
-      (void)sys::dup3(null.get(), standard, 0);
-    }
-  }
+  const Fd null(sys::openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
+  for (int standard = 0; standard < 3 && null.valid(); standard++) (void)sys::dup3(null.get(), standard, 0);
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
   for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU}) {
@@ -265,6 +264,7 @@ void record(const Orders& orders, int status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fill_standard_descriptors();
   Orders orders;
   Clients clients;
   Log log;

@@ -193,9 +193,9 @@ class Attachment {
 }  // namespace
 
 Result<std::optional<ExitStatus>> attach(const std::string& socket, int pidfd, bool terminal, bool input, const std::string& keys) {
+  STRATA_TRY(hold_signals());
   Result<Fd> connected = connect_socket(socket);
   if (connected.failed()) return connected.status();
-  STRATA_TRY(hold_signals());
   return Attachment(std::move(connected.value()), pidfd, terminal, input, keys).run();
 }
 

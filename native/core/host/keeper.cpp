@@ -26,6 +26,7 @@ extern const unsigned char strata_keeper_end[];
 namespace strata::host {
 namespace {
 
+// Of the process that shares our memory; the one in between, which has this on its own stack, has four times as much.
 constexpr std::size_t stack_size = 16 * 1024;
 constexpr std::size_t told_limit = 64 * 1024;
 
@@ -126,6 +127,35 @@ std::string hear(const Fd& pipe, int other) {
   }
 }
 
+// Starts the keeper, which has `told` to say that all is in place: as a process of its own, and hears it at `ready`, or in our place.
+Status start(int program_file, const std::vector<std::string>& orders, const std::vector<int>& descriptors, Fd told, const Fd* ready) {
+  const std::string number = std::to_string(told.get());
+  std::vector<const char*> argv;
+  argv.reserve(orders.size() + 3);
+  argv.push_back("strata-keeper");
+  for (const std::string& order : orders) {
+    argv.push_back(order.c_str());
+    if (argv.size() == 2) argv.push_back(number.c_str());
+  }
+  argv.push_back(nullptr);
+  std::vector<int> kept = descriptors;
+  kept.push_back(told.get());
+  Birth birth{program_file, argv.data(), environ, &kept};
+  if (ready == nullptr) {
+    become(birth);
+    report = std::move(told);
+    return {birth.error, birth.call, "strata-keeper"};
+  }
+  STRATA_TRY(start_apart(birth));
+  told.reset();
+  char first = 0;
+  long count;
+  do {
+    count = sys::read(ready->get(), &first, sizeof first);
+  } while (count == -EINTR);
+  return count == sizeof first ? Status() : Status(ECHILD, "read", "strata-keeper");
+}
+
 }  // namespace
 
 Result<std::optional<std::string>> divide() {
@@ -153,21 +183,14 @@ void tell(std::string_view text) {
 Status keep(const std::vector<std::string>& orders, const std::vector<int>& descriptors) {
   Result<int> file = program.descriptor();
   if (file.failed()) return file.status();
-  const std::string told = std::to_string(report.get());
-  std::vector<const char*> argv;
-  argv.reserve(orders.size() + 3);
-  argv.push_back("strata-keeper");
-  for (const std::string& order : orders) {
-    argv.push_back(order.c_str());
-    if (argv.size() == 2) argv.push_back(told.c_str());
+  Fd ready;
+  if (!report.valid()) {
+    Result<std::pair<Fd, Fd>> pipe = make_pipe();
+    if (pipe.failed()) return pipe.status();
+    ready = std::move(pipe.value().first);
+    return start(file.value(), orders, descriptors, std::move(pipe.value().second), &ready);
   }
-  argv.push_back(nullptr);
-  std::vector<int> kept = descriptors;
-  kept.push_back(report.get());
-  Birth birth{file.value(), argv.data(), environ, &kept};
-  if (!report.valid()) return start_apart(birth);
-  become(birth);
-  return {birth.error, birth.call, "strata-keeper"};
+  return start(file.value(), orders, descriptors, std::move(report), nullptr);
 }
 
 }  // namespace strata::host
