@@ -9,14 +9,24 @@
  * for await (const chunk of container.stdout) process.stdout.write(chunk);
  * const { code } = await container.wait();
  * await container.delete();
+ *
+ * await strata.images.import({ source: 'debian.tar' });
+ * const shell = await strata.run({ id: 'shell', image: 'debian:12', args: ['cat', '/etc/os-release'] });
  */
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { StrataError } from './base/error.ts';
 import type { Descriptor, ExitStatus } from './host/host.ts';
-import { abortable, checkSignal, host } from './library/machine.ts';
+import { createInstance } from './instance/create.ts';
+import { isInstance, stateOf } from './instance/instances.ts';
+import { removeContainer, startInstance, waitForExit } from './instance/life.ts';
+import type { HeldInstance } from './instance/run.ts';
+import { runInstanceHeld, runInstanceKept } from './instance/run.ts';
+import type { ImageContainerOptions, InstanceOptions } from './library/instances.ts';
+import { instance, making } from './library/instances.ts';
+import type { ContainerOptions } from './library/machine.ts';
+import { abortable, checkSignal, host, inside } from './library/machine.ts';
 import type { Up } from './lifecycle/bring-up.ts';
 import { create as createContainer } from './lifecycle/create.ts';
-import { deleteContainer as removeContainer } from './lifecycle/delete.ts';
 import { type ContainerEvent, events as eventsOf, stats as statsOf } from './lifecycle/events.ts';
 import type { ProcessChanges } from './lifecycle/exec.ts';
 import { checkChanges, execDetached } from './lifecycle/exec.ts';
@@ -25,15 +35,12 @@ import { list as listContainers } from './lifecycle/list.ts';
 import { pause as pauseContainer, resume as resumeContainer } from './lifecycle/pause.ts';
 import { planContainer } from './lifecycle/plan.ts';
 import type { CreateOptions as LifecycleOptions } from './lifecycle/prepare.ts';
-import { defaultRoot } from './lifecycle/root.ts';
 import { runDetached } from './lifecycle/run.ts';
 import { SIGKILL, signalNumber } from './lifecycle/signals.ts';
 import { start as startContainer } from './lifecycle/start.ts';
 import type { ContainerState } from './lifecycle/state.ts';
-import { state as stateOf } from './lifecycle/state.ts';
 import type { Stats } from './lifecycle/stats.ts';
 import { update as updateContainer } from './lifecycle/update.ts';
-import { wait as waitFor } from './lifecycle/wait.ts';
 import type { Plan } from './plan/op.ts';
 import type { Stdio } from './streams.ts';
 import { consoleStream, openStdio } from './streams.ts';
@@ -41,25 +48,27 @@ import { consoleStream, openStdio } from './streams.ts';
 export type { ErrorCode, Stage } from './base/error.ts';
 export { StrataError } from './base/error.ts';
 export type { ExitStatus } from './host/host.ts';
+export * as images from './library/images.ts';
+export type {
+  AttachOptions,
+  BundleOptions,
+  CommitOptions,
+  ContainersOptions,
+  ImageContainerOptions,
+  ImageSettings,
+  InstanceOptions,
+  LogsOptions,
+  RenameOptions,
+  StopOptions,
+} from './library/instances.ts';
+export { attach, bundle, commit, containers, diff, logs, rename, restart, stop } from './library/instances.ts';
+export type { ContainerOptions } from './library/machine.ts';
 export type { ContainerEvent } from './lifecycle/events.ts';
 export type { ContainerState } from './lifecycle/state.ts';
 export type { Stats } from './lifecycle/stats.ts';
 export type { Status } from './lifecycle/status.ts';
 export type { Operation, Plan } from './plan/op.ts';
 export type { Stdio } from './streams.ts';
-
-/** Which container. */
-export interface ContainerOptions {
-  readonly id: string;
-  /**
-   * Directory of the state of all containers.
-   *
-   * @default '/run/strata'
-   */
-  readonly root?: string;
-  /** Called with what should be known but did not stop the work, such as a poststop hook that failed. */
-  readonly onWarning?: (text: string) => void;
-}
 
 export interface PlanOptions extends ContainerOptions {
   /** Directory of the bundle. */
@@ -90,6 +99,18 @@ export interface CreateOptions extends PlanOptions {
   readonly pidfdSocket?: string;
   /** Gives up: the container is undone and the promise rejects with the code `aborted`. With {@link run}, later on it kills the container. */
   readonly signal?: AbortSignal;
+}
+
+/** A container of an image that lives no longer than this process. */
+export interface HeldOptions extends ImageContainerOptions, Pick<CreateOptions, 'stdio' | 'pidFile' | 'pidfdSocket'> {
+  readonly detach?: false;
+  /** As in {@link CreateOptions}: gives up, and later on kills the container. */
+  readonly signal?: AbortSignal;
+}
+
+/** A container of an image in the background. */
+export interface DetachedOptions extends ImageContainerOptions {
+  readonly detach: true;
 }
 
 export interface ExecOptions extends ContainerOptions {
@@ -129,7 +150,7 @@ export interface ExecOptions extends ContainerOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface WaitOptions extends ContainerOptions {
+export interface WaitOptions extends InstanceOptions {
   /** Stops waiting: the promise rejects with the code `aborted`; the container is not touched. */
   readonly signal?: AbortSignal;
 }
@@ -164,7 +185,7 @@ export interface UpdateOptions extends ContainerOptions {
   readonly memBwSchema?: string;
 }
 
-export interface DeleteOptions extends ContainerOptions {
+export interface DeleteOptions extends InstanceOptions {
   /** Kill the container if it is not stopped; then one that does not exist is no error. */
   readonly force?: boolean;
 }
@@ -186,11 +207,11 @@ export class Container {
   readonly stderr: Readable | null;
   /** The master of the container's terminal if `process.terminal` is set; it ends when nobody has the terminal open any more. */
   readonly console: Duplex | null;
-  readonly #name: ContainerOptions;
+  readonly #name: InstanceOptions;
   readonly #exit: Promise<ExitStatus>;
 
   /** Containers come from {@link create} and {@link run}. */
-  constructor(name: ContainerOptions, up: Up, streams: ContainerStreams) {
+  constructor(name: InstanceOptions, up: Up & Partial<HeldInstance>, streams: ContainerStreams) {
     this.id = name.id;
     this.pid = up.pid;
     this.stdin = streams.stdin;
@@ -198,7 +219,7 @@ export class Container {
     this.stderr = streams.stderr;
     this.console = streams.console;
     this.#name = name;
-    this.#exit = exitOf(up);
+    this.#exit = endOf(up);
     // Nobody reads this any more, while what the container has written still can be read. A failure to watch belongs to whoever waits.
     const closeInput = () => void this.stdin?.destroy();
     this.#exit.then(closeInput, closeInput);
@@ -307,14 +328,28 @@ interface ContainerStreams {
   readonly console: Duplex | null;
 }
 
-/** Creates a container, which then waits for {@link Container.start}. If it fails, nothing of the container is left. */
-export async function create(options: CreateOptions): Promise<Container> {
-  return bring(options, (inner) => createContainer(host(), inner));
+/**
+ * Creates a container, which then waits for {@link Container.start}. One of an image is only recorded in the store, and {@link start} runs it in the
+ * background. If it fails, nothing of the container is left.
+ */
+export function create(options: CreateOptions): Promise<Container>;
+export function create(options: ImageContainerOptions): Promise<undefined>;
+export async function create(options: CreateOptions | ImageContainerOptions): Promise<Container | undefined> {
+  if (!('image' in options)) return bring(options, (inner) => createContainer(host(), inner));
+  const { lock } = await createInstance(host(), making(options));
+  host().close(lock);
+  return undefined;
 }
 
-/** Creates a container and runs its program; resolves when it runs. If it fails, nothing of the container is left. */
-export async function run(options: CreateOptions): Promise<Container> {
-  const container = await bring(options, (inner) => runDetached(host(), inner));
+/**
+ * Creates a container and runs its program; resolves when it runs. One of an image keeps what it has written until it is deleted; with `detach` it has a
+ * keeper, which writes its log, and does not end with this process. If it fails, nothing of the container is left.
+ */
+export function run(options: CreateOptions | HeldOptions): Promise<Container>;
+export function run(options: DetachedOptions): Promise<{ readonly pid: number }>;
+export async function run(options: CreateOptions | HeldOptions | DetachedOptions): Promise<Container | { readonly pid: number }> {
+  if ('detach' in options && options.detach === true) return runInstanceKept(host(), making(options));
+  const container = await ('image' in options ? hold(options) : bring(options, (inner) => runDetached(host(), inner)));
   const { signal } = options;
   // One that has exited, or has been deleted, is what was wanted.
   if (signal !== undefined) killOnAbort(signal, container.wait(), () => container.kill(SIGKILL).catch(() => undefined));
@@ -354,9 +389,11 @@ function changesOf(options: ExecOptions): ProcessChanges {
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-/** Runs the program of a created container. */
-export async function start(options: ContainerOptions): Promise<void> {
-  await startContainer(host(), inside(options));
+/** Runs the program of a created container; of one made of an image in the background, for the first time or again. */
+export async function start(options: InstanceOptions): Promise<void> {
+  const name = instance(options);
+  if (isInstance(host(), name)) await startInstance(host(), name);
+  else await startContainer(host(), name);
 }
 
 /** Freezes all processes of a container. */
@@ -417,13 +454,13 @@ export async function* events(options: EventsOptions): AsyncGenerator<ContainerE
  * child on a kernel before 6.15.
  */
 export async function wait(options: WaitOptions): Promise<ExitStatus | 'unknown'> {
-  const status = await abortable(waitFor(host(), inside(options)), options.signal);
-  return status ?? 'unknown';
+  const { code, signal } = await abortable(waitForExit(host(), instance(options)), options.signal);
+  return code === undefined ? 'unknown' : { code, ...(signal !== undefined && { signal }) };
 }
 
 /** The state of a container as the OCI specification has it. */
-export async function state(options: ContainerOptions): Promise<ContainerState> {
-  return stateOf(host(), inside(options));
+export async function state(options: InstanceOptions): Promise<ContainerState> {
+  return stateOf(host(), instance(options));
 }
 
 /** Sends a signal to a container. */
@@ -432,9 +469,9 @@ export async function kill(options: KillOptions): Promise<void> {
   await killContainer(host(), { ...inside(options), signal, all: options.all ?? false });
 }
 
-/** Deletes a stopped container with all that was made for it. Exported as `delete`. */
+/** Deletes a stopped container with all that was made for it, and what one made of an image has written. Exported as `delete`. */
 async function deleteContainer(options: DeleteOptions): Promise<void> {
-  await removeContainer(host(), { ...inside(options), force: options.force ?? false });
+  await removeContainer(host(), { ...instance(options), force: options.force ?? false });
 }
 
 export { deleteContainer as delete };
@@ -449,14 +486,21 @@ export async function plan(options: PlanOptions): Promise<Plan> {
   return planContainer(host(), creation(options));
 }
 
-function inside(options: ContainerOptions): { root: string; id: string; warn?: (text: string) => void } {
-  const { id, root = defaultRoot(host()), onWarning } = options;
-  return { id, root, ...(onWarning && { warn: onWarning }) };
-}
-
 function creation(options: PlanOptions): LifecycleOptions {
   const { bundle, spec, noPivot = false, noNewKeyring = false } = options;
   return { ...inside(options), bundle, noPivot, noNewKeyring, ...(spec && { spec }) };
+}
+
+/** A container of an image with streams of its own. */
+async function hold(options: HeldOptions): Promise<Container> {
+  const { id, pidFile, pidfdSocket, onWarning } = options;
+  const { result, streams } = await attached(options, async (base) => {
+    const handed = { ...(pidFile !== undefined && { pidFile }), ...(pidfdSocket !== undefined && { pidfdSocket }) };
+    const up = await runInstanceHeld(host(), { ...making(options), ...base, ...handed });
+    return { result: up, terminal: up.record.terminal };
+  });
+  const { root, store } = instance(options);
+  return new Container({ id, root, store, ...(onWarning && { onWarning }) }, result, streams);
 }
 
 async function bring(options: CreateOptions, work: (inner: LifecycleOptions) => Promise<Up>): Promise<Container> {
@@ -494,6 +538,13 @@ async function attached<Result>(
     machine.close(theirs);
     stdio.close(handedOver);
   }
+}
+
+/** The same, and it is recorded where the container is one of an image. */
+async function endOf(up: Up & Partial<HeldInstance>): Promise<ExitStatus> {
+  const status = await exitOf(up);
+  await up.ended?.(status);
+  return status;
 }
 
 /** Waits for the exit of a child of ours, and reaps it. */

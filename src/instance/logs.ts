@@ -25,6 +25,8 @@ export interface LogOptions extends InstanceName {
   readonly since?: string;
   /** None at this moment and after it. */
   readonly until?: string;
+  /** Called again and again; what it throws ends the reading. */
+  readonly checkpoint?: () => void;
 }
 
 /** Bytes that are read at once; the largest record fits several times. */
@@ -47,6 +49,7 @@ export async function readLogs(host: Host, options: LogOptions, take: (records: 
     reading.readAll();
     while (follow && (await reading.mayGrow())) {
       await host.sleep(INTERVAL);
+      options.checkpoint?.();
       reading.readAll();
     }
   } finally {

@@ -1,7 +1,9 @@
 /** Running an image: an instance is made, and its program run in front of the caller, or kept in the background. */
 import type { Descriptor, ExitStatus, Host } from '../host/host.ts';
+import type { Up } from '../lifecycle/bring-up.ts';
+import { deleteContainer } from '../lifecycle/delete.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
-import { runForeground } from '../lifecycle/run.ts';
+import { runDetached, runForeground } from '../lifecycle/run.ts';
 import { hasState } from '../lifecycle/store.ts';
 import { whileUsing } from '../store/lock.ts';
 import type { CreatedInstance, InstanceOptions } from './create.ts';
@@ -41,6 +43,45 @@ export async function runInstanceKept(host: Host, options: InstanceOptions & Run
     return await unlessFailed(host, options, created, () => runKept(host, { ...options, bundle: directory, directory, spec, lock }));
   } finally {
     host.close(lock);
+  }
+}
+
+/** A program of an image that its caller has in hand. */
+export interface HeldInstance extends Up {
+  /** To be called with how the program has ended: records it, and removes the instance if that was asked for. */
+  readonly ended: (status: ExitStatus) => Promise<void>;
+}
+
+/**
+ * Runs a program of the image with the standard streams that the caller gives it, and returns when it runs.
+ *
+ * @throws StrataError of any code; then nothing of the instance is left.
+ */
+export async function runInstanceHeld(
+  host: Host,
+  options: InstanceOptions & Running & Pick<CreateOptions, 'stdio' | 'console'>,
+): Promise<HeldInstance> {
+  const created = await createInstance(host, options);
+  const { directory, spec, lock, store, instance } = created;
+  try {
+    const up = await unlessFailed(host, options, created, async () => {
+      recordStart(host, directory);
+      return runDetached(host, { ...options, bundle: directory, spec });
+    });
+    const ended = async (status: ExitStatus): Promise<void> => {
+      try {
+        recordExit(host, directory, status, up.record);
+        if (!options.remove) return;
+        await deleteContainer(host, { ...options, force: true });
+        await whileUsing(store, () => removeInstance(store, instance));
+      } finally {
+        host.close(lock);
+      }
+    };
+    return { ...up, ended };
+  } catch (error) {
+    host.close(lock);
+    throw error;
   }
 }
 

@@ -2,6 +2,20 @@
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { createNodeHost } from '../host/node.ts';
+import { defaultRoot } from '../lifecycle/root.ts';
+
+/** Which container. */
+export interface ContainerOptions {
+  readonly id: string;
+  /**
+   * Directory of the state of all containers.
+   *
+   * @default '/run/strata'
+   */
+  readonly root?: string;
+  /** Called with what should be known but did not stop the work, such as a poststop hook that failed. */
+  readonly onWarning?: (text: string) => void;
+}
 
 let sharedHost: Host | undefined;
 
@@ -9,6 +23,12 @@ let sharedHost: Host | undefined;
 export function host(): Host {
   sharedHost ??= createNodeHost();
   return sharedHost;
+}
+
+/** A container's name as the floors below want it. */
+export function inside(options: ContainerOptions): { root: string; id: string; warn?: (text: string) => void } {
+  const { id, root = defaultRoot(host()), onWarning } = options;
+  return { id, root, ...(onWarning && { warn: onWarning }) };
 }
 
 export function aborted(): StrataError {
