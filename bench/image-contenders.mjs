@@ -93,7 +93,7 @@ const commitGroup = (size, layout) => {
   const loaded = execFileSync('env', podmanWords('load', '--quiet', '--input', at('archive')), { encoding: 'utf8' });
   rmSync(at('archive'));
   podman('tag', loaded.trim().split(' ').at(-1), base);
-  podman('run', '--name', name, '--network', 'none', base, '/bin/sh', '-c', change);
+  podman('--runtime', strata.program, 'run', '--name', name, '--network', 'none', base, '/bin/sh', '-c', change);
   const again = () => podman('rmi', '--ignore', '--force', made);
   return [...units, row(`commit.${size}.podman`, 'podman commit', podmanWords('commit', '--quiet', name, made), again)];
 };
