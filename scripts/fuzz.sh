@@ -2,7 +2,7 @@
 # Fuzz the core with libFuzzer: test/fuzz has the targets, test/fuzz/seeds.ts what they begin with.
 #
 #   fuzz.sh                          every target, for a fixed number of inputs, the same ones each time
-#   fuzz.sh TARGET [RUNS [SEED]]     one target: plan, init, launch, seccomp, host, engine; with RUNS it goes on from what such runs have found
+#   fuzz.sh TARGET [RUNS [SEED]]     one target: plan, init, launch, seccomp, host, layer, engine; with RUNS it goes on from what such runs have found
 #
 # An input that makes a target fail is kept in build/fuzz/found/TARGET; `build/fuzz/fuzz/TARGET FILE` runs it again.
 # shellcheck source=scripts/env.sh
@@ -31,7 +31,7 @@ if [ $# -gt 0 ]; then
   exit
 fi
 
-declare -A runs=([plan]=15000 [init]=30000 [launch]=30000 [seccomp]=200000 [host]=30000 [engine]=100000)
+declare -A runs=([plan]=15000 [init]=30000 [launch]=30000 [seccomp]=200000 [host]=30000 [layer]=60000 [engine]=100000)
 failed=0
 rm -rf $directory/corpus
 for program in "$directory"/fuzz/*; do

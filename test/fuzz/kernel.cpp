@@ -223,6 +223,27 @@ int answer(const Texts*... texts) {
   return kernel.outcome();
 }
 
+// A name in an open directory, and no way that could lead out of it.
+void check_name(int dir, const char* path) {
+  if (!kernel.single_names || dir == AT_FDCWD || path == nullptr) return;
+  fuzz::require(std::strchr(path, '/') == nullptr && std::strcmp(path, "..") != 0, "a path is handed to the kernel, not a name");
+}
+int answer_in(int dir, const char* path) {
+  check_name(dir, path);
+  return answer(path);
+}
+// Attributes of a name in a directory, whose descriptor is in the path.
+long answer_attributes(const char* path, const char* name) {
+  const int result = answer(path, name);
+  if (!kernel.single_names) return result;
+  constexpr std::string_view start = "/proc/self/fd/";
+  fuzz::require(std::string_view(path).starts_with(start), "attributes are asked for by a path");
+  const char* slash = std::strchr(path + start.size(), '/');
+  fuzz::require(slash != nullptr, "attributes are asked for without a name");
+  check_name(0, slash + 1);
+  return result;
+}
+
 int opened(Kind kind, std::string path = {}) {
   const int result = kernel.outcome();
   return result < 0 ? result : kernel.open(kind, std::move(path));
@@ -256,7 +277,8 @@ const std::string& path_of(int fd) {
 
 // --- files
 
-int openat(int, const char* path, int, unsigned) {
+int openat(int dir, const char* path, int, unsigned) {
+  check_name(dir, path);
   touch_texts(path);
   return opened(Kind::file, path);
 }
@@ -264,6 +286,8 @@ int openat2(int, const char* path, const open_how* how, std::size_t size) {
   touch(how, size);
   touch_texts(path);
   if (kernel.without_openat2 && (how->resolve & RESOLVE_IN_ROOT) != 0) return -ENOSYS;
+  constexpr std::uint64_t inside = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  fuzz::require(!kernel.single_names || (how->resolve & inside) == inside, "a path may lead out");
   return opened(Kind::file, path);
 }
 int close(int fd) { return kernel.close(fd); }
@@ -311,27 +335,44 @@ long write(int, const void* buffer, std::size_t size) {
 long pread(int fd, void* buffer, std::size_t size, std::int64_t offset) {
   return kernel.is_real(fd) ? ::pread(fd, buffer, size, offset) : read(fd, buffer, size);
 }
-std::int64_t lseek(int, std::int64_t, int) {
+long pwrite(int fd, const void* buffer, std::size_t size, std::int64_t) { return write(fd, buffer, size); }
+long copy_file_range(int, std::int64_t* from_offset, int, std::int64_t* to_offset, std::size_t size) {
   if (const int result = kernel.outcome(); result < 0) return result;
+  const auto copied = static_cast<std::int64_t>(std::min<std::uint64_t>(size, kernel.number(2, 0xffff)));
+  *from_offset += copied;
+  *to_offset += copied;
+  return copied;
+}
+std::int64_t lseek(int, std::int64_t offset, int whence) {
+  if (const int result = kernel.outcome(); result < 0) return result;
+  if (kernel.exhausted() && whence == SEEK_DATA) return offset;
+  if (kernel.exhausted() && whence == SEEK_HOLE) return offset + 4096;
   return static_cast<std::int64_t>(kernel.number(2, 0));
 }
 int ftruncate(int, std::int64_t) { return kernel.outcome(); }
-int mkdirat(int, const char* path, unsigned) { return answer(path); }
-int unlinkat(int, const char* path, int) { return answer(path); }
-int symlinkat(const char* target, int, const char* path) { return answer(target, path); }
-int linkat(int, const char* from, int, const char* to, int) { return answer(from, to); }
-int mknodat(int, const char* path, unsigned, std::uint64_t) { return answer(path); }
-int renameat2(int, const char* from, int, const char* to, unsigned) { return answer(from, to); }
-int fchownat(int, const char* path, unsigned, unsigned, int) { return answer(path); }
-int fchmod(int, unsigned) { return kernel.outcome(); }
-int fchmodat(int, const char* path, unsigned) { return answer(path); }
-int faccessat(int, const char* path, int) { return answer(path); }
-int utimensat(int, const char* path, const timespec* times, int) {
-  if (times != nullptr) touch(times, 2 * sizeof *times);
-  return answer(path);
+int mkdirat(int dir, const char* path, unsigned) { return answer_in(dir, path); }
+int unlinkat(int dir, const char* path, int) { return answer_in(dir, path); }
+int symlinkat(const char* target, int dir, const char* path) {
+  touch_texts(target);
+  return answer_in(dir, path);
 }
-long readlinkat(int, const char* path, char* buffer, std::size_t size) {
-  if (const int result = answer(path); result < 0) return result;
+int linkat(int from_dir, const char* from, int to_dir, const char* to, int) {
+  check_name(from_dir, from);
+  touch_texts(from);
+  return answer_in(to_dir, to);
+}
+int mknodat(int dir, const char* path, unsigned, std::uint64_t) { return answer_in(dir, path); }
+int renameat2(int, const char* from, int, const char* to, unsigned) { return answer(from, to); }
+int fchownat(int dir, const char* path, unsigned, unsigned, int) { return answer_in(dir, path); }
+int fchmod(int, unsigned) { return kernel.outcome(); }
+int fchmodat(int dir, const char* path, unsigned) { return answer_in(dir, path); }
+int faccessat(int, const char* path, int) { return answer(path); }
+int utimensat(int dir, const char* path, const timespec* times, int) {
+  if (times != nullptr) touch(times, 2 * sizeof *times);
+  return answer_in(dir, path);
+}
+long readlinkat(int dir, const char* path, char* buffer, std::size_t size) {
+  if (const int result = answer_in(dir, path); result < 0) return result;
   return fill_text(buffer, size, "7");
 }
 // Entries as the kernel packs them. Their layout is the same in every program that asks.
@@ -358,7 +399,7 @@ long getdents64(int fd, void* buffer, std::size_t size) {
   return static_cast<long>(used);
 }
 int statx(int dir, const char* path, int, unsigned, struct statx* result) {
-  if (const int failed = answer(path); failed < 0) return failed;
+  if (const int failed = answer_in(dir, path); failed < 0) return failed;
   std::memset(result, 0, sizeof *result);
   if (kernel.is_real(dir)) {
     struct stat status {};
@@ -428,6 +469,19 @@ long flistxattr(int, char* list, std::size_t size) {
   if (length > 0) list[length - 1] = '\0';
   return length;
 }
+int lsetxattr(const char* path, const char* name, const void* value, std::size_t size, int) {
+  touch(value, size);
+  return static_cast<int>(answer_attributes(path, name));
+}
+long lgetxattr(const char* path, const char* name, void* value, std::size_t size) {
+  const long result = answer_attributes(path, name);
+  return result < 0 ? result : fill(value, size);
+}
+long llistxattr(const char* path, char* list, std::size_t size) {
+  const long result = answer_attributes(path, "");
+  return result < 0 ? result : flistxattr(-1, list, size);
+}
+int fremovexattr(int, const char* name) { return answer(name); }
 long listxattr(const char* path, char* list, std::size_t size) {
   touch_texts(path);
   return flistxattr(-1, list, size);

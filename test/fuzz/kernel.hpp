@@ -99,6 +99,8 @@ class Kernel {
   bool child_first = false;
   // As before Linux 5.6.
   bool without_openat2 = false;
+  // What is handed over beside a directory has to be one name in it.
+  bool single_names = false;
   bool in_child = false;
   std::int64_t clock_us = 0;
 

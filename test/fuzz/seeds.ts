@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
 import type { WireValue } from '../../src/host/host.ts';
 import type { PlanOptions } from '../../src/plan/context.ts';
+import { RecordWriter } from '../../src/layer/records.ts';
 import { planCreate } from '../../src/plan/create.ts';
 import { encode } from '../../src/plan/encode.ts';
 import { planExec } from '../../src/plan/exec.ts';
@@ -309,6 +310,26 @@ write('host', 'cgroup', ...answered(3, [], '1\n22\n333\n'));
 write('host', 'files', ...answered(4, [0, 0, 2, 3, 0, 97, 98, 99], '/run/strata/c1'));
 write('host', 'descriptors', ...answered(5, [0, 0, 0, 0, 1, 0, 120, 2, 3, 0, 1], ''));
 write('host', 'command', ...answered(6, [0], '/bin/hook'));
+
+// --- layers --------------------------------------------------------------------------------------------------------------------------------------
+
+// test/fuzz/layer.cpp makes records of four bytes each, or takes them as they are.
+for (const [index, name] of ['overlay', 'flat', 'raw', 'read', 'copy', 'compare', 'remove', 'usage'].entries()) {
+  const program = Array.from({ length: 160 }, (_, at) => (at * 37 + index * 11) % 256);
+  write('layer', name, Uint8Array.of(index, 0, ...program));
+  write('layer', `${name}-fault`, Uint8Array.of(index, 6, ...fault(3, 17), 0, 9, 5, 1, ...program));
+}
+const records = new RecordWriter();
+const bytes = (text: string) => Buffer.from(text);
+const ENTRY = { mode: 0o644, uid: 1, gid: 2, mtime: { seconds: 5n, nanoseconds: 6 }, major: 0, minor: 0, link: bytes('d/a'), size: 3n };
+for (const type of ['file', 'directory', 'symlink', 'hardlink', 'block', 'fifo'] as const) {
+  records.entry({ ...ENTRY, type, path: bytes(`../d/${type}`), xattrs: [{ name: bytes('user.a'), value: bytes('b') }] });
+}
+records.entry({ ...ENTRY, type: 'file', path: bytes('f'), xattrs: [] });
+records.data(1, bytes('ab'));
+records.whiteout(bytes('d/f'));
+records.opaque(bytes('l'));
+write('layer', 'records', Uint8Array.of(2, 0), ...records.flush());
 
 // --- the host's functions, as JavaScript calls them ----------------------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ rooted('after an abort nothing is touched', async (t) => {
   const directory = scratch(t);
   const layer = openLayer(directory, { lower: [], mode: 'overlay' });
   const writer = new RecordWriter();
-  for (let file = 0; file < 20_000; file++) writer.entry(entry('file', `${file}`));
+  for (let file = 0; file < 3000; file++) writer.entry(entry('file', `${file}`));
   const written = Promise.allSettled(writer.flush().map((batch) => layer.write(batch)));
   await layer.abort();
   const count = fs.readdirSync(directory).length;
