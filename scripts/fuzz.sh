@@ -31,7 +31,7 @@ if [ $# -gt 0 ]; then
   exit
 fi
 
-declare -A runs=([plan]=15000 [init]=30000 [launch]=30000 [seccomp]=200000 [host]=30000 [layer]=60000 [engine]=100000)
+declare -A runs=([plan]=15000 [init]=30000 [launch]=30000 [seccomp]=200000 [host]=30000 [layer]=30000 [engine]=100000)
 failed=0
 rm -rf $directory/corpus
 for program in "$directory"/fuzz/*; do
