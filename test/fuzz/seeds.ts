@@ -7,8 +7,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
 import type { WireValue } from '../../src/host/host.ts';
-import type { PlanOptions } from '../../src/plan/context.ts';
 import { RecordWriter } from '../../src/layer/records.ts';
+import type { PlanOptions } from '../../src/plan/context.ts';
 import { planCreate } from '../../src/plan/create.ts';
 import { encode } from '../../src/plan/encode.ts';
 import { planExec } from '../../src/plan/exec.ts';
@@ -370,6 +370,8 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   isFileAt: [5, '/f'],
   readLines: [5, 'n:0', 100],
   lastLines: [5, 3],
+  readLayered: [['/top', '/bottom'], 'd/a', 100],
+  copyLayered: [['/top', '/bottom'], 'd', '/copy'],
   environment: ['PATH'],
   sleep: [10],
   isInherited: [3],
