@@ -4,7 +4,7 @@ import { open, stat } from 'node:fs/promises';
 import { StrataError } from '../base/error.ts';
 import { TarReader } from '../layer/tar.ts';
 import type { Chunks } from './bytes.ts';
-import { decompress, detect, fileRange, openInput, peek, resume, stream, systemError } from './bytes.ts';
+import { close, decompress, detect, fileRange, openInput, peek, resume, stream, systemError } from './bytes.ts';
 import { named } from './digests.ts';
 import type { Members } from './members.ts';
 import { DirectoryMembers, normal, TarMembers } from './members.ts';
@@ -62,8 +62,7 @@ export async function openArchive(source: string, spool: string, watch: Watch, c
 async function openDirectory(directory: string): Promise<OpenInput> {
   const members = new DirectoryMembers(directory);
   const kind = await kindOf(members);
-  if (kind === 'layout') return { input: { kind, members }, close: () => members.close() };
-  await members.close();
+  if (kind === 'layout') return { input: { kind, members }, close: NOTHING_OPEN };
   throw new StrataError({
     code: 'image-invalid',
     reason: `${directory} is not an image layout: it has no oci-layout and index.json`,
@@ -77,15 +76,17 @@ async function kindOf(members: Members): Promise<'layout' | 'docker' | undefined
   return (await members.find('manifest.json')) === undefined ? undefined : 'docker';
 }
 
+/** Where whoever has opened it closes it, or nobody has. */
 const NOTHING_OPEN = async (): Promise<void> => {};
 
 async function openFile(file: FileHandle, size: number, spool: string, came: (bytes: number) => void, source: string): Promise<OpenInput> {
   const content = (): AsyncGenerator<Buffer> => fileRange(file.fd, 0, size, source);
-  const { looksLikeImages, compression } = await classify(content(), source);
+  const { looksLikeImages, compression, chunks } = await classify(content(), source);
+  await close(chunks);
+  // Its headers are soon read. It is closed by whoever has opened it.
+  if (compression === 'none') return openTar(file, size, source, NOTHING_OPEN);
   if (!looksLikeImages) return { input: { kind: 'rootfs', chunks: content(), size }, close: NOTHING_OPEN };
-  if (compression !== 'none') return openSpooled(content(), spool, came, source);
-  // Closed by whoever has opened it.
-  return openTar(file, size, source, NOTHING_OPEN);
+  return openSpooled(content(), spool, came, source);
 }
 
 async function openStream(file: number, spool: string, watch: Watch, came: (bytes: number) => void, source: string): Promise<OpenInput> {
@@ -117,19 +118,21 @@ async function openSpooled(chunks: Chunks, path: string, came: (bytes: number) =
   }
 }
 
-async function openTar(file: FileHandle, size: number, source: string, close: () => Promise<void>): Promise<OpenInput> {
+async function openTar(file: FileHandle, size: number, source: string, letGo: () => Promise<void>): Promise<OpenInput> {
   try {
     const members = await TarMembers.scan(file);
-    const kind = await kindOf(members);
-    if (kind === undefined) return { input: { kind: 'rootfs', chunks: fileRange(file.fd, 0, size, source), size }, close };
-    return { input: { kind, members }, close };
+    const kind = members && (await kindOf(members));
+    if (members === undefined || kind === undefined)
+      return { input: { kind: 'rootfs', chunks: fileRange(file.fd, 0, size, source), size }, close: letGo };
+    return { input: { kind, members }, close: letGo };
   } catch (error) {
     throw named(error, source);
   }
 }
 
-/** Paths of what is in archives of images, and hardly at the beginning of a root file system. */
-const OF_IMAGES = /^(blobs\/.*|index\.json|oci-layout|manifest\.json|repositories|[0-9a-f]{64}(\.json|\.tar|\/json|\/VERSION|\/layer\.tar))$/;
+/** Paths of what archives of images begin with, and root file systems hardly; in one that cannot be read twice nothing else tells. */
+const OF_IMAGES =
+  /^(blobs\/.*|oci-layout|repositories|[^/]+\.json|[^/]+\.tar(\.gz)?|(sha256:)?[0-9a-f]{64}(\.[a-z.]+)?|[^/]+\/(json|VERSION|layer\.tar))$/;
 
 /** Tells by the first member that is no directory; `chunks` is the whole stream again. */
 async function classify(chunks: Chunks, source: string): Promise<{ looksLikeImages: boolean; compression: string; chunks: Chunks }> {

@@ -19,7 +19,6 @@ export interface Member {
 export interface Members {
   /** The file with this path, relative and without `.` and `..`; undefined if there is none. */
   find(path: string): Promise<Member | undefined>;
-  close(): Promise<void>;
 }
 
 /** The file with this path. @throws StrataError `image-invalid`. */
@@ -29,7 +28,10 @@ export async function need(members: Members, path: string): Promise<Member> {
   return member;
 }
 
-/** Below a directory: by symbolic links too, for it is the caller's own, and what is read is verified. */
+/**
+ * Below a directory: by symbolic links too, for it is the caller's own, and what is read is verified. A file is open only while it is read, for an
+ * image may have hundreds of layers.
+ */
 export class DirectoryMembers implements Members {
   private readonly root: string;
 
@@ -48,10 +50,6 @@ export class DirectoryMembers implements Members {
       throw error;
     }
   }
-
-  async close(): Promise<void> {
-    // A file is open only while it is read: an image may have hundreds of layers.
-  }
 }
 
 async function* contents(name: string, size: number): AsyncGenerator<Buffer> {
@@ -68,7 +66,7 @@ const LONGEST_CHAIN = 10;
 
 type Found = { readonly link: string } | { readonly offset: number; readonly size: number };
 
-/** In a tar archive that is not compressed. */
+/** In a tar archive that is not compressed. The file is its opener's to close. */
 export class TarMembers implements Members {
   private readonly file: FileHandle;
   private readonly found: ReadonlyMap<string, Found>;
@@ -78,15 +76,13 @@ export class TarMembers implements Members {
     this.found = found;
   }
 
-  /** Reads headers only. The file is closed with the members, but not if this throws. @throws StrataError `image-invalid`. */
-  static async scan(file: FileHandle): Promise<TarMembers> {
+  /** Reads headers only; undefined if there are more members than an archive of images has. @throws StrataError `image-invalid`. */
+  static async scan(file: FileHandle): Promise<TarMembers | undefined> {
     const found = new Map<string, Found>();
     let position = 0;
     const reader = new TarReader({
       entry({ type, path, link, size }) {
         const name = Buffer.from(path).toString();
-        if (found.size >= MOST_MEMBERS)
-          throw new StrataError({ code: 'image-invalid', reason: `an archive of images with more than ${MOST_MEMBERS} members` });
         if (type === 'file') found.set(normal(name), { offset: position, size: Number(size) });
         if (type === 'hardlink') found.set(normal(name), { link: normal(Buffer.from(link).toString()) });
         if (type === 'symlink') found.set(normal(name), { link: normal(join('/', name, '..', Buffer.from(link).toString())) });
@@ -96,7 +92,7 @@ export class TarMembers implements Members {
     });
     const buffer = Buffer.allocUnsafe(WINDOW);
     const { size } = await file.stat();
-    while (position < size && !reader.ended) {
+    while (position < size && !reader.ended && found.size <= MOST_MEMBERS) {
       const { bytesRead } = await file.read(buffer, 0, WINDOW, position);
       if (bytesRead === 0) break;
       const start = position;
@@ -109,6 +105,7 @@ export class TarMembers implements Members {
         position += reader.skip();
       }
     }
+    if (found.size > MOST_MEMBERS) return undefined;
     if (position > size) throw new StrataError({ code: 'image-invalid', reason: 'the archive is truncated' });
     reader.end();
     return new TarMembers(file, found);
@@ -123,10 +120,6 @@ export class TarMembers implements Members {
     if (found === undefined) return undefined;
     const { offset, size } = found;
     return { name: path, size, read: () => fileRange(this.file.fd, offset, size, `${path} in the archive`) };
-  }
-
-  close(): Promise<void> {
-    return this.file.close();
   }
 }
 
