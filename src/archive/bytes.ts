@@ -7,6 +7,7 @@ import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { StrataError } from '../base/error.ts';
 import { messageOf } from '../base/fault.ts';
 import type { Compression } from '../image/media-types.ts';
+import { allocated } from './garbage.ts';
 import type { Watch } from './watch.ts';
 
 /** In order; each is the receiver's to keep. */
@@ -69,6 +70,7 @@ const readSome = promisify(fs.read);
 async function read(file: number, length: number, position: number | null): Promise<Buffer> {
   const buffer = Buffer.allocUnsafeSlow(length);
   const { bytesRead } = await readSome(file, buffer, 0, length, position);
+  allocated(length);
   return buffer.subarray(0, bytesRead);
 }
 
@@ -157,7 +159,10 @@ export async function decompress(
   let finished = false;
   async function consume(): Promise<void> {
     try {
-      for await (const chunk of decompressor) await plain(chunk as Buffer);
+      for await (const chunk of decompressor) {
+        allocated((chunk as Buffer).length);
+        await plain(chunk as Buffer);
+      }
     } catch (error) {
       throw zlibError(error, compression, what);
     }

@@ -8,9 +8,12 @@ import { importImages } from './import.ts';
 import { unpackLayer } from './unpack-layer.ts';
 import { verifyImages } from './verify.ts';
 
+/** Of a terminal that does not say its own. */
+const USUAL_WIDTH = 80;
+
 export function createArchive(host: Host): Archive {
   return {
-    errorWidth: () => (process.stderr.isTTY ? process.stderr.columns : 0),
+    errorWidth: () => (process.stderr.isTTY ? process.stderr.columns || USUAL_WIDTH : 0),
     importImages: (options) => importImages(host, options),
     unpackLayer: (options) => unpackLayer(host, options),
     commit: (options) => commit(host, options),
