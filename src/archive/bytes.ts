@@ -42,13 +42,13 @@ export function systemError(error: unknown, path: string): unknown {
 
 /** `size` bytes from `offset` on; the next are read while the last are at work. @throws StrataError `image-invalid` if the file ends before. */
 export async function* fileRange(file: number, offset: number, size: number, what: string): AsyncGenerator<Buffer> {
-  let next = read(file, Math.min(CHUNK, size), offset);
+  let next = read(file, Math.min(CHUNK, size), offset, what);
   for (let done = 0; done < size; ) {
     const chunk = await next;
     if (chunk.length === 0) throw new StrataError({ code: 'image-invalid', reason: `${what} is truncated` });
     done += chunk.length;
     if (done < size) {
-      next = read(file, Math.min(CHUNK, size - done), offset + done);
+      next = read(file, Math.min(CHUNK, size - done), offset + done, what);
       // It is waited for when its turn comes, or never.
       next.catch(() => {});
     }
@@ -57,9 +57,9 @@ export async function* fileRange(file: number, offset: number, size: number, wha
 }
 
 /** What comes out of a pipe, a terminal or a file from where it stands, to its end. */
-export async function* stream(file: number, watch: Watch): AsyncGenerator<Buffer> {
+export async function* stream(file: number, watch: Watch, what: string): AsyncGenerator<Buffer> {
   for (;;) {
-    const chunk = await watch.for(read(file, CHUNK, null));
+    const chunk = await watch.for(read(file, CHUNK, null, what));
     if (chunk.length === 0) return;
     yield chunk;
   }
@@ -67,11 +67,15 @@ export async function* stream(file: number, watch: Watch): AsyncGenerator<Buffer
 
 const readSome = promisify(fs.read);
 
-async function read(file: number, length: number, position: number | null): Promise<Buffer> {
+async function read(file: number, length: number, position: number | null, what: string): Promise<Buffer> {
   const buffer = Buffer.allocUnsafeSlow(length);
-  const { bytesRead } = await readSome(file, buffer, 0, length, position);
   allocated(length);
-  return buffer.subarray(0, bytesRead);
+  try {
+    const { bytesRead } = await readSome(file, buffer, 0, length, position);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw systemError(error, what);
+  }
 }
 
 /** All of it, which is `limit` bytes at most. @throws StrataError `image-invalid`. */

@@ -1,7 +1,7 @@
 /** Digests of content, and what content must be. */
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
-import { StrataError } from '../base/error.ts';
+import { StrataError, withFields } from '../base/error.ts';
 import { digestParts } from '../image/digest.ts';
 
 /** What a descriptor says of content. */
@@ -71,14 +71,8 @@ export function within<Value>(what: string, work: () => Value): Value {
   }
 }
 
-/** An error about content with the name of the content before it. */
+/** An error about content, or one that came while it was written, with the name of the content before it. */
 export function named(error: unknown, what: string): unknown {
-  if (!(error instanceof StrataError) || error.code !== 'image-invalid') return error;
-  const { reason, hint, path } = error;
-  return new StrataError({
-    code: 'image-invalid',
-    reason: `${what}: ${reason}`,
-    ...(hint !== undefined && { hint }),
-    ...(path !== undefined && { path }),
-  });
+  if (!(error instanceof StrataError) || (error.code !== 'image-invalid' && error.code !== 'system')) return error;
+  return withFields(error, { reason: `${what}: ${error.reason}` });
 }

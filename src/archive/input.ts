@@ -2,6 +2,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open, stat } from 'node:fs/promises';
 import { StrataError } from '../base/error.ts';
+import { hasCode } from '../base/fault.ts';
 import { TarReader } from '../layer/tar.ts';
 import type { Chunks } from './bytes.ts';
 import { close, decompress, detect, fileRange, openInput, peek, resume, stream, systemError } from './bytes.ts';
@@ -90,7 +91,7 @@ async function openFile(file: FileHandle, size: number, spool: string, came: (by
 }
 
 async function openStream(file: number, spool: string, watch: Watch, came: (bytes: number) => void, source: string): Promise<OpenInput> {
-  const { looksLikeImages, chunks } = await classify(stream(file, watch), source);
+  const { looksLikeImages, chunks } = await classify(stream(file, watch, source), source);
   if (!looksLikeImages) return { input: { kind: 'rootfs', chunks, size: 0 }, close: NOTHING_OPEN };
   return openSpooled(chunks, spool, came, source);
 }
@@ -167,7 +168,7 @@ async function classify(chunks: Chunks, source: string): Promise<{ looksLikeImag
   } catch (error) {
     if (error !== found) {
       await iterator.return?.();
-      throw named(error, `${source} is not an archive`);
+      throw hasCode(error, 'image-invalid') ? named(error, `${source} is not an archive`) : error;
     }
   }
   return { looksLikeImages: first !== undefined && OF_IMAGES.test(first), compression, chunks: resume(taken, iterator) };

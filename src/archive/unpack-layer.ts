@@ -21,7 +21,7 @@ export async function unpackLayer(host: Host, options: UnpackOptions): Promise<U
     let bytes = 0;
     const { diffId, entries, size } = await passLayer({
       what: sourceName(source),
-      chunks: file === undefined || total === 0 ? stream(file?.fd ?? 0, watch) : fileRange(file.fd, 0, total, source),
+      chunks: file === undefined || total === 0 ? stream(file?.fd ?? 0, watch, sourceName(source)) : fileRange(file.fd, 0, total, source),
       limits: { ...DEFAULT_LIMITS, ...limits },
       usage: { size: 0, entries: 0 },
       target: openLayer(directory, { lower: [], mode: 'flat' }),
