@@ -34,7 +34,7 @@ export function addImageLs(group: Command, shell: Shell): void {
     .option('-q, --quiet', 'print only the ids')
     .description('list images')
     .action((flags: LsFlags) => {
-      const images = summarize(openStore(shell.host, shell.store)).flatMap((image) => {
+      const images = summarize(openStore(shell.host, shell.store), (text) => shell.log.warn(text)).flatMap((image) => {
         const names = chosenNames(image, flags.filter);
         return names === undefined ? [] : [{ ...image, names }];
       });

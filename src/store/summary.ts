@@ -1,8 +1,9 @@
 /** What is told of images: with their names, sizes, and what they share. */
+import { hasCode, messageOf } from '../base/fault.ts';
 import { platformText } from '../image/platform.ts';
 import type { ExecutionConfig, HistoryEntry } from '../image/types.ts';
 import type { ImageRecord } from './images.ts';
-import { listImages, readImageConfig } from './images.ts';
+import { listImageIds, listImages, loadImage, readImageConfig } from './images.ts';
 import type { LayerRecord } from './layers.ts';
 import { loadLayer } from './layers.ts';
 import { damaged } from './records.ts';
@@ -51,13 +52,23 @@ export interface Step {
   readonly size: number;
 }
 
-/** All images of the store, the newest first. @throws StrataError `store-damaged`, `image-invalid`. */
-export function summarize(store: Store): readonly ImageSummary[] {
-  const images = listImages(store);
+/** All images of the store, the newest first. One that is damaged is left out with a warning. @throws StrataError `store-damaged` for the names. */
+export function summarize(store: Store, warn?: (text: string) => void): readonly ImageSummary[] {
+  const readable = <T>(read: () => T | undefined): readonly T[] => {
+    try {
+      const value = read();
+      return value === undefined ? [] : [value];
+    } catch (error) {
+      if (!(hasCode(error, 'store-damaged') || hasCode(error, 'image-invalid'))) throw error;
+      warn?.(messageOf(error));
+      return [];
+    }
+  };
+  const images = listImageIds(store).ids.flatMap((id) => readable(() => loadImage(store, id)));
   const references = readReferences(store);
   const shares = layerShares(images);
   const records = new Map<string, LayerRecord>();
-  const summaries = images.map((image) => {
+  const summary = (image: ImageRecord): ImageSummary => {
     const { created = '', ...config } = readImageConfig(store, image);
     const layers = image.layers.map((chainId) => {
       const record = records.get(chainId) ?? layerOf(store, chainId);
@@ -75,7 +86,8 @@ export function summarize(store: Store): readonly ImageSummary[] {
       size: sum(layers),
       shared: sum(layers.filter(({ chainId }) => (shares.get(chainId) ?? 0) > 1)),
     };
-  });
+  };
+  const summaries = images.flatMap((image) => readable(() => summary(image)));
   return summaries.sort((a, b) => (a.created === b.created ? 0 : a.created < b.created ? 1 : -1));
 }
 

@@ -105,7 +105,7 @@ function copy(from: string, to: string): void {
 }
 
 /** On Node half of these are the same program as in the static command, and the others go the same way. */
-const SHARE = HOST === 'node' ? 5 : 1;
+const SHARE = HOST === 'node' ? 10 : 1;
 
 for (const { name, points: all, before, args, covers } of VERBS) {
   const points = Math.ceil(all / SHARE);

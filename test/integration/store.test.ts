@@ -2,8 +2,11 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { createArchive } from '../../src/archive/index.ts';
+import { createNodeHost } from '../../src/host/node.ts';
 import type { Workspace } from '../helpers/container.ts';
 import { BASE, DB, TestStore, WEB } from '../helpers/images.ts';
+import { busyboxTar } from '../helpers/layout.ts';
 import { containerTest, failed } from './_support.ts';
 
 function storeTest(title: string, body: (t: ExecutionContext, store: TestStore, workspace: Workspace) => Promise<void>): void {
@@ -59,16 +62,30 @@ storeTest('a damaged layer is found and unpacked again', async (t, store) => {
   await store.importTwo();
   const [base] = await store.layers('web');
   const diff = base?.diff ?? '';
+  // As the command does it, but without a start of Node for each.
+  const archive = createArchive(createNodeHost());
+  const fsck = (repair: boolean) => archive.fsck({ store: store.directory, repair, quick: false });
   for (const [name, damage, told] of DAMAGES) {
     damage(diff, join(diff, '..'));
-    const found = await store.strata('fsck');
-    t.is(found.code, 1, name);
-    t.regex(found.stdout, told, name);
-    t.regex(found.stderr, /^strata: the store has \d+ faults? \(/, name);
-    t.regex(await store.out('fsck', '--repair'), /^repaired: layer [^\n]*\n(repaired: [^\n]*\n)*the store is sound\n$/, name);
-    t.is(await store.out('image', 'verify', 'web', 'db'), 'web: sound\ndb: sound\n', name);
+    const found = await fsck(false);
+    t.regex(found.map(({ text }) => text).join('\n'), told, name);
+    t.true(
+      found.every(({ repaired }) => !repaired),
+      name,
+    );
+    t.true(
+      (await fsck(true)).every(({ repaired }) => repaired),
+      name,
+    );
+    t.deepEqual(await fsck(false), [], name);
   }
   t.deepEqual(store.names('tmp'), []);
+  fs.chmodSync(join(diff, 'bin/su'), 0o755);
+  const { code, stderr } = await store.strata('fsck');
+  t.is(code, 1);
+  t.regex(stderr, /^strata: the store has 1 fault \(--repair mends/);
+  t.regex(await store.out('fsck', '--repair'), /^repaired: layer [^\n]*\nthe store is sound\n$/);
+  t.is(await store.out('image', 'verify', 'web', 'db'), 'web: sound\ndb: sound\n');
 });
 
 storeTest('what cannot be mended is told and left', async (t, store) => {
@@ -117,4 +134,44 @@ storeTest('prune in a dry run tells what prune then does', async (t, store) => {
   t.is(await store.out('prune'), told.replaceAll('would remove', 'removed').replace('would free', 'freed'));
   t.is(store.names('images').length, 1);
   t.is(await store.out('prune'), 'freed 0 B\n');
+});
+
+storeTest('containers run while others import, remove and prune', async (t, store, workspace) => {
+  await store.import('box', busyboxTar(join(workspace.directory, 'box')));
+  const layout = store.layout('db', BASE, DB);
+  const again = async (count: number, work: (at: number) => Promise<unknown>): Promise<void> => {
+    for (let at = 0; at < count; at++) await work(at);
+  };
+  const run = (who: number) => again(6, (at) => store.out('run', '--rm', '--image', 'box', `c${who}-${at}`, 'true'));
+  const importAndRemove = again(3, async () => {
+    await store.out('image', 'import', '--quiet', '--name', 'db', layout);
+    await store.out('image', 'rm', 'db');
+  });
+  await Promise.all([run(0), run(1), importAndRemove, again(8, () => store.out('prune')), again(8, () => store.out('image', 'prune'))]);
+  for (const directory of ['containers', 'tmp']) t.deepEqual(store.names(directory), [], directory);
+  t.is(await store.out('image', 'ls', '--quiet', '--filter', 'reference=box').then((ids) => ids.length), 13);
+  t.is(await store.out('fsck'), 'the store is sound\n');
+});
+
+storeTest('prune removes containers that have stopped, and nothing of those that have not', async (t, store, workspace) => {
+  await store.import('box', busyboxTar(join(workspace.directory, 'box')));
+  await store.out('run', '--detach', '--image', 'box', 'up', 'sleep', '1000');
+  await store.out('run', '--image', 'box', '--volume', '/data', 'over', 'sh', '-c', 'echo 12345 > /written');
+  await store.out('create', '--image', 'box', 'never');
+  failed(t, await store.strata('image', 'rm', 'box'), 'in use by containers never, over, up');
+  await store.out('image', 'rm', '--force', 'box');
+  t.regex(await store.out('prune', '--dry-run'), /^would remove container over, \d+ B\nwould remove volume \S+, \d+ B\nwould free \d+ B\n$/);
+  t.regex(await store.out('prune'), /^removed container over, \d+ B\nfreed \d+ B\n$/);
+  t.deepEqual(store.names('containers'), ['never', 'up']);
+  t.deepEqual(store.names('volumes'), []);
+
+  const [layer = ''] = store.names('layers');
+  fs.writeFileSync(join(store.directory, 'layers', layer, 'diff/etc/new'), '');
+  const refused = await store.strata('fsck', '--repair');
+  t.regex(refused.stdout, /and it cannot be unpacked again: container up runs on it$/m);
+  await store.out('delete', '--force', 'up');
+  t.regex(await store.out('fsck', '--repair'), /^repaired: layer .*\nthe store is sound\n$/);
+  await store.out('delete', 'never');
+  await store.out('prune');
+  for (const directory of ['layers', 'images', 'blobs/sha256', 'tmp']) t.deepEqual(store.names(directory), [], directory);
 });

@@ -51,6 +51,17 @@ test('ls: a line for each name, sizes and what is shared', async (t) => {
   t.like(first, { id: web, names: ['docker.io/library/web:1'], manifest, size: 26, shared: 8, layers: 2, platform: 'linux/amd64' });
 });
 
+test('ls: a damaged image is told of, and the others are listed', async (t) => {
+  const { machine, web, nameless } = await withImages();
+  machine.nodes.delete(`${ROOT}/blobs/sha256/${web.slice(7)}`);
+  machine.file(`${ROOT}/images/${nameless.slice(7)}.json`, '');
+  const { status, out, err } = await image(machine, 'ls');
+  t.is(status, 0);
+  t.is(rows({ status, out, err }).length, 3);
+  t.regex(err, /^strata: warning: .*has not got the blob .*\n/m);
+  t.regex(err, /^strata: warning: the record of image .* is damaged: not valid JSON/m);
+});
+
 test('ls: filters', async (t) => {
   const { machine, web, db, nameless } = await withImages();
   await image(machine, 'tag', 'web:1', 'example.org/team/web');

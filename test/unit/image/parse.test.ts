@@ -1,5 +1,7 @@
 import test from 'ava';
+import fc from 'fast-check';
 import type { StrataError } from '../../../src/base/error.ts';
+import { hasCode, messageOf } from '../../../src/base/fault.ts';
 import { parseDockerItems, parseImageConfig, parseIndex, parseLayout, parseManifest } from '../../../src/image/parse.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -97,3 +99,34 @@ for (const [name, parse, text, message] of [
     t.regex(error?.message ?? '', message);
   });
 }
+
+/** The documents above, each with one value put in the place of another. */
+test('whatever stands in a document, it is read or refused', (t) => {
+  const documents = [
+    [parseManifest, MANIFEST],
+    [parseIndex, { schemaVersion: 2, manifests: [{ ...CONFIG, platform: { architecture: 'amd64', os: 'linux' } }] }],
+    [parseImageConfig, { ...IMAGE, config: { Env: ['A=b'], Volumes: { '/a': {} }, Labels: { a: 'b' } }, history: [{ created_by: 'x' }] }],
+    [parseDockerItems, [{ Config: 'c.json', RepoTags: ['a:b'], Layers: ['l.tar'] }]],
+  ] as const;
+  const replaced = (value: unknown, at: number, by: unknown): unknown => {
+    let count = 0;
+    const visit = (item: unknown): unknown => {
+      if (count++ === at) return by;
+      if (Array.isArray(item)) return item.map(visit);
+      if (typeof item !== 'object' || item === null) return item;
+      return Object.fromEntries(Object.entries(item).map(([key, inner]) => [key, visit(inner)]));
+    };
+    return visit(value);
+  };
+  fc.assert(
+    fc.property(fc.constantFrom(...documents), fc.nat(20), fc.jsonValue(), ([parse, document], at, by) => {
+      try {
+        parse(JSON.stringify(replaced(document, at, by)), 'doc');
+      } catch (error) {
+        if (!hasCode(error, 'image-invalid') || /[\n\0]/.test(messageOf(error))) throw error;
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  t.pass();
+});

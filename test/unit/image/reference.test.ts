@@ -1,4 +1,6 @@
 import test from 'ava';
+import fc from 'fast-check';
+import { hasCode } from '../../../src/base/fault.ts';
 import {
   candidates,
   familiarName,
@@ -83,4 +85,24 @@ test('what can be an id', (t) => {
   t.is(idDigits('0123456789a'), undefined);
   t.is(idDigits('0123456789ag'), undefined);
   t.is(idDigits('a'.repeat(65)), undefined);
+});
+
+test('whatever is given as a name, its whole form means the same, or it is refused', (t) => {
+  const word = fc.stringMatching(/^[a-zA-Z0-9._:@/-]{1,30}$/);
+  fc.assert(
+    fc.property(word, (text) => {
+      let whole: string;
+      try {
+        whole = normalizeReference(text);
+      } catch (error) {
+        if (!hasCode(error, 'usage')) throw error;
+        return;
+      }
+      if (normalizeReference(whole) !== whole || !candidates(text).includes(whole)) throw new Error(whole);
+      const short = familiarName(whole);
+      if (normalizeReference(short) !== whole) throw new Error(`${whole} is shown as ${short}`);
+    }),
+    { numRuns: 5000 },
+  );
+  t.pass();
 });
