@@ -6,13 +6,13 @@ import { hasBlob, listBlobs } from './blobs.ts';
 import type { ImageRecord } from './images.ts';
 import { listImageIds } from './images.ts';
 import { hasLayer, listLayers, loadLayer } from './layers.ts';
-import { layerDiff } from './paths.ts';
+import { containerPath, containersPath, layerDiff } from './paths.ts';
 import type { Garbage } from './prune.ts';
 import { findOrphans } from './prune.ts';
 import type { Store } from './store.ts';
 import { listNames } from './store.ts';
 import type { Survey } from './usage.ts';
-import { blobsOf, survey } from './usage.ts';
+import { abandonedVolumes, blobsOf, survey } from './usage.ts';
 
 /** Something that is wrong. */
 export type Finding =
@@ -43,6 +43,7 @@ export async function examine(store: Store): Promise<readonly Finding[]> {
     if (text !== undefined) findings.push({ kind: 'layer', chainId, text: `layer ${shortId(chainId)}, which ${user} needs, ${text}` });
   }
   for (const path of strangers(store)) fault(`${path} does not belong into the store`);
+  for (const text of abandonedVolumes(store, seen.holders).faults) fault(text);
   for (const garbage of await findOrphans(store, seen)) {
     const name = garbage.kind === 'leftover' ? garbage.name : `${garbage.kind} ${garbage.kind === 'volume' ? garbage.name : shortId(garbage.name)}`;
     findings.push({ kind: 'orphan', garbage, text: `${name} belongs to nothing` });
@@ -84,5 +85,12 @@ const TOP = ['format', 'locks', 'blobs', 'layers', 'images', 'references.json', 
 
 function strangers(store: Store): readonly string[] {
   const top = listNames(store, store.root).filter((name) => !(TOP.includes(name) || name.startsWith('.format.tmp.')));
-  return [...top, ...listBlobs(store).strangers, ...listLayers(store).strangers, ...listImageIds(store).strangers];
+  const files = listNames(store, containersPath(store.root)).filter((id) => store.host.stat(containerPath(store.root, id))?.type !== 'directory');
+  return [
+    ...top,
+    ...files.map((name) => `containers/${name}`),
+    ...listBlobs(store).strangers,
+    ...listLayers(store).strangers,
+    ...listImageIds(store).strangers,
+  ];
 }

@@ -185,7 +185,11 @@ async function findGarbage(
       garbage.push({ kind: 'blob', name: digest, path: blobPath(root, digest), size: host.stat(blobPath(root, digest))?.size ?? 0 });
     }
   }
-  if (parts === undefined) garbage.push(...(await findLeftovers(store, seen)));
+  if (parts === undefined) {
+    const leftovers = await findLeftovers(store, seen);
+    garbage.push(...leftovers.garbage);
+    faults.push(...leftovers.faults);
+  }
   return { garbage, faults };
 }
 
@@ -200,7 +204,7 @@ function readableLayer(store: Store, chainId: string, faults: string[]): ReturnT
 }
 
 /** While `locks/use` is held alone, nobody is at work in `tmp`. */
-async function findLeftovers(store: Store, { holders, empty, faults }: Survey): Promise<Garbage[]> {
+async function findLeftovers(store: Store, { holders, empty, faults }: Survey): Promise<{ garbage: Garbage[]; faults: readonly string[] }> {
   const { host, root } = store;
   const paths = listNames(store, `${root}/tmp`).map((name) => `tmp/${name}`);
   for (const id of empty) {
@@ -214,10 +218,11 @@ async function findLeftovers(store: Store, { holders, empty, faults }: Survey): 
   for (const path of paths) {
     garbage.push({ kind: 'leftover', name: path, path: `${root}/${path}`, size: await sizeOf(store, `${root}/${path}`) });
   }
-  for (const name of faults.length === 0 ? abandonedVolumes(store, holders) : []) {
+  const abandoned = abandonedVolumes(store, holders);
+  for (const name of faults.length === 0 ? abandoned.names : []) {
     garbage.push({ kind: 'volume', name, path: volumePath(root, name), size: await sizeOf(store, volumePath(root, name)) });
   }
-  return garbage;
+  return { garbage, faults: abandoned.faults };
 }
 
 /** Another process may be removing it at this moment, as it does with what it has taken into `tmp`. */

@@ -1,11 +1,11 @@
 /** Who uses what: names and containers use images, images and containers use layers, images use blobs. */
-import { hasCode, messageOf } from '../base/fault.ts';
-import { list, object, optional, required, text } from '../spec/reader.ts';
+import { ERRNO, hasCode, hasErrno, messageOf } from '../base/fault.ts';
+import { defaulting, list, object, optional, required, text } from '../spec/reader.ts';
 import type { ImageRecord } from './images.ts';
 import { listImageIds, loadImage, readImageManifest } from './images.ts';
 import { listLayers, loadLayer } from './layers.ts';
-import { containerPath, containersPath } from './paths.ts';
-import { readRecord } from './records.ts';
+import { containerPath, containersPath, volumePath } from './paths.ts';
+import { damaged, readRecord } from './records.ts';
 import type { References } from './references.ts';
 import { readId, readReferences } from './references.ts';
 import type { Store } from './store.ts';
@@ -25,7 +25,7 @@ const readHolder = object<Holder>({
   id: required(text),
   image: required(readId),
   layers: required(list(readId)),
-  volumes: required(list(object<{ readonly name: string }>({ name: required(text) }))),
+  volumes: defaulting(list(object<{ readonly name: string }>({ name: required(text) })), []),
 });
 
 /** The store's records at one moment: read it under a lock, if anything is to be done because of it. */
@@ -56,6 +56,7 @@ export function survey(store: Store): Survey {
   const holders: Holder[] = [];
   const empty: string[] = [];
   for (const id of listNames(store, containersPath(store.root))) {
+    if (store.host.stat(containerPath(store.root, id))?.type !== 'directory') continue;
     const before = faults.length;
     const found = readable(() => loadHolder(store, id));
     holders.push(...found);
@@ -66,7 +67,9 @@ export function survey(store: Store): Survey {
 
 /** The record of a container, undefined if there is none. @throws StrataError `store-damaged`. */
 export function loadHolder(store: Store, id: string): Holder | undefined {
-  return readRecord(store, `${containerPath(store.root, id)}/container.json`, `the record of container ${id}`, readHolder);
+  const holder = readRecord(store, `${containerPath(store.root, id)}/container.json`, `the record of container ${id}`, readHolder);
+  // A rename changes the directory first.
+  return holder && { ...holder, id };
 }
 
 /** Ids of the containers that were made of the image. */
@@ -95,11 +98,23 @@ export function layerShares(images: readonly ImageRecord[]): ReadonlyMap<string,
 
 const readVolume = object<{ readonly anonymous?: boolean }>({ anonymous: optional((value) => value === true) });
 
-/** Names of the volumes that went with a container and have none any more. */
-export function abandonedVolumes(store: Store, holders: readonly Holder[]): readonly string[] {
+/** Names of the volumes that went with a container and have none any more; and what is wrong with records of volumes. */
+export function abandonedVolumes(
+  store: Store,
+  holders: readonly Holder[],
+): { readonly names: readonly string[]; readonly faults: readonly string[] } {
   const used = new Set(holders.flatMap(({ volumes }) => volumes.map(({ name }) => name)));
-  const root = `${store.root}/volumes`;
-  return listNames(store, root).filter(
-    (name) => !used.has(name) && readRecord(store, `${root}/${name}/volume.json`, `the record of volume ${name}`, readVolume)?.anonymous === true,
-  );
+  const names: string[] = [];
+  const faults: string[] = [];
+  for (const name of listNames(store, `${store.root}/volumes`)) {
+    try {
+      const path = `${volumePath(store.root, name)}/volume.json`;
+      const { anonymous } = readRecord(store, path, `the record of volume ${name}`, readVolume) ?? damaged(`volume ${name}`, 'it has no record');
+      if (anonymous === true && !used.has(name)) names.push(name);
+    } catch (error) {
+      if (!(hasCode(error, 'store-damaged') || hasErrno(error, ERRNO.ENOTDIR))) throw error;
+      faults.push(messageOf(error));
+    }
+  }
+  return { names, faults };
 }

@@ -225,6 +225,8 @@ test('what does not fit together is told', async (t) => {
   machine.nodes.delete(`${ROOT}/blobs/sha256/${web.slice(7)}`);
   machine.file(`${ROOT}/images/notes`, '');
   machine.file(`${ROOT}/letters`, '');
+  machine.file(`${ROOT}/containers/file`, '');
+  machine.file(`${ROOT}/volumes/cut/volume.json`, '{');
   await updateReferences(store, (names) => names.set('localhost/gone:1', `sha256:${'0'.repeat(64)}`));
   const told = (await findings(store)).join('\n');
   t.regex(told, /^name: the name localhost\/gone:1 means image 000000000000, which is missing$/m);
@@ -232,5 +234,7 @@ test('what does not fit together is told', async (t) => {
   t.regex(told, /^layer: layer .* has no directory$/m);
   t.regex(told, new RegExp(`^fault: blob ${web.slice(7, 19)} of image ${web.slice(7, 19)} is missing$`, 'm'));
   t.regex(told, /^fault: images\/notes does not belong into the store$/m);
+  t.regex(told, /^fault: containers\/file does not belong into the store$/m);
+  t.regex(told, /^fault: the record of volume cut is damaged: not valid JSON/m);
   t.regex(told, /^fault: letters does not belong into the store$/m);
 });
