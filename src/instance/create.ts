@@ -2,6 +2,7 @@
 import { StrataError } from '../base/error.ts';
 import { ERRNO, hasErrno } from '../base/fault.ts';
 import { stringifyExact } from '../base/json.ts';
+import { isAtLeast, recentFacts } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import type { ContainerDevice, ContainerMount, Conversion, Wishes } from '../image/convert.ts';
 import { convert, imageVolumes } from '../image/convert.ts';
@@ -176,7 +177,7 @@ class Making {
     try {
       const mounts = [...this.files(temporary, hostname), ...options.tmpfs, ...(await this.mountVolumes())];
       const annotations = {
-        [OVERLAY_ANNOTATION]: JSON.stringify({ lower: this.parts.lower, upper: 'upper', work: 'work', options: OVERLAY_OPTIONS }),
+        [OVERLAY_ANNOTATION]: JSON.stringify({ lower: this.parts.lower, upper: 'upper', work: 'work', options: this.overlayOptions() }),
       };
       const wishes: Wishes = { ...options, mounts, devices: findDevices(host, options.devices) };
       const { spec, command, labels, warnings } = convertParts(host, this.parts, wishes, {
@@ -217,6 +218,12 @@ class Making {
       for (const name of this.newVolumes) await removeVolume(store, name);
       throw hasErrno(error, ERRNO.EEXIST) ? idTaken(options.id) : error;
     }
+  }
+
+  /** What goes with its container need not be brought to the disk when the overlay is unmounted, which would bring the whole file system there. */
+  private overlayOptions(): readonly string[] {
+    const canBeVolatile = this.options.remove && isAtLeast(recentFacts(this.host).kernel, 5, 10);
+    return canBeVolatile ? [...OVERLAY_OPTIONS, 'volatile'] : OVERLAY_OPTIONS;
   }
 
   /** @throws StrataError `usage`, `image-invalid` */

@@ -4,6 +4,8 @@ import type { Up } from '../lifecycle/bring-up.ts';
 import { deleteContainer } from '../lifecycle/delete.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
 import { runDetached, runForeground } from '../lifecycle/run.ts';
+import { withCleanupFault } from '../lifecycle/start.ts';
+import type { ContainerRecord } from '../lifecycle/store.ts';
 import { hasState } from '../lifecycle/store.ts';
 import { whileUsing } from '../store/lock.ts';
 import type { CreatedInstance, InstanceOptions } from './create.ts';
@@ -26,12 +28,23 @@ export type Running = Pick<
  */
 export async function runInstance(host: Host, options: InstanceOptions & Running): Promise<ExitStatus> {
   const created = await createInstance(host, options);
+  const { store, instance, directory, spec, lock } = created;
+  const stdin = options.interactive || options.terminal ? 0 : atItsEnd(host);
+  let hasRun = false;
+  const ended = (status: ExitStatus, record: ContainerRecord): void => {
+    hasRun = true;
+    if (!options.remove) recordExit(host, directory, status, record);
+  };
   try {
-    const status = await unlessFailed(host, options, created, () => inForeground(host, options, created));
-    if (options.remove) await whileUsing(created.store, () => removeInstance(created.store, created.instance));
+    recordStart(host, directory);
+    const status = await runForeground(host, { ...options, bundle: directory, spec, stdio: [stdin, 1, 2], ended });
+    if (options.remove) await whileUsing(store, () => removeInstance(store, instance));
     return status;
+  } catch (error) {
+    throw hasRun ? error : await withdrawn(host, options, created, error);
   } finally {
-    host.close(created.lock);
+    if (stdin !== 0) host.close(stdin);
+    host.close(lock);
   }
 }
 
@@ -40,7 +53,9 @@ export async function runInstanceKept(host: Host, options: InstanceOptions & Run
   const created = await createInstance(host, options);
   const { directory, spec, lock } = created;
   try {
-    return await unlessFailed(host, options, created, () => runKept(host, { ...options, bundle: directory, directory, spec, lock }));
+    return await runKept(host, { ...options, bundle: directory, directory, spec, lock });
+  } catch (error) {
+    throw await withdrawn(host, options, created, error);
   } finally {
     host.close(lock);
   }
@@ -64,10 +79,8 @@ export async function runInstanceHeld(
   const created = await createInstance(host, options);
   const { directory, spec, lock, store, instance } = created;
   try {
-    const up = await unlessFailed(host, options, created, async () => {
-      recordStart(host, directory);
-      return runDetached(host, { ...options, bundle: directory, spec });
-    });
+    recordStart(host, directory);
+    const up = await runDetached(host, { ...options, bundle: directory, spec });
     const ended = async (status: ExitStatus): Promise<void> => {
       try {
         recordExit(host, directory, status, up.record);
@@ -80,25 +93,20 @@ export async function runInstanceHeld(
     };
     return { ...up, ended };
   } catch (error) {
+    const cause = await withdrawn(host, options, created, error);
     host.close(lock);
-    throw error;
+    throw cause;
   }
 }
 
-async function inForeground(host: Host, options: InstanceOptions & Running, { directory, spec }: CreatedInstance): Promise<ExitStatus> {
-  const stdin = options.interactive || options.terminal ? 0 : atItsEnd(host);
+/** Takes the instance back, unless something of its container is left: then it is for `delete` to clear up both. Gives back what to throw. */
+async function withdrawn(host: Host, { root, id }: InstanceOptions, created: CreatedInstance, cause: unknown): Promise<unknown> {
   try {
-    recordStart(host, directory);
-    return await runForeground(host, {
-      ...options,
-      bundle: directory,
-      spec,
-      stdio: [stdin, 1, 2],
-      ended: (status, record) => recordExit(host, directory, status, record),
-    });
-  } finally {
-    if (stdin !== 0) host.close(stdin);
+    if (!hasState(host, root, id)) await discardInstance(created);
+  } catch (fault) {
+    return withCleanupFault(cause, fault);
   }
+  return cause;
 }
 
 /** What can be read from and has nothing. */
@@ -106,15 +114,4 @@ function atItsEnd(host: Host): Descriptor {
   const [end, other] = host.pipe();
   host.close(other);
   return end;
-}
-
-/** Takes the instance back if its program could not be run. */
-async function unlessFailed<T>(host: Host, { root, id }: InstanceOptions, created: CreatedInstance, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    // With an exit or a run state, the program has run.
-    if (host.stat(`${created.directory}/exit.json`) === undefined && !hasState(host, root, id)) await discardInstance(created);
-    throw error;
-  }
 }
