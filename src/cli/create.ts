@@ -15,7 +15,7 @@ export function addCreate(program: Command, shell: Shell): void {
     program.command('create').argument('<container-id>').argument('[program...]', 'with --image: the program and its arguments'),
   );
   command.description('create a container; its program runs when it is started');
-  if (shell.hasMoreOptions(command)) addInstanceFlags(command);
+  shell.addForImages(command, addInstanceFlags);
   command.action(async (id: string, words: readonly string[], flags: CreationFlags & InstanceFlags) => {
     if (flags.image !== undefined) {
       refuseFlags(command, flags, BUNDLE_FLAGS, 'cannot be used with create --image');

@@ -91,7 +91,7 @@ export class CommandLine {
   constructor(host: Host, openArchive: () => Archive, build: Build = {}, argv: readonly string[] = []) {
     const { program } = this;
     this.host = host;
-    this.shell = new Shell(host, program, openArchive, argv);
+    this.shell = new Shell(host, program, openArchive);
     program
       .description('run containers from OCI bundles')
       .exitOverride()
@@ -133,21 +133,25 @@ export class CommandLine {
   /** Runs one command. `argv`: without the names of the interpreter and the program. Resolves to the exit status; never rejects. */
   async run(argv: readonly string[]): Promise<number> {
     try {
+      this.shell.setUp(argv);
       if (argv.length === 0) this.program.outputHelp();
       else await this.program.parseAsync(argv, { from: 'user' });
       return this.shell.exitCode;
     } catch (error) {
-      return this.failed(error);
+      return this.failed(error, argv);
     }
   }
 
-  private failed(error: unknown): number {
+  private failed(error: unknown, argv: readonly string[]): number {
     const { host, shell } = this;
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
       // Global options without a verb: the help has been printed, and says it all.
       if (error.code === 'commander.help') return FAILURE;
-      shell.log.error(new StrataError({ code: 'usage', reason: oneLine(this.complaint === '' ? error.message : this.complaint) }));
+      const hint = error.code === 'commander.unknownOption' ? shell.unknownOption(argv) : undefined;
+      shell.log.error(
+        new StrataError({ code: 'usage', reason: oneLine(this.complaint === '' ? error.message : this.complaint), ...(hint && { hint }) }),
+      );
     } else if (error instanceof StrataError) {
       shell.log.error(error);
       if (error.code === 'aborted') return 128 + host.interruption();

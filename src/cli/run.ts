@@ -23,7 +23,7 @@ export function addRun(program: Command, shell: Shell): void {
     .option('-d, --detach', 'return when the program runs')
     .option('--keep', 'do not delete the container when its program has exited')
     .option('--no-subreaper', 'accepted for the sake of callers; strata never makes itself a subreaper', true);
-  if (shell.hasMoreOptions(command)) addInstanceFlags(command);
+  shell.addForImages(command, addInstanceFlags);
   command.action(async (id: string, words: readonly string[], flags: RunFlags) => {
     const detach = flags.detach === true;
     if (flags.image !== undefined) {

@@ -1,5 +1,5 @@
 /** What every verb of the command line has at hand: the host, the global options, the log. */
-import type { Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
@@ -27,31 +27,40 @@ interface GlobalOptions {
   readonly rootless: Rootless;
 }
 
-function isOption(word: string, { short, long = '' }: Option): boolean {
-  return word === short || word === long || word.startsWith(`${long}=`);
-}
-
 export class Shell {
   readonly host: Host;
   /** The status with which the command ends if nothing fails. */
   exitCode = 0;
   private readonly program: Command;
   private readonly openArchive: () => Archive;
-  private readonly argv: readonly string[];
+  private readonly forImages = new Map<string, () => void>();
 
-  /** `argv`: what will be run, where that is known already. */
-  constructor(host: Host, program: Command, openArchive: () => Archive, argv: readonly string[] = []) {
+  constructor(host: Host, program: Command, openArchive: () => Archive) {
     this.host = host;
     this.program = program;
     this.openArchive = openArchive;
-    this.argv = argv;
   }
 
-  /** Whether the command line may have more options than those that `command` has so far: each one that is set up costs time. */
-  hasMoreOptions(command: Command): boolean {
-    const known = command.options.concat(this.program.options);
-    const isOther = (word: string): boolean => (word.startsWith('-') ? !known.some((option) => isOption(word, option)) : word === 'help');
-    return this.argv.length === 0 || this.argv.some(isOther);
+  /** Leaves the flags of images to {@link setUp}: with every command of a bundle they would cost time for nothing. */
+  addForImages(command: Command, add: (command: Command) => void): void {
+    this.forImages.set(command.name(), () => add(command));
+  }
+
+  /** Called with the command line before it is read: sets up what is needed for it only. */
+  setUp(argv: readonly string[]): void {
+    let wanted = false;
+    for (let at = 0; at < argv.length && !wanted; at++) {
+      const word = argv[at] as string;
+      wanted = word === '--image' || word === '--help' || word === '-h' || word === 'help' || word.startsWith('--image=');
+    }
+    if (!wanted) return;
+    for (const [verb, add] of this.forImages) if (argv.includes(verb)) add();
+    this.forImages.clear();
+  }
+
+  /** What to say of an option that there is not. */
+  unknownOption(argv: readonly string[]): string | undefined {
+    return argv.some((word) => this.forImages.has(word)) ? 'those of images need --image' : undefined;
   }
 
   /** What only Node can do. In the static command this becomes the same command line on Node and does not return: ask before anything is done. */

@@ -311,7 +311,7 @@ imageTest('create only records it', async (t, workspace) => {
 imageTest('flags of images are refused for a bundle', async (t, workspace) => {
   const bundle = workspace.script('true');
   for (const [flag, ...value] of [['--env', 'A=1'], ['--rm'], ['-m', '1m'], ['--tty'], ['--network', 'host'], ['--label', 'a=b']]) {
-    failed(t, await workspace.run(bundle, [flag as string, ...value]), 'needs --image');
+    failed(t, await workspace.run(bundle, [flag as string, ...value]), 'those of images need --image');
   }
   failed(t, await workspace.strata(['run', '--bundle', bundle.directory, workspace.id(), 'true']), 'a program can be given with --image');
 });
