@@ -164,9 +164,9 @@ function commandOf({ config }: ImageConfig, { command, entrypoint }: Wishes): re
   throw new StrataError({ code: 'usage', stage: 'check', reason: 'the image names no program to run', hint: 'name one behind the container id' });
 }
 
-/** A name that the image or the caller has comes from there, and from the later of the two. */
+/** A name that the image or the caller has comes from there, and from the later of the two. In an image a name alone has an empty value. */
 function environment({ config }: ImageConfig, { env, terminal }: Wishes, hostname: string): string[] {
-  const all = [PATH, `HOSTNAME=${hostname}`].concat(terminal ? 'TERM=xterm' : [], config.Env ?? [], env);
+  const all = [PATH, `HOSTNAME=${hostname}`].concat(terminal ? 'TERM=xterm' : [], (config.Env ?? []).map(withValue), env);
   const out = new Map<string, string>();
   for (let index = 0; index < all.length; index++) {
     const entry = all[index] as string;
@@ -176,6 +176,10 @@ function environment({ config }: ImageConfig, { env, terminal }: Wishes, hostnam
     else out.set(entry.slice(0, equals), entry);
   }
   return [...out.values()];
+}
+
+function withValue(entry: string): string {
+  return entry.includes('=') ? entry : `${entry}=`;
 }
 
 function workingDirectory({ config }: ImageConfig, wishes: Wishes): string {
@@ -192,6 +196,8 @@ function annotations(image: ImageConfig, wishes: Wishes, surroundings: Surroundi
     os: image.os,
     architecture: image.architecture,
     variant: image.variant,
+    'os.version': image['os.version'],
+    'os.features': image['os.features']?.join(','),
     author: image.author,
     created: image.created,
     exposedPorts: ExposedPorts?.join(','),

@@ -197,6 +197,8 @@ const readConfigFields = object<ConfigFields>({
   architecture: required(text),
   os: required(text),
   variant: optional(someText),
+  'os.version': optional(someText),
+  'os.features': optional(texts),
   config: defaulting(executionConfig, {}),
   rootfs: required(rootfs),
   history: defaulting(list(historyEntry), []),

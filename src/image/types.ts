@@ -70,6 +70,8 @@ export interface ImageConfig {
   readonly architecture: string;
   readonly os: string;
   readonly variant?: string;
+  readonly 'os.version'?: string;
+  readonly 'os.features'?: readonly string[];
   readonly config: ExecutionConfig;
   /** Digests of the uncompressed layers, bottom to top. */
   readonly diffIds: readonly string[];

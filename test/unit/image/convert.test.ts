@@ -80,8 +80,8 @@ test('an image without a program needs one', (t) => {
 });
 
 test('env: the image over the defaults, the caller over the image', (t) => {
-  const env = converted(image({ Env: ['PATH=/x', 'A=1', 'B=2', 'A=3'] }), { env: ['B=9', 'C=', 'GONE', 'A'], terminal: true }).process?.env;
-  t.deepEqual(env, ['PATH=/x', 'HOSTNAME=box', 'TERM=xterm', 'B=9', 'C=']);
+  const env = converted(image({ Env: ['PATH=/x', 'A=1', 'B=2', 'A=3', 'BARE'] }), { env: ['B=9', 'C=', 'GONE', 'A'], terminal: true }).process?.env;
+  t.deepEqual(env, ['PATH=/x', 'HOSTNAME=box', 'TERM=xterm', 'B=9', 'BARE=', 'C=']);
   t.deepEqual(converted(image()).process?.env, ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOSTNAME=box']);
   t.throws(() => converted(image({ Env: ['=x'] })), { message: /has no name/ });
 });
@@ -115,12 +115,14 @@ test('labels become annotations, over the implicit ones; nothing that gives a ru
   const labels = { 'org.opencontainers.image.os': 'mine', 'dev.strata.overlay': '{"lower":["/etc"]}', 'run.oci.handler': 'krun', plain: 'x' };
   const config = image(
     { Labels: labels, StopSignal: 'SIGQUIT', ExposedPorts: ['80/tcp', '53/udp'] },
-    { author: 'A', created: '2026-01-01T00:00:00Z' },
+    { author: 'A', created: '2026-01-01T00:00:00Z', 'os.version': '6', 'os.features': ['a', 'b'] },
   );
   const { spec, warnings } = convert(config, { ...NOTHING, labels: { plain: 'y' } }, { ...AROUND, annotations: { 'dev.strata.overlay': 'ours' } });
   t.deepEqual((spec as { annotations: unknown }).annotations, {
     'org.opencontainers.image.os': 'mine',
     'org.opencontainers.image.architecture': 'amd64',
+    'org.opencontainers.image.os.version': '6',
+    'org.opencontainers.image.os.features': 'a,b',
     'org.opencontainers.image.author': 'A',
     'org.opencontainers.image.created': '2026-01-01T00:00:00Z',
     'org.opencontainers.image.exposedPorts': '80/tcp,53/udp',
