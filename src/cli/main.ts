@@ -153,7 +153,7 @@ export class CommandLine {
         new StrataError({ code: 'usage', reason: oneLine(this.complaint === '' ? error.message : this.complaint), ...(hint && { hint }) }),
       );
     } else if (error instanceof StrataError) {
-      shell.log.error(error);
+      shell.log.error(shell.explained(error));
       if (error.code === 'aborted') return 128 + host.interruption();
     } else {
       // The code, as text has no other place for it: it tells a fault of ours from all that is the user's to mend.

@@ -4,6 +4,7 @@ import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import type { InstanceName } from '../instance/instances.ts';
+import { isInstance } from '../instance/instances.ts';
 import type { ContainerName } from '../lifecycle/report.ts';
 import { defaultRoot } from '../lifecycle/root.ts';
 import type { Rootless } from '../lifecycle/rootless.ts';
@@ -31,6 +32,8 @@ export class Shell {
   readonly host: Host;
   /** The status with which the command ends if nothing fails. */
   exitCode = 0;
+  /** Of the container that the command is about. */
+  private lastId = '';
   private readonly program: Command;
   private readonly openArchive: () => Archive;
   private readonly forImages = new Map<string, () => void>();
@@ -90,6 +93,7 @@ export class Shell {
 
   /** A container's name with everything that a verb of the lifecycle wants besides. */
   container(id: string): ContainerName {
+    this.lastId = id;
     const log = this.log;
     return { root: this.root, id, warn: (text) => log.warn(text), debug: (text) => log.debug(text) };
   }
@@ -97,6 +101,15 @@ export class Shell {
   /** The same for verbs that know the store too. */
   instance(id: string): InstanceName {
     return { ...this.container(id), store: this.store };
+  }
+
+  /** That a container does not exist is half of the truth for one that only does not run. */
+  explained(error: StrataError): StrataError {
+    const id = this.lastId;
+    if (error.code !== 'not-found' || id === '' || !error.reason.endsWith(`: ${id}`) || !isInstance(this.host, { store: this.store, id }))
+      return error;
+    const hint = `strata start ${id} runs it`;
+    return new StrataError({ code: 'status', stage: 'state', reason: `container not running: ${id} has stopped`, hint });
   }
 
   /** Does `work` for one container after the other. One that fails keeps no other from it; the last failure is the command's. */
@@ -108,7 +121,7 @@ export class Shell {
       } catch (error) {
         if (!(error instanceof StrataError)) throw error;
         if (failure !== undefined) this.log.error(failure);
-        failure = error;
+        failure = this.explained(error);
       }
     }
     if (failure !== undefined) throw failure;

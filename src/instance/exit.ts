@@ -1,7 +1,8 @@
 /** How a container's program ended, as `exit.json` in its directory tells it. */
-import { ERRNO, hasErrno } from '../base/fault.ts';
 import type { ExitStatus, Host } from '../host/host.ts';
+import { cgroupDirectories } from '../lifecycle/destroy.ts';
 import type { ContainerRecord } from '../lifecycle/store.ts';
+import { exitFile } from './directory.ts';
 
 /** exit.json */
 export interface Exit {
@@ -18,23 +19,18 @@ export interface Exit {
 /** Records it, as long as the container's cgroups are there to be asked. */
 export function recordExit(host: Host, directory: string, { code, signal }: ExitStatus, record: ContainerRecord): void {
   const exit: Exit = { code, ...(signal !== undefined && { signal }), finished: host.timestamp(), oomKilled: wasOutOfMemory(host, record) };
-  host.replaceFile(`${directory}/exit.json`, `${JSON.stringify(exit)}\n`, 0o600);
+  host.replaceFile(exitFile(directory), `${JSON.stringify(exit)}\n`, 0o600);
 }
 
 function wasOutOfMemory(host: Host, record: ContainerRecord): boolean {
-  const path = memoryEvents(record);
-  try {
-    return path !== '' && /^oom_kill [1-9]/m.test(host.readText(path));
-  } catch (error) {
-    if (hasErrno(error, ERRNO.ENOENT)) return false;
-    throw error;
-  }
+  const path = memoryEvents(host, record);
+  return path !== '' && /^oom_kill [1-9]/m.test(host.readText(path));
 }
 
 /** The file in which the kernel counts the processes that it has killed for want of memory; '' if there is none. */
-export function memoryEvents({ cgroups }: Pick<ContainerRecord, 'cgroups'>): string {
-  const own = cgroups.find(({ hierarchy }) => hierarchy.endsWith('/memory'));
-  if (own !== undefined) return `${own.hierarchy}${own.path}/memory.oom_control`;
-  const unified = cgroups.at(-1);
-  return unified === undefined ? '' : `${unified.hierarchy}${unified.path}/memory.events`;
+export function memoryEvents(host: Host, record: ContainerRecord): string {
+  for (const directory of cgroupDirectories(record)) {
+    for (const name of ['memory.oom_control', 'memory.events']) if (host.stat(`${directory}/${name}`) !== undefined) return `${directory}/${name}`;
+  }
+  return '';
 }

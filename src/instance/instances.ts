@@ -12,23 +12,13 @@ import { readRecord } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 import { listNames, openStore } from '../store/store.ts';
 import { exitFile, startOf } from './directory.ts';
+import type { Exit } from './exit.ts';
 import type { Instance, InstanceVolume, LogSettings } from './record.ts';
 
 /** A container's name, and the store in which it may be. */
 export interface InstanceName extends ContainerName {
   /** Absolute. */
   readonly store: string;
-}
-
-/** How a container has ended: exit.json. */
-export interface Exit {
-  /** As a shell reports it: the status, or 128 + signal. Absent if nobody could tell. */
-  readonly code?: number;
-  readonly signal?: number;
-  /** RFC 3339. */
-  readonly finished: string;
-  /** The kernel has killed a process of it for want of memory. */
-  readonly oomKilled: boolean;
 }
 
 export interface InstanceState extends Pick<ContainerState, 'status' | 'pid'> {

@@ -7,15 +7,15 @@ import { StrataError, withFields } from '../base/error.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import type { Up } from '../lifecycle/bring-up.ts';
 import { bringUp } from '../lifecycle/bring-up.ts';
-import { cgroupDirectories, destroy } from '../lifecycle/destroy.ts';
+import { destroy } from '../lifecycle/destroy.ts';
 import { internalError } from '../lifecycle/fault.ts';
 import { withLock } from '../lifecycle/lock.ts';
 import type { CreateOptions, Prepared } from '../lifecycle/prepare.ts';
 import { prepare } from '../lifecycle/prepare.ts';
 import { checkProgram, withCleanupFault } from '../lifecycle/start.ts';
-import type { ContainerRecord } from '../lifecycle/store.ts';
 import { load } from '../lifecycle/store.ts';
 import { attachSocket, recordStart } from './directory.ts';
+import { memoryEvents } from './exit.ts';
 import type { LogSettings } from './record.ts';
 
 export interface KeptOptions extends Omit<CreateOptions, 'stdio' | 'console' | 'consoleSocket'> {
@@ -121,14 +121,6 @@ function ordersFor(host: Host, options: KeptOptions, up: Up, descriptors: readon
   const remove = options.remove ? [host.ownCommand(), '--root', root, '--store', store, 'delete', '--force', id] : [];
   const numbers = [up.pid, ...descriptors].map(String);
   return [id, ...numbers, memoryEvents(host, up.record), log.driver, String(log.maxSize), String(log.maxFile), ...remove];
-}
-
-/** The file in which the kernel counts the processes that it has killed for want of memory; '' if there is none. */
-function memoryEvents(host: Host, record: ContainerRecord): string {
-  for (const directory of cgroupDirectories(record)) {
-    for (const name of ['memory.oom_control', 'memory.events']) if (host.stat(`${directory}/${name}`) !== undefined) return `${directory}/${name}`;
-  }
-  return '';
 }
 
 /** Takes back a container that runs, for nobody keeps it. */

@@ -10,7 +10,7 @@ import { containerPath } from '../store/paths.ts';
 import type { Store } from '../store/store.ts';
 import { openStore } from '../store/store.ts';
 import { layerSizes } from '../store/usage.ts';
-import type { Exit } from './instances.ts';
+import type { Exit } from './exit.ts';
 import { listInstances, observeInstance } from './instances.ts';
 import type { Instance } from './record.ts';
 

@@ -291,6 +291,30 @@ lifeTest('ps lists those that run, with --all the others, and containers of bund
   await workspace.remove(bundle.id);
 });
 
+lifeTest('one that was run in the foreground stays, and verbs that need it running say so', async (t, life) => {
+  t.is((await life.try(['run', '--image', IMAGE, life.id, 'sh', '-c', 'exit 6'])).code, 6);
+  t.like(await life.listed(), { status: 'stopped', exit: { code: 6 } });
+  t.is(await life.strata(['wait', life.id]), '6\n');
+  for (const verb of [
+    ['kill', life.id],
+    ['exec', life.id, 'true'],
+    ['pause', life.id],
+    ['attach', life.id],
+  ]) {
+    failed(t, await life.try(verb), `container not running: ${life.id} has stopped`);
+  }
+  await life.strata(['start', life.id]);
+  t.is(await life.strata(['wait', life.id]), '6\n');
+});
+
+lifeTest('of several who start it at once, one succeeds', async (t, life) => {
+  await life.strata(['create', '--image', IMAGE, life.id, 'sleep', '100']);
+  const results = await Promise.all([1, 2, 3, 4].map(() => life.try(['start', life.id])));
+  t.is(results.filter(({ code }) => code === 0).length, 1);
+  for (const result of results.filter(({ code }) => code !== 0)) failed(t, result, `container ${life.id}`);
+  life.keeper();
+});
+
 lifeTest('volumes are kept when containers go, unless nobody has named them', async (t, life) => {
   await life.strata(['volume', 'create', '--label', 'a=b', 'data']);
   failed(t, await life.try(['volume', 'create', 'data']), 'volume data exists');
