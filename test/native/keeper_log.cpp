@@ -3,7 +3,6 @@
 #include <unistd.h>
 #include <fstream>
 #include <memory>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -23,9 +22,16 @@ std::string read(const std::string& path) {
 }
 
 // The log without its times, which must look like times.
-std::string without_times(const std::string& text) {
-  static const std::regex time(R"(,"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")");
-  return std::regex_replace(text, time, "");
+std::string without_times(std::string text) {
+  const std::string key = R"(,"time":")";
+  const std::string like = "0000-00-00T00:00:00.000000000Z\"";
+  for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, at)) {
+    std::string time = text.substr(at + key.size(), like.size());
+    for (char& c : time) c = c >= '0' && c <= '9' ? '0' : c;
+    CHECK(time == like);
+    text.erase(at, key.size() + like.size());
+  }
+  return text;
 }
 
 // What comes of these pieces of standard output.
