@@ -20,7 +20,7 @@ bash scripts/build.sh </dev/null
 
 # Not again: what uses the library, chooses the host itself, or asks only what an engine sees.
 on_node() {
-  left_out='crash engines-* hosts launcher layer-apply library package static' STRATA_HOST=node \
+  left_out='crash engines-* hosts images-roundtrip launcher layer-apply library package static' STRATA_HOST=node \
     ava_files integration "$1" --serial --concurrency=1
 }
 
