@@ -54,15 +54,18 @@ export type {
   BundleOptions,
   CommitOptions,
   ContainersOptions,
+  FsckOptions,
   ImageContainerOptions,
   ImageSettings,
   InstanceOptions,
   LogsOptions,
+  PruneOptions,
   RenameOptions,
   StopOptions,
 } from './library/instances.ts';
-export { attach, bundle, commit, containers, diff, logs, rename, restart, stop } from './library/instances.ts';
+export { attach, bundle, commit, containers, diff, fsck, logs, prune, rename, restart, stop } from './library/instances.ts';
 export type { ContainerOptions } from './library/machine.ts';
+export * as volumes from './library/volumes.ts';
 export type { ContainerEvent } from './lifecycle/events.ts';
 export type { ContainerState } from './lifecycle/state.ts';
 export type { Stats } from './lifecycle/stats.ts';

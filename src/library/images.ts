@@ -51,6 +51,13 @@ export interface TagOptions extends ImageOptions {
   readonly names: readonly string[];
 }
 
+export interface VerifyOptions extends WorkOptions {
+  /** Names or ids. */
+  readonly images: readonly string[];
+  /** What is looked at next. */
+  readonly onProgress?: (what: string) => void;
+}
+
 export interface RemoveOptions extends ImageOptions {
   /** Also several names at once, and an image that a container uses, which then loses its names. */
   readonly force?: boolean;
@@ -117,6 +124,13 @@ export async function tree(options: StoreOptions = {}): Promise<ImageTree> {
 /** Gives an image more names, which other images lose. */
 export async function tag(options: TagOptions): Promise<void> {
   await nameImage(opened(options), options.image, options.names);
+}
+
+/** Compares everything that images are made of with its digests, on the disk too; what is wrong, one line each. */
+export async function verify(options: VerifyOptions): Promise<readonly string[]> {
+  const { images, onProgress } = options;
+  const { store, checkpoint } = working(options);
+  return createArchive(host()).verifyImages({ store, checkpoint, images, ...(onProgress !== undefined && { progress: onProgress }) });
 }
 
 /** Takes a name away, and with its last name the image; by id the image itself. */

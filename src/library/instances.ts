@@ -1,5 +1,5 @@
 /** Containers made of images, and their life: what they have written stays until they are deleted. */
-import type { CommittedImage } from '../archive/archive.ts';
+import type { CommittedImage, Fault } from '../archive/archive.ts';
 import { createArchive } from '../archive/index.ts';
 import { StrataError } from '../base/error.ts';
 import type { ExitStatus } from '../host/host.ts';
@@ -9,6 +9,8 @@ import type { InstanceOptions as Making } from '../instance/create.ts';
 import { renameInstance, restartInstance, stopContainer } from '../instance/life.ts';
 import type { LogRecord } from '../instance/logs.ts';
 import { readLogs } from '../instance/logs.ts';
+import type { PrunedAll } from '../instance/prune.ts';
+import { pruneAll } from '../instance/prune.ts';
 import type { PsEntry } from '../instance/ps.ts';
 import { listContainers } from '../instance/ps.ts';
 import type { LogSettings } from '../instance/record.ts';
@@ -317,6 +319,33 @@ export async function commit(options: CommitOptions): Promise<CommittedImage> {
     ...(author !== undefined && { author }),
     ...(message !== undefined && { message }),
   });
+}
+
+export interface PruneOptions extends Omit<InstanceOptions, 'id'> {
+  /** Only tell what would be removed. */
+  readonly dryRun?: boolean;
+}
+
+/** Removes stopped containers of images, and images, layers and leftovers that nobody uses. */
+export async function prune(options: PruneOptions = {}): Promise<PrunedAll> {
+  const { dryRun = false } = options;
+  return pruneAll(opened(options), { ...inside({ ...options, id: '' }), dryRun });
+}
+
+export interface FsckOptions extends WorkOptions {
+  /** Remove orphans and names that lead nowhere, and unpack damaged layers again. */
+  readonly repair?: boolean;
+  /** Check records only, and read no contents. */
+  readonly quick?: boolean;
+  /** What is looked at next. */
+  readonly onProgress?: (what: string) => void;
+}
+
+/** What is wrong with a store, or was. */
+export async function fsck(options: FsckOptions = {}): Promise<readonly Fault[]> {
+  const { repair = false, quick = false, onProgress } = options;
+  const { store, checkpoint } = working(options);
+  return createArchive(host()).fsck({ store, checkpoint, repair, quick, ...(onProgress !== undefined && { progress: onProgress }) });
 }
 
 /** Writes an image as a bundle for any runtime. */

@@ -196,6 +196,38 @@ containerTest('run of an image with an AbortSignal: before and after its program
   t.deepEqual(fs.readdirSync(join(store, 'containers')), []);
 });
 
+containerTest('volumes: what a container writes there stays; verify, fsck, prune', async (t, workspace) => {
+  const { root, store } = await imported(workspace);
+  await strata.volumes.create({ store, name: 'data', labels: { purpose: 'test' } });
+  t.is(await codeOf(t, strata.volumes.create({ store, name: 'data' })), 'exists');
+  const id = workspace.id();
+  const args = ['sh', '-c', 'echo written >/data/file'];
+  t.is(await outcome(await strata.run({ id, root, store, image: 'library:1', args, volumes: ['data:/data'], stdio: PIPED })), '0 ');
+  const volume = await strata.volumes.inspect({ store, name: 'data' });
+  t.deepEqual([volume.labels, volume.containers], [{ purpose: 'test' }, [id]]);
+  t.is(await codeOf(t, strata.volumes.remove({ store, name: 'data' })), 'in-use');
+
+  t.deepEqual(await strata.images.verify({ store, images: ['library:1'] }), []);
+  t.deepEqual(await strata.fsck({ store }), []);
+  t.is(await codeOf(t, strata.fsck({ store, signal: AbortSignal.abort() })), 'aborted');
+  fs.writeFileSync(join(store, 'blobs/sha256', '0'.repeat(64)), 'nobody has this');
+  t.deepEqual(
+    (await strata.fsck({ store, repair: true, quick: true })).map(({ repaired }) => repaired),
+    [true],
+  );
+
+  t.deepEqual(
+    (await strata.prune({ root, store, dryRun: true })).containers.map((one) => one.id),
+    [id],
+  );
+  await strata.prune({ root, store });
+  t.deepEqual(fs.readdirSync(join(store, 'containers')), []);
+  t.deepEqual(await strata.volumes.prune({ store }), []);
+  t.is(fs.readFileSync(join(volume.path, 'file'), 'utf8'), 'written\n');
+  await strata.volumes.remove({ store, name: 'data' });
+  t.deepEqual(await strata.volumes.list({ store }), []);
+});
+
 containerTest('bundle: an ordinary bundle of an image', async (t, workspace) => {
   const { root, store } = await imported(workspace);
   const directory = workspace.path('bundle');
