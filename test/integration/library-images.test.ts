@@ -54,7 +54,7 @@ containerTest('images: import with progress, list, inspect, history, tag, tree, 
   t.is(others.length, 0);
   t.deepEqual([image.names, image.layers, image.added], [['docker.io/library/library:1'], 2, 2]);
   t.deepEqual(
-    events.filter(({ step }) => step === 'done').map(({ layer, layers }) => `${layer}/${layers}`),
+    events.filter(({ step }) => step === 'unpacked').map(({ layer, layers }) => `${layer}/${layers}`),
     ['1/2', '2/2'],
   );
   const last = events.at(-1);
