@@ -16,7 +16,8 @@ const strata = runtime('strata', join(root, 'bin/strata'));
 export const programs = { strata: strata.program, tar: which('tar'), umoci: which('umoci'), podman: which('podman') };
 
 const words = (store, ...rest) => [strata.program, '--root', strata.root, '--store', at(store), ...rest];
-const quietly = ([program, ...rest], options = {}) => execFileSync(program, rest, { stdio: ['ignore', 'ignore', 'inherit'], ...options });
+/** Runs a command, which must succeed. */
+const quietly = ([program, ...rest]) => execFileSync(program, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
 
 /** Ten files of the image get a line more. */
 const change = 'n=0; for f in /usr/share/doc/*/copyright; do echo changed >>$f; n=$((n + 1)); [ $n -lt 10 ] || break; done';
@@ -27,8 +28,9 @@ writeFileSync(
   '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n',
 );
 const podmanVariables = [`CONTAINERS_CONF=${at('containers.conf')}`, 'PODMAN_IGNORE_CGROUPSV1_WARNING=1'];
-const podmanWords = (...rest) => {
-  const places = ['--root', at('podman'), '--runroot', at('podman-run'), '--tmpdir', at('podman-tmp')];
+/** `name`: of its storage. */
+const podmanWords = (name, ...rest) => {
+  const places = ['--root', at(name), '--runroot', at(`${name}-run`), '--tmpdir', at(`${name}-tmp`)];
   return [...podmanVariables, programs.podman, ...places, '--storage-driver', 'overlay', ...rest];
 };
 const podman = (...rest) => quietly(['env', ...podmanWords(...rest)]);
@@ -67,7 +69,11 @@ const layersGroup = ({ eight, archive }) => {
   if (programs.umoci)
     units.push(row('layers8.umoci', 'umoci unpack', [programs.umoci, 'unpack', '--image', `${eight}:latest`, at('umoci')], without('umoci')));
   if (programs.podman)
-    units.push(row('layers8.podman', 'podman load', podmanWords('load', '--input', archive), () => podman('rmi', '--all', '--force')));
+    units.push(
+      row('layers8.podman', 'podman load', podmanWords('podman-load', 'load', '--input', archive), () =>
+        podman('podman-load', 'rmi', '--all', '--force'),
+      ),
+    );
   return units;
 };
 
@@ -90,12 +96,12 @@ const commitGroup = (size, layout) => {
   const units = [row(`commit.${size}.strata`, 'strata commit', words(store, 'commit', name, made), remove)];
   if (!programs.podman) return units;
   quietly(['tar', '-C', layout, '-cf', at('archive'), '.']);
-  const loaded = execFileSync('env', podmanWords('load', '--quiet', '--input', at('archive')), { encoding: 'utf8' });
+  const loaded = execFileSync('env', podmanWords('podman', 'load', '--quiet', '--input', at('archive')), { encoding: 'utf8' });
   rmSync(at('archive'));
-  podman('tag', loaded.trim().split(' ').at(-1), base);
-  podman('--runtime', strata.program, 'run', '--name', name, '--network', 'none', base, '/bin/sh', '-c', change);
-  const again = () => podman('rmi', '--ignore', '--force', made);
-  return [...units, row(`commit.${size}.podman`, 'podman commit', podmanWords('commit', '--quiet', name, made), again)];
+  podman('podman', 'tag', loaded.trim().split(' ').at(-1), base);
+  podman('podman', '--runtime', strata.program, 'run', '--name', name, '--network', 'none', base, '/bin/sh', '-c', change);
+  const again = () => podman('podman', 'rmi', '--ignore', '--force', made);
+  return [...units, row(`commit.${size}.podman`, 'podman commit', podmanWords('podman', 'commit', '--quiet', name, made), again)];
 };
 
 /** The bundle has the configuration that `run --image` makes. */
@@ -140,6 +146,6 @@ export const unitsOf = async (names) => {
 };
 
 export const cleanUp = () => {
-  if (programs.podman && existsSync(at('podman'))) podman('system', 'reset', '--force');
+  for (const name of ['podman', 'podman-load']) if (existsSync(at(name))) podman(name, 'system', 'reset', '--force');
   rmSync(disk, { recursive: true, force: true });
 };
