@@ -122,7 +122,7 @@ Result<Found> Merged::resolve(std::string_view path) const {
     Result<Found> found = find(names, done.size());
     if (found.failed() || !found.value().exists()) return found;
     const std::size_t depth = found.value().depth;
-    if (is_symlink(found.value().status)) {
+    if (depth > done.size() && is_symlink(found.value().status)) {
       if (++links > most_links) return Status(ELOOP, "open", path);
       Result<std::string> target = link_target(found.value().directory.get(), found.value().name.c_str());
       if (target.failed()) return target.status();
