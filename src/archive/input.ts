@@ -71,10 +71,16 @@ async function openDirectory(directory: string): Promise<OpenInput> {
   });
 }
 
+/** @throws StrataError `image-invalid` for what was meant as an archive of images, and is none that can be read. */
 async function kindOf(members: Members): Promise<'layout' | 'docker' | undefined> {
+  const has = async (path: string): Promise<boolean> => (await members.find(path)) !== undefined;
+  const hasLayout = await has('oci-layout');
   // docker save writes both; the layout says more.
-  if ((await members.find('oci-layout')) !== undefined && (await members.find('index.json')) !== undefined) return 'layout';
-  return (await members.find('manifest.json')) === undefined ? undefined : 'docker';
+  if (hasLayout && (await has('index.json'))) return 'layout';
+  if (await has('manifest.json')) return 'docker';
+  if (hasLayout) throw new StrataError({ code: 'image-invalid', reason: 'an image layout without index.json' });
+  if (await has('repositories')) throw new StrataError({ code: 'image-invalid', reason: 'an archive of Docker before 1.10, without manifest.json' });
+  return undefined;
 }
 
 /** Where whoever has opened it closes it, or nobody has. */

@@ -734,6 +734,15 @@ docker(
   ],
   /the digest of the uncompressed content is/,
 );
+docker(
+  'an archive of images that is too old to say what its images are',
+  () => [
+    { name: 'repositories', data: '{}' },
+    { name: `${'0'.repeat(64)}/layer.tar`, data: tar(evil) },
+  ],
+  /an archive of Docker before 1\.10/,
+);
+docker('a layout without an index', () => [{ name: 'oci-layout', data: '{"imageLayoutVersion":"1.0.0"}' }], /an image layout without index\.json/);
 docker('an archive without images', () => [{ name: 'manifest.json', data: '[]' }], /manifest\.json has no image/);
 
 // --- root file systems -----------------------------------------------------------------------------------------------------------------------------------
