@@ -226,6 +226,34 @@ containerTest('an index: the platform that fits, an index in an index, documents
   failed(t, refused, 'has no image for linux/s390x, only for linux/riscv64, linux/arm64, linux/amd64');
 });
 
+containerTest('digests of SHA-512, for a layer, its image and all', async (t, workspace) => {
+  const layout = makeLayout(workspace.path('layout'), { layers: FILES, name: 'app' });
+  fs.mkdirSync(join(layout, 'blobs/sha512'));
+  const read = (digest: string): string => fs.readFileSync(join(layout, 'blobs', digest.replace(':', '/')), 'latin1');
+  const add = (descriptor: Described, content: string): Described => {
+    const input = Buffer.from(content, 'latin1');
+    const hex = execFileSync('sha512sum', { input, encoding: 'utf8' }).slice(0, 128);
+    fs.writeFileSync(join(layout, 'blobs/sha512', hex), input);
+    return { ...descriptor, digest: `sha512:${hex}`, size: input.length };
+  };
+  const index = JSON.parse(fs.readFileSync(join(layout, 'index.json'), 'utf8')) as { manifests: [Described] };
+  const [first] = index.manifests;
+  const manifest = JSON.parse(read(first.digest)) as { config: Described; layers: Described[] };
+  const changed = {
+    ...manifest,
+    config: add(manifest.config, read(manifest.config.digest)),
+    layers: manifest.layers.map((layer) => add(layer, read(layer.digest))),
+  };
+  fs.writeFileSync(join(layout, 'index.json'), JSON.stringify({ ...index, manifests: [add(first, JSON.stringify(changed))] }));
+  fs.rmSync(join(layout, 'blobs/sha256'), { recursive: true });
+
+  const images = new Images(workspace);
+  const [id = ''] = await images.import(t, [layout]);
+  t.true(manifest.config.digest.startsWith(`sha256:${id}`), 'the id is not that of the same image with other digests');
+  t.deepEqual([images.list('blobs/sha512').length, images.list('blobs/sha256').length], [4, 0]);
+  t.is((await images.strata(['fsck'])).code, 0);
+});
+
 containerTest('a signal in the middle takes everything back', async (t, workspace) => {
   const images = new Images(workspace);
   const pipe = workspace.path('pipe');
