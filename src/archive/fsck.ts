@@ -31,10 +31,10 @@ export async function fsck(host: Host, options: FsckOptions): Promise<readonly F
   try {
     if (repair) await whileRemoving(store, () => check.repair(quick));
     else await check.look(quick);
-    await removeAll(store, check.doomed);
     return check.faults;
   } finally {
     watch.end();
+    await removeAll(store, check.doomed);
   }
 }
 
