@@ -115,13 +115,13 @@ class Commit {
     const base = loadImage(store, origin.image);
     if (base === undefined) throw imageNotFound(`${origin.image}, of which container ${id} was made`);
     const config = readImageConfig(store, base);
-    if (base.layers.length >= MOST_LAYERS) {
-      throw new StrataError({ code: 'config-unsupported', reason: `the image has ${base.layers.length} layers, and the kernel cannot stack more` });
-    }
 
     const archive = await this.whilePaused(() => this.read(layer));
     // As for a RUN that changes nothing: the history has it, and no layer is added.
     const isEmpty = archive.entries === 0;
+    if (!isEmpty && base.layers.length >= MOST_LAYERS) {
+      throw new StrataError({ code: 'config-unsupported', reason: `the image has ${base.layers.length} layers, and the kernel cannot stack more` });
+    }
     const ids = isEmpty ? base.layers : chainIds([...config.diffIds, archive.diffId], sha256);
     const document = await this.makeConfig(base, config, isEmpty ? undefined : archive.diffId, origin.command);
     const manifest = await this.makeManifest(base, document, isEmpty ? undefined : archive);
@@ -209,12 +209,7 @@ class Commit {
   }
 
   /** The configuration of the image below with what is new; all that is not known here stays as it is. */
-  private async makeConfig(
-    base: ImageRecord,
-    { diffIds, history }: ImageConfig,
-    diffId: string | undefined,
-    command: readonly string[],
-  ): Promise<Made> {
+  private async makeConfig(base: ImageRecord, { diffIds }: ImageConfig, diffId: string | undefined, command: readonly string[]): Promise<Made> {
     const { author, message, changes } = this.options;
     const old = JSON.parse(readBlob(this.store, base.config)) as RawConfig;
     const created = this.epoch === undefined ? this.host.timestamp() : new Date(this.epoch * 1000).toISOString().replace('.000Z', 'Z');
@@ -231,7 +226,7 @@ class Commit {
       ...(author !== undefined && { author }),
       config: changed((old['config'] ?? {}) as RawConfig, changes),
       rootfs: { type: 'layers', diff_ids: [...diffIds, ...(diffId === undefined ? [] : [diffId])] },
-      history: [...history, entry],
+      history: [...((old['history'] ?? []) as readonly unknown[]), entry],
     };
     for (const property of OF_THE_OLD_IMAGE) delete config[property];
     return this.makeDocument('config', config);
@@ -283,6 +278,7 @@ const OF_THE_OLD_IMAGE = ['container', 'container_config', 'docker_version', 'id
 const OCI_TYPES: Readonly<Record<string, string>> = {
   [MEDIA_TYPES.dockerLayer]: MEDIA_TYPES.layer,
   [MEDIA_TYPES.dockerLayerGzip]: MEDIA_TYPES.layerGzip,
+  'application/vnd.docker.image.rootfs.diff.tar.zstd': MEDIA_TYPES.layerZstd,
 };
 
 /** Docker's name for the same thing does not belong into a manifest of OCI's. */

@@ -121,6 +121,17 @@ int main() {
     CHECK((stack.changes() == Lines{"C/mode", "C/time"}));
   });
 
+  test("the time of the root alone is no change, its mode is", [&] {
+    const Stack stack(scratch);
+    write(stack.upper("x"), "");
+    unlink(stack.upper("x").c_str());
+    CHECK(records({stack.upper(""), stack.lower(), {}}).empty());
+    chmod(stack.upper("").c_str(), 0711);
+    const std::vector<Record> all = records({stack.upper(""), stack.lower(), {}});
+    CHECK(all.size() == 1 && all[0].path().empty() && all[0].word(8) == 0711);
+    CHECK(stack.changes().empty());
+  });
+
   test("paths are told so that each is one line of UTF-8", [&] {
     const Stack stack(scratch);
     write(stack.upper("a\nb\\c\xff\xc2\x80\xc3\xa9"), "");

@@ -79,8 +79,9 @@ class Marks {
   [[nodiscard]] bool is_whiteout(int directory, const char* name, const struct statx& status) const {
     if (is_device_whiteout(status)) return true;
     if (!S_ISREG(status.stx_mode) || status.stx_size != 0) return false;
-    const Fd file(sys::openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    return file.valid() && has(file.get(), "whiteout");
+    // Not opened: a container that runs could put a device in its place meanwhile.
+    const std::string path = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
+    return sys::lgetxattr(path.c_str(), (prefix_ + "whiteout").c_str(), nullptr, 0) >= 0;
   }
 
  private:
@@ -360,13 +361,18 @@ class Walk {
       if (!inner.valid()) return failure(inner.get(), "openat", path_);
       return enter(std::move(inner), std::move(below), level.opaque);
     }
-    const bool regular = S_ISREG(status.stx_mode);
-    Fd file(sys::openat(directory, name.c_str(), (regular ? O_RDONLY | O_NONBLOCK | O_NOCTTY : O_PATH) | O_NOFOLLOW | O_CLOEXEC));
+    Fd file(sys::openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (file.get() == -ENOENT) return {};
     if (!file.valid()) return failure(file.get(), "openat", path_);
-    // What is open now is what is told of.
+    // What is held now is what is told of; it may be another than a moment ago.
     if (const int again = status_of_open(file.get(), status); again < 0) return failure(again, "statx", path_);
-    if (S_ISREG(status.stx_mode) != regular) return {};
+    if (S_ISDIR(status.stx_mode)) return {};
+    const bool regular = S_ISREG(status.stx_mode);
+    if (regular) {
+      // Opened only now that it is known to be no device, for which that could be an order.
+      file = Fd(sys::openat(AT_FDCWD, ("/proc/self/fd/" + std::to_string(file.get())).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+      if (!file.valid()) return failure(file.get(), "openat", path_);
+    }
     if (regular && marks_.has(file.get(), "metacopy")) {
       return Status::with_detail("scan", path_, "has its contents in a layer below: an overlay with metacopy=on made it");
     }
@@ -385,7 +391,9 @@ class Walk {
 
   Status leave() {
     Level& level = levels_.back();
-    if (!level.announced && level.changed) {
+    // The root has a time of its own wherever the layer goes.
+    const bool of_root = level.only_time && level.path_size == 0;
+    if (!level.announced && level.changed && !of_root) {
       const bool made = !level.existed && (destinations_.count(path_) != 0 || (level.left_out && ancestors_.count(path_) != 0));
       const bool touched = level.only_time && level.left_out;
       if (!made && !touched) {
