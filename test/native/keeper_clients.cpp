@@ -53,8 +53,8 @@ class Table {
   }
 
   void send(std::uint8_t kind, const std::string& text) {
-    std::vector<char> frame(attach::header_size + text.size());
-    std::memcpy(frame.data() + attach::header_size, text.data(), text.size());
+    std::vector<char> frame(attach::header_size);
+    frame.insert(frame.end(), text.begin(), text.end());
     clients->send(kind, frame.data(), text.size());
   }
 
