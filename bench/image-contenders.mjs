@@ -1,8 +1,8 @@
 // Who is measured at what with images. What a turn needs beforehand, and what it leaves, is made and removed off the clock.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { fixtures } from './image-fixtures.mjs';
 import { time } from './timer.mjs';
 import { id, runtime, which } from './workplace.mjs';
@@ -109,9 +109,13 @@ const runGroup = ({ one }) => {
   const base = 'localhost/base:1';
   quietly(words('run', 'image', 'import', '--name', base, one));
   quietly(words('run', 'create', '--image', base, id, '/bin/true'));
-  const config = JSON.parse(readFileSync(at(`run/containers/${id}/config.json`), 'utf8'));
-  quietly(words('run', 'delete', id));
+  const instance = at(`run/containers/${id}`);
+  const config = JSON.parse(readFileSync(join(instance, 'config.json'), 'utf8'));
   for (const directory of ['rootfs', 'upper', 'work']) mkdirSync(at(`bundle/${directory}`), { recursive: true });
+  for (const { type, source } of config.mounts) {
+    if (type === 'bind' && !isAbsolute(source)) copyFileSync(join(instance, source), join(at('bundle'), source));
+  }
+  quietly(words('run', 'delete', id));
   const overlay = JSON.parse(config.annotations['dev.strata.overlay']);
   Object.assign(overlay, { upper: at('bundle/upper'), work: at('bundle/work') });
   config.annotations['dev.strata.overlay'] = JSON.stringify(overlay);
