@@ -4,11 +4,15 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include <algorithm>
 #include <cerrno>
 #include <functional>
+#include <random>
+#include <set>
 
 #include "batch.hpp"
 #include "core/layer/tree.hpp"
+#include "core/layer/writer.hpp"
 #include "harness.hpp"
 
 using namespace strata;
@@ -34,7 +38,11 @@ void opaque(const std::string& path) { CHECK(setxattr(path.c_str(), "trusted.ove
 // Runs `body` in mounts of its own. Whether it returned true.
 bool with_own_mounts(const std::function<bool()>& body) {
   const pid_t child = fork();
-  if (child == 0) _exit(unshare(CLONE_NEWNS) == 0 && mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 && body() ? 0 : 1);
+  if (child == 0) {
+    const bool passed = unshare(CLONE_NEWNS) == 0 && mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 && body();
+    std::fflush(stdout);
+    _exit(passed ? 0 : 1);
+  }
   int status = 0;
   return waitpid(child, &status, 0) == child && status == 0;
 }
@@ -259,6 +267,93 @@ void trees(const harness::Scratch& scratch) {
   });
 }
 
+// A few entries with few names, so that they meet; each path once, as archives have them.
+harness::Batch random_layer(std::minstd_rand& random) {
+  harness::Batch batch;
+  std::set<std::string> used;
+  for (int left = 8; left > 0; left--) {
+    std::string path;
+    for (unsigned depth = random() % 3 + 1; depth > 0; depth--) path += std::string(path.empty() ? "" : "/") + static_cast<char>('a' + random() % 3);
+    const bool met = std::any_of(used.begin(), used.end(),
+                                 [&](const std::string& one) { return (one + "/").starts_with(path + "/") || (path + "/").starts_with(one + "/"); });
+    if (met) continue;
+    used.insert(path);
+    const unsigned mode = 0700 + random() % 64;
+    switch (random() % 7) {
+      case 0: batch.whiteout(path); break;
+      case 1: batch.opaque(path); break;
+      case 2: batch.symlink(path, random() % 2 == 0 ? "/a/b" : "../b"); break;
+      case 3:
+      case 4: batch.directory(path, mode); break;
+      default: batch.entry({.path = path, .mode = mode, .size = 3}).data(0, std::to_string(100 + random() % 900));
+    }
+  }
+  return batch;
+}
+
+// Applies the layer to a directory of its own over the others, and to one that has them all. Whether both took it, or both did not.
+bool apply_both(const harness::Batch& batch, const std::string& layer, const std::vector<std::string>& lower, const std::string& flat,
+                bool& ret_applied) {
+  const auto apply = [&](const std::string& directory, const std::vector<std::string>& below, Mode mode) {
+    Result<std::unique_ptr<LayerWriter>> writer = LayerWriter::open(directory, below, mode);
+    return !writer.failed() && !writer.value()->apply(batch.data(), batch.size()).failed() && !writer.value()->finish().failed();
+  };
+  mkdir(layer.c_str(), 0755);
+  ret_applied = apply(layer, lower, Mode::overlay);
+  return apply(flat, {}, Mode::flat) == ret_applied;
+}
+
+bool same_trees(const std::string& a, const std::string& b, const char* what, unsigned seed) {
+  Result<std::optional<Difference>> found = compare_trees(a, b);
+  if (!found.failed() && !found.value()) return true;
+  std::printf("# seed %u, %s: %s %s\n", seed, what, found.failed() ? found.status().call() : found.value()->path.c_str(),
+              found.failed() ? found.status().path() : found.value()->reason.c_str());
+  return false;
+}
+
+bool random_stack(const std::string& root, unsigned seed) {
+  std::minstd_rand random(seed);
+  directories(root + "/flat");
+  mkdir((root + "/merged").c_str(), 0755);
+  mkdir((root + "/copy").c_str(), 0755);
+  std::vector<std::string> layers;
+  std::string options = "lowerdir=";
+  for (int number = 0; number < 4; number++) {
+    const std::string layer = root + "/" + std::to_string(number);
+    bool applied = false;
+    if (!apply_both(random_layer(random), layer, layers, root + "/flat", applied)) {
+      std::printf("# seed %u: layer %d is refused by one only\n", seed, number);
+      return false;
+    }
+    if (!applied) return true;
+    layers.insert(layers.begin(), layer);
+  }
+  for (const std::string& layer : layers) options += (options.back() == '=' ? "" : ":") + layer;
+  if (mount("overlay", (root + "/merged").c_str(), "overlay", MS_RDONLY, options.c_str()) != 0) return false;
+  Result<bool> copied = copy_layered(layers, "/", root + "/copy");
+  bool same = !copied.failed() && same_trees(root + "/merged", root + "/copy", "the kernel and the copy", seed);
+  umount((root + "/merged").c_str());
+  // A directory that is there keeps its time in one, and gets it from the layer below in the other.
+  const std::string command =
+      "find '" + root + "/copy' '" + root + "/flat' -exec touch -h -d @9 {} + && chmod 755 '" + root + "/copy' '" + root + "/flat'";
+  same = same && std::system(command.c_str()) == 0 && same_trees(root + "/copy", root + "/flat", "layers and one tree", seed);
+  return same && !remove_tree(root).failed();
+}
+
+void stacks(const harness::Scratch& scratch) {
+  test("layers over each other, the kernel's view, a copy and one tree with all of them are the same", [&] {
+    CHECK(with_own_mounts([&] {
+      const std::string place = scratch / "stacks";
+      mkdir(place.c_str(), 0755);
+      if (mount("tmpfs", place.c_str(), "tmpfs", 0, nullptr) != 0) return false;
+      for (unsigned seed = 1; seed <= 60; seed++) {
+        if (!random_stack(place + "/" + std::to_string(seed), seed)) return false;
+      }
+      return true;
+    }));
+  });
+}
+
 }  // namespace
 
 int main() {
@@ -270,5 +365,6 @@ int main() {
   reading(scratch);
   copying(scratch);
   trees(scratch);
+  stacks(scratch);
   return harness::finish();
 }

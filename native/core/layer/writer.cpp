@@ -80,7 +80,8 @@ Status LayerWriter::apply(const std::uint8_t* data, std::size_t size) {
 }
 
 Result<LayerSummary> LayerWriter::finish() {
-  if (const Status status = close_file(); status.failed()) return status;
+  STRATA_TRY(close_file());
+  STRATA_TRY(remove_idle_whiteouts());
   for (const auto& [path, last] : last_) {
     Status status = walk(split(path));
     if (!status.failed() && !last.default_acl.empty()) status = set_attributes(here(), {{std::string(default_acl), last.default_acl}});
@@ -254,6 +255,7 @@ Status LayerWriter::clear(const std::string& name) {
   const std::string path = path_of(name);
   erase_with_below(last_, path);
   erase_with_below(made_, path);
+  erase_with_below(whiteouts_, path);
   return {};
 }
 
@@ -450,7 +452,22 @@ Status LayerWriter::make_hardlink(const Entry& entry) {
 
 Status LayerWriter::make_whiteout(const std::string& name) {
   if (const int result = sys::mknodat(here(), name.c_str(), S_IFCHR, 0); result < 0) return failed(result, "mknodat");
+  whiteouts_.insert(path_of(name));
   return set_times(here(), name.c_str(), {});
+}
+
+// Overlayfs lists a whiteout as a name, which then is not there, in a directory that only one layer has: so those that hide nothing go. What they
+// hide is known when the last opaque directory is.
+Status LayerWriter::remove_idle_whiteouts() {
+  for (const std::string& path : whiteouts_) {
+    std::string name;
+    STRATA_TRY(walk_to_parent(path, name));
+    Result<Found> found = find_lower(name);
+    if (found.failed()) return named(found.status(), path);
+    if (found.value().exists()) continue;
+    if (const int result = sys::unlinkat(here(), name.c_str(), 0); result < 0) return Status(-result, "unlinkat", path);
+  }
+  return {};
 }
 
 Status LayerWriter::make_opaque(const std::string& name) {

@@ -101,6 +101,7 @@ class LayerWriter {
   Status make_plain(const std::string& path, bool with_itself);
   Status make_whiteout(const std::string& name);
   Status make_opaque(const std::string& name);
+  Status remove_idle_whiteouts();
   Status hide_lower_root();
   // Whatever this layer has not brought itself.
   Status remove_older(const std::string& name);
@@ -111,6 +112,7 @@ class LayerWriter {
   std::vector<Level> levels_;
   std::map<std::string, Last> last_;  // by path
   std::set<std::string> made_;        // paths, in flat mode
+  std::set<std::string> whiteouts_;   // paths, in overlay mode
   std::unique_ptr<File> file_;
   LayerSummary summary_;
 };
