@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { StrataError } from '../base/error.ts';
 import type { Compression } from '../image/media-types.ts';
 import type { Limits, Usage } from '../layer/filter.ts';
-import { LayerFilter, RATIO_COUNTS_FROM } from '../layer/filter.ts';
+import { checkRatio, LayerFilter } from '../layer/filter.ts';
 import { RecordWriter } from '../layer/records.ts';
 import { TarReader } from '../layer/tar.ts';
 import type { Chunks } from './bytes.ts';
@@ -141,10 +141,7 @@ class Pass {
     const { limits, target } = this.passage;
     if (this.content !== undefined) {
       this.content.update(chunk);
-      if (this.plainSize > RATIO_COUNTS_FROM && this.plainSize > limits.maxRatio * this.archive.size) {
-        const reason = `it is more than ${limits.maxRatio} times larger than its compressed form`;
-        throw new StrataError({ code: 'image-invalid', reason, hint: '--max-ratio allows more' });
-      }
+      checkRatio(this.plainSize, this.archive.size, limits);
     }
     this.reader.write(chunk);
     for (const batch of this.writer.take()) await target?.write(batch);

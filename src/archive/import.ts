@@ -93,7 +93,8 @@ class Import {
 
   async run(): Promise<readonly ImportedImage[]> {
     const { source, platform } = this.options;
-    const opened = await openArchive(source, this.path('archive'), this.watch, (bytes) => this.came(bytes, ''));
+    const spool = { path: this.path('archive'), limits: this.limits, came: (bytes: number) => this.came(bytes, '') };
+    const opened = await openArchive(source, spool, this.watch);
     const { input } = opened;
     try {
       if (input.kind === 'rootfs') return await this.importRootfs(input.chunks, input.size);

@@ -3,6 +3,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { open, stat } from 'node:fs/promises';
 import { StrataError } from '../base/error.ts';
 import { hasCode } from '../base/fault.ts';
+import type { Limits } from '../layer/filter.ts';
+import { checkRatio } from '../layer/filter.ts';
 import { TarReader } from '../layer/tar.ts';
 import type { Chunks } from './bytes.ts';
 import { close, decompress, detect, fileRange, openInput, peek, resume, stream, systemError } from './bytes.ts';
@@ -32,21 +34,25 @@ export function sourceName(source: string): string {
   return source === '-' ? 'standard input' : source;
 }
 
-/**
- * `spool`: a path for the archive if it must be written down to be read in another order than it comes in. `came`: gets each number of bytes that
- * are read for that.
- *
- * @throws StrataError `image-invalid`, `system`.
- */
-export async function openArchive(source: string, spool: string, watch: Watch, came: (bytes: number) => void): Promise<OpenInput> {
-  if (source === '-') return openStream(STANDARD_INPUT, spool, watch, came, 'standard input');
+/** Where an archive is written down if it must be read in another order than it comes in. */
+export interface Spool {
+  /** Of a new file. */
+  readonly path: string;
+  readonly limits: Limits;
+  /** Gets each number of bytes that are read for it. */
+  readonly came: (bytes: number) => void;
+}
+
+/** @throws StrataError `image-invalid`, `system`. */
+export async function openArchive(source: string, spool: Spool, watch: Watch): Promise<OpenInput> {
+  if (source === '-') return openStream(STANDARD_INPUT, spool, watch, sourceName(source));
   const status = await stat(source).catch((error: unknown) => {
     throw systemError(error, source);
   });
   if (status.isDirectory()) return openDirectory(source);
   const file = await openInput(source, 'any');
   try {
-    const opened = status.isFile() ? await openFile(file, status.size, spool, came, source) : await openStream(file.fd, spool, watch, came, source);
+    const opened = status.isFile() ? await openFile(file, status.size, spool, source) : await openStream(file.fd, spool, watch, source);
     return {
       input: opened.input,
       close: async () => {
@@ -86,42 +92,49 @@ async function kindOf(members: Members): Promise<'layout' | 'docker' | undefined
 /** Where whoever has opened it closes it, or nobody has. */
 const NOTHING_OPEN = async (): Promise<void> => {};
 
-async function openFile(file: FileHandle, size: number, spool: string, came: (bytes: number) => void, source: string): Promise<OpenInput> {
+async function openFile(file: FileHandle, size: number, spool: Spool, source: string): Promise<OpenInput> {
   const content = (): AsyncGenerator<Buffer> => fileRange(file.fd, 0, size, source);
   const { looksLikeImages, compression, chunks } = await classify(content(), source);
   await close(chunks);
   // Its headers are soon read. It is closed by whoever has opened it.
   if (compression === 'none') return openTar(file, size, source, NOTHING_OPEN);
   if (!looksLikeImages) return { input: { kind: 'rootfs', chunks: content(), size }, close: NOTHING_OPEN };
-  return openSpooled(content(), spool, came, source);
+  return openSpooled(content(), spool, source);
 }
 
-async function openStream(file: number, spool: string, watch: Watch, came: (bytes: number) => void, source: string): Promise<OpenInput> {
+async function openStream(file: number, spool: Spool, watch: Watch, source: string): Promise<OpenInput> {
   const { looksLikeImages, chunks } = await classify(stream(file, watch, source), source);
   if (!looksLikeImages) return { input: { kind: 'rootfs', chunks, size: 0 }, close: NOTHING_OPEN };
-  return openSpooled(chunks, spool, came, source);
+  return openSpooled(chunks, spool, source);
 }
 
 /** Writes the archive down, decompressed, and opens that. */
-async function openSpooled(chunks: Chunks, path: string, came: (bytes: number) => void, source: string): Promise<OpenInput> {
+async function openSpooled(chunks: Chunks, { path, limits, came }: Spool, source: string): Promise<OpenInput> {
   const file = await open(path, 'wx+', 0o600);
   try {
     const { start, chunks: all } = await peek(chunks);
+    let raw = 0;
     let size = 0;
     await decompress(
       all,
       detect(start, source),
       source,
-      (chunk) => came(chunk.length),
+      (chunk) => {
+        came(chunk.length);
+        raw += chunk.length;
+      },
       async (chunk) => {
-        for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
         size += chunk.length;
+        checkRatio(size, raw, limits);
+        if (size > limits.maxSize)
+          throw new StrataError({ code: 'image-invalid', reason: `more than ${limits.maxSize} bytes`, hint: '--max-size allows more' });
+        for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
       },
     );
     return await openTar(file, size, source, () => file.close());
   } catch (error) {
     await file.close();
-    throw systemError(error, path);
+    throw named(systemError(error, path), source);
   }
 }
 
@@ -149,6 +162,7 @@ async function classify(chunks: Chunks, source: string): Promise<{ looksLikeImag
   const iterator = all[Symbol.asyncIterator]();
   const taken: Buffer[] = [];
   let first: string | undefined;
+  let seen = 0;
   const reader = new TarReader({
     entry({ type, path }) {
       if (type !== 'directory') first ??= normal(Buffer.from(path).toString());
@@ -167,7 +181,8 @@ async function classify(chunks: Chunks, source: string): Promise<{ looksLikeImag
       (chunk) => void taken.push(chunk),
       (chunk) => {
         for (let at = 0; at < chunk.length && first === undefined; at += BLOCK) reader.write(chunk.subarray(at, at + BLOCK));
-        if (first !== undefined) throw found;
+        seen += chunk.length;
+        if (first !== undefined || seen > ENOUGH) throw found;
       },
     );
     reader.end();
@@ -181,3 +196,5 @@ async function classify(chunks: Chunks, source: string): Promise<{ looksLikeImag
 }
 
 const BLOCK = 512;
+/** Bytes after which something that has directories only is the beginning of a root file system. */
+const ENOUGH = 16 * 1024 * 1024;

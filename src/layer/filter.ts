@@ -23,14 +23,20 @@ export interface Limits {
   /** Bytes of file contents, holes included. */
   readonly maxSize: number;
   readonly maxEntries: number;
-  /** How many times larger a layer may be than its compressed form, once it is larger than {@link RATIO_COUNTS_FROM}. */
+  /** How many times larger a layer may be than its compressed form, once it is larger than 64 MiB. */
   readonly maxRatio: number;
 }
 
 export const DEFAULT_LIMITS: Limits = { maxSize: 100 * 1024 ** 3, maxEntries: 10_000_000, maxRatio: 200 };
 
 /** Bytes of a layer that may be compressed as well as they like. */
-export const RATIO_COUNTS_FROM = 64 * 1024 * 1024;
+const RATIO_COUNTS_FROM = 64 * 1024 * 1024;
+
+/** @throws StrataError `image-invalid` if so many bytes may not come of so many compressed ones. */
+export function checkRatio(size: number, compressed: number, { maxRatio }: Limits): void {
+  if (size > RATIO_COUNTS_FROM && size > maxRatio * compressed)
+    refuseAll(`it is more than ${maxRatio} times larger than its compressed form`, '--max-ratio allows more');
+}
 
 /** What has been counted against {@link Limits}. */
 export interface Usage {

@@ -763,6 +763,25 @@ inPlace('refused: an empty file', async (t, place) => {
   await refusedBy(t, place, place.import(path), /is empty/);
 });
 
+for (const [how, pack] of Object.entries({ gzip: gzipSync, zstd: zstdCompressSync })) {
+  inPlace(`refused: an archive of images that ${how} has made a thousand times smaller`, async (t, place) => {
+    const path = join(place.directory, 'save.tar');
+    fs.writeFileSync(path, pack(tar({ name: 'manifest.json', data: '[]' }, { name: 'layer.tar', data: zeros })));
+    await refusedBy(t, place, place.import(path), /more than 200 times larger/);
+  });
+}
+inPlace('refused: an archive of images that is larger than is allowed when it is decompressed', async (t, place) => {
+  const path = join(place.directory, 'save.tar');
+  fs.writeFileSync(path, gzipSync(tar({ name: 'manifest.json', data: '[]' }, { name: 'layer.tar', data: 'x'.repeat(100_000) })));
+  await refusedBy(t, place, place.import(path, { limits: { maxSize: 50_000 } }), /save\.tar: more than 50000 bytes/);
+});
+inPlace('refused: directories without end, which say nothing of what they are in', async (t, place) => {
+  const path = join(place.directory, 'rootfs.tar');
+  const many = Buffer.concat(Array.from({ length: 1000 }, (_, at) => tarEntry(directory(`${at}`))));
+  fs.writeFileSync(path, gzipSync(Buffer.concat(Array.from({ length: 40 }, () => many))));
+  await refusedBy(t, place, place.import(path, { limits: { maxEntries: 30_000 } }), /more than 30000 entries/);
+});
+
 test('there are many cases', (t) => {
   t.true(names.size >= 60, `${names.size}`);
 });
