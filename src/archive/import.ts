@@ -48,14 +48,15 @@ export async function importImages(host: Host, options: ImportOptions): Promise<
   const watch = new Watch(options.checkpoint);
   try {
     const store = prepareStore(host, options.store);
-    return await whileUsing(store, async () => {
+    const run = async (): Promise<readonly ImportedImage[]> => {
       const work = makeTemporary(store);
       try {
         return await new Import(store, work, options, name, watch).run();
       } finally {
         await host.removeTree(work);
       }
-    });
+    };
+    return await whileUsing(store, run, () => watch.check());
   } finally {
     watch.end();
   }

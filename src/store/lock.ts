@@ -7,9 +7,12 @@ import type { Store } from './store.ts';
 const PATIENCE = 60_000;
 const LONGEST_PAUSE = 50;
 
-/** Runs `work` while nothing can be removed from the store. Any number of processes may do so at once; do not nest. @throws StrataError `locked`. */
-export function whileUsing<T>(store: Store, work: () => T | Promise<T>): Promise<T> {
-  return withLock(store, 'use', true, work);
+/**
+ * Runs `work` while nothing can be removed from the store. Any number of processes may do so at once; do not nest. `checkpoint` is called now and then
+ * while it waits, and ends that by throwing. @throws StrataError `locked`.
+ */
+export function whileUsing<T>(store: Store, work: () => T | Promise<T>, checkpoint?: () => void): Promise<T> {
+  return withLock(store, 'use', true, work, PATIENCE, checkpoint);
 }
 
 /** Runs `work` while nobody else adds to the store or removes from it. @throws StrataError `locked`. */
