@@ -3,7 +3,7 @@
  * give a program no more than most programs need. Nothing is touched.
  */
 import { StrataError } from '../base/error.ts';
-import { defaultMounts, MASKED_PATHS, OCI_VERSION, READONLY_PATHS } from '../spec/defaults.ts';
+import { defaultMounts, MASKED_PATHS, READONLY_PATHS } from '../spec/defaults.ts';
 import { CAPABILITIES } from '../spec/names.ts';
 import { cleanPath } from '../spec/refuse.ts';
 import { defaultSeccomp } from './seccomp.ts';
@@ -94,6 +94,8 @@ export interface Conversion {
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const PERIOD = 100_000;
+/** Of the runtime specification: nothing newer is used, and older runtimes refuse versions that they do not know. */
+const VERSION = '1.0.2';
 
 /** What Docker and its kin have always given, and what images are made for. */
 const DEFAULT_CAPABILITIES =
@@ -118,7 +120,7 @@ export function convert(image: ImageConfig, wishes: Wishes, surroundings: Surrou
   const held = user.uid === 0 ? granted : [];
   const labels = { ...image.config.Labels, ...wishes.labels };
   const spec = {
-    ociVersion: OCI_VERSION,
+    ociVersion: VERSION,
     root: { path: surroundings.root, readonly: wishes.readonly },
     process: {
       terminal: wishes.terminal,
