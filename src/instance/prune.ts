@@ -1,5 +1,6 @@
 /** `prune`: containers of images that have stopped, and then everything in the store that nobody uses. */
 import { hasCode } from '../base/fault.ts';
+import type { Host } from '../host/host.ts';
 import type { Report } from '../lifecycle/report.ts';
 import { containerPath } from '../store/paths.ts';
 import type { Pruned } from '../store/prune.ts';
@@ -32,7 +33,7 @@ export async function pruneAll(store: Store, { root, dryRun, ...report }: PruneA
   for (const { id } of listInstances(store, report.warn)) {
     const name = { ...report, root, store: store.root, id };
     try {
-      if ((await observeInstance(host, name)).status !== 'stopped') continue;
+      if (isHeld(host, containerPath(store.root, id)) || (await observeInstance(host, name)).status !== 'stopped') continue;
       const size = await host.diskUsage(`${containerPath(store.root, id)}/upper`);
       if (!dryRun) await removeContainer(host, { ...name, force: false });
       containers.push({ id, size });
@@ -44,4 +45,12 @@ export async function pruneAll(store: Store, { root, dryRun, ...report }: PruneA
   }
   const without = new Set(dryRun ? containers.map(({ id }) => id) : []);
   return { ...(await prune(store, { all: false, dryRun, without })), containers };
+}
+
+/** Whoever runs an instance holds its lock from before its program runs, when it looks stopped, until its end is written down. */
+function isHeld(host: Host, directory: string): boolean {
+  const lock = host.tryLock(directory);
+  if (lock === undefined) return true;
+  host.close(lock);
+  return false;
 }

@@ -410,6 +410,12 @@ export class FakeHost implements Host {
       this.machine.nodes.delete(name);
       this.machine.nodes.set(to + name.slice(from.length), node);
     }
+    // A lock is on the directory, whatever it is called.
+    const lock = this.machine.locks.get(from);
+    if (lock === undefined) return;
+    this.machine.locks.delete(from);
+    this.machine.locks.set(to, lock);
+    lock.host.open.set(lock.descriptor, { kind: 'lock', path: to });
   }
 
   async syncFile(path: string): Promise<void> {

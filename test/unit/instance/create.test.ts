@@ -1,6 +1,8 @@
 import test from 'ava';
 import type { CreatedInstance, InstanceOptions } from '../../../src/instance/create.ts';
 import { createInstance, discardInstance } from '../../../src/instance/create.ts';
+import { recordStart } from '../../../src/instance/directory.ts';
+import { pruneAll } from '../../../src/instance/prune.ts';
 import { DEFAULT_LOG } from '../../../src/instance/wishes.ts';
 import { containerPath, volumePath } from '../../../src/store/paths.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -142,4 +144,20 @@ test('killed at any call, there is a whole instance or none, and it can be made 
       await create(machine);
     }
   }
+});
+
+test('prune leaves what is held, though nothing of it runs yet or any more', async (t) => {
+  const { machine } = await makeStore();
+  const host = new FakeHost(machine);
+  const { directory, lock } = await createInstance(host, OPTIONS);
+  recordStart(host, directory);
+  const other = { host: new FakeHost(machine), root: ROOT };
+  t.deepEqual((await pruneAll(other, { root: RUN, dryRun: false })).containers, []);
+  t.true(machine.nodes.has(directory));
+  host.close(lock);
+  t.deepEqual(
+    (await pruneAll(other, { root: RUN, dryRun: false })).containers.map(({ id }) => id),
+    [ID],
+  );
+  t.false(machine.nodes.has(directory));
 });
