@@ -507,6 +507,12 @@ void* mmap(void*, std::size_t size, int, int, int fd, std::int64_t) {
   return kernel.map(size, &contents);
 }
 int munmap(void* address, std::size_t size) { return kernel.unmap(address, size); }
+long getrandom(void* buffer, std::size_t size) {
+  if (const int result = kernel.outcome(); result < 0) return result;
+  std::memset(buffer, kernel.byte(), size);
+  return static_cast<long>(size);
+}
+
 long getcwd(char* buffer, std::size_t size) {
   if (const int result = kernel.outcome(); result < 0) return result;
   const long length = fill_text(buffer, size - 1, "/");
