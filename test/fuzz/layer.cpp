@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/layer/merged.hpp"
+#include "core/layer/scan.hpp"
 #include "core/layer/tree.hpp"
 #include "core/layer/writer.hpp"
 #include "kernel.hpp"
@@ -84,6 +85,19 @@ void apply(const Data& batch, layer::Mode mode) {
   (void)writer.value()->finish();
 }
 
+void scan(const std::string& path) {
+  layer::Scan scan;
+  if (scan.begin({"/upper", {"/top", "/bottom"}, {path}, 1000, path.size() % 2 == 0}).failed()) return;
+  for (;;) {
+    Result<std::string> batch = scan.next();
+    if (batch.failed() || batch.value().empty()) return;
+    layer::RecordReader reader(reinterpret_cast<const std::uint8_t*>(batch.value().data()), batch.value().size());
+    while (reader.next()) {
+    }
+    require(!reader.damaged(), "a scan makes a record that cannot be read");
+  }
+}
+
 }  // namespace
 
 // The first byte chooses, the second tells how many of the bytes behind it are the kernel's answers.
@@ -95,7 +109,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   kernel.single_names = true;
   kernel.directories_left = 5;
   const std::string path = input.size() < 2 ? "/" : path_of(input[0], input[1]);
-  switch (data[0] % 8) {
+  switch (data[0] % 10) {
     case 0: apply(Program(input).batch(), layer::Mode::overlay); break;
     case 1: apply(Program(input).batch(), layer::Mode::flat); break;
     case 2: apply(input, layer::Mode::overlay); break;
@@ -103,6 +117,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 4: (void)layer::copy_layered({"/top", "/bottom"}, path, "/copy"); break;
     case 5: (void)layer::compare_trees("/top", "/bottom"); break;
     case 6: (void)layer::remove_tree("/top/d"); break;
+    case 7: (void)layer::list_changes("/upper", {"/top", "/bottom"}, {path}, false); break;
+    case 8: scan(path); break;
     default: (void)layer::disk_usage("/top");
   }
   require(kernel.open_descriptors() == 0, "a descriptor is left open");

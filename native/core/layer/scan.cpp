@@ -551,9 +551,10 @@ class Records final : public Receiver {
     if (sparse_) {
       const std::int64_t data = sys::lseek(file_.get(), static_cast<std::int64_t>(offset_), SEEK_DATA);
       if (data < 0 && data != -ENXIO) return failure(static_cast<int>(data), "lseek", path_);
-      offset_ = data < 0 ? size_ : std::min(size_, static_cast<std::uint64_t>(data));
+      offset_ = data < 0 ? size_ : std::min(size_, std::max(offset_, static_cast<std::uint64_t>(data)));
       const std::int64_t hole = data < 0 ? -1 : sys::lseek(file_.get(), data, SEEK_HOLE);
-      if (hole >= 0) end = std::min(size_, static_cast<std::uint64_t>(hole));
+      // One that has just come where data was does not stop us.
+      if (hole > static_cast<std::int64_t>(offset_)) end = std::min(size_, static_cast<std::uint64_t>(hole));
     }
     const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(end - std::min(offset_, end), part_size));
     if (wanted > 0) {
