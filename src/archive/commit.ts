@@ -142,13 +142,14 @@ class Commit {
   private async whilePaused<Value>(work: () => Promise<Value>): Promise<Value> {
     const { host, options } = this;
     const container = { root: options.root, id: options.id, warn: this.warn };
-    if (!options.pause || (await statusOf(host, container)) !== 'running') return work();
+    const statusNow = (): Promise<string> => statusOf(host, container, containerPath(this.store.root, options.id));
+    if (!options.pause || (await statusNow()) !== 'running') return work();
     await pause(host, container);
     try {
       return await work();
     } finally {
       // It may have been killed meanwhile, or resumed by somebody else.
-      if ((await statusOf(host, container)) === 'paused') await resume(host, container);
+      if ((await statusNow()) === 'paused') await resume(host, container);
     }
   }
 
@@ -286,9 +287,11 @@ function ociLayer(layer: Descriptor): Descriptor {
   return { ...layer, mediaType: OCI_TYPES[layer.mediaType] ?? layer.mediaType };
 }
 
-async function statusOf(host: Host, container: { readonly root: string; readonly id: string }): Promise<string> {
+/** Of the container with this bundle: one of another bundle may run under the id of one that has stopped. */
+async function statusOf(host: Host, container: { readonly root: string; readonly id: string }, directory: string): Promise<string> {
   try {
-    return (await state(host, container)).status;
+    const { bundle, status } = await state(host, container);
+    return bundle === host.realPath(directory) ? status : 'stopped';
   } catch (error) {
     if (hasCode(error, 'not-found')) return 'stopped';
     throw error;

@@ -314,7 +314,7 @@ write('host', 'command', ...answered(6, [0], '/bin/hook'));
 // --- layers --------------------------------------------------------------------------------------------------------------------------------------
 
 // test/fuzz/layer.cpp makes records of four bytes each, or takes them as they are.
-for (const [index, name] of ['overlay', 'flat', 'raw', 'read', 'copy', 'compare', 'remove', 'usage'].entries()) {
+for (const [index, name] of ['overlay', 'flat', 'raw', 'read', 'copy', 'compare', 'remove', 'changes', 'scan', 'usage'].entries()) {
   const program = Array.from({ length: 160 }, (_, at) => (at * 37 + index * 11) % 256);
   write('layer', name, Uint8Array.of(index, 0, ...program));
   write('layer', `${name}-fault`, Uint8Array.of(index, 6, ...fault(3, 17), 0, 9, 5, 1, ...program));
