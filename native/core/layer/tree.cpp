@@ -130,7 +130,7 @@ Status remove_contents(Fd directory) {
     if (!left && walk.is_directory()) {
       const Status status = walk.enter();
       if (status.error() == EXDEV) return Status(EBUSY, "unlinkat", walk.path());
-      if (status.failed()) return Status(status.error(), status.call(), walk.path());
+      if (status.failed() && status.error() != ENOENT) return Status(status.error(), status.call(), walk.path());
       continue;
     }
     const int result = sys::unlinkat(walk.directory(), walk.name(), left ? AT_REMOVEDIR : 0);
