@@ -84,7 +84,8 @@ function checkFormat(host: Host, root: string): void {
 /** Refuses to take a directory with something else in it for a store. */
 function checkEmpty(host: Host, root: string): void {
   const ours = new Set(DIRECTORIES.map((name) => name.slice(0, `${name}/`.indexOf('/'))));
-  const other = host.list(root).find((name) => !(ours.has(name) || /^\.?format\.tmp/.test(name) || name === 'lost+found'));
+  // Another process may be making it at this moment: then even the file is there by now.
+  const other = host.list(root).find((name) => !(ours.has(name) || /^(\.?format\.tmp|format$)/.test(name) || name === 'lost+found'));
   if (other === undefined) return;
   const hint = 'an empty or a new directory can become one';
   throw new StrataError({ code: 'store-damaged', reason: `${root} is not a store: it has ${other}, but no file 'format'`, hint });
