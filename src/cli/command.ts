@@ -1,5 +1,6 @@
 /** commander's classes, with names that are made once: it asks for the names of all options, also of those not given, with every command line. */
 import { Command, Option } from 'commander';
+import { StrataError, withFields } from '../base/error.ts';
 
 export class Flag extends Option {
   private ownName: string | undefined;
@@ -13,6 +14,17 @@ export class Flag extends Option {
   override attributeName(): string {
     this.attribute ??= super.attributeName();
     return this.attribute;
+  }
+
+  /** What a reader of values says of one is told together with the flag's name, as commander does with errors of its own. */
+  override argParser<Value>(read: (text: string, before: Value) => Value): this {
+    return super.argParser((text: string, before: Value): Value => {
+      try {
+        return read(text, before);
+      } catch (error) {
+        throw error instanceof StrataError ? withFields(error, { reason: `--${this.name()}: ${error.reason}` }) : error;
+      }
+    });
   }
 }
 

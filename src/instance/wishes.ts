@@ -115,8 +115,12 @@ export function networkWish(text: string): ContainerNetwork {
 
 /** `512m`, in bytes: letters are powers of 1024. @throws StrataError `usage` */
 export function sizeWish(text: string): number {
+  return sizeOf(text, `size ${JSON.stringify(text)}`);
+}
+
+function sizeOf(text: string, what: string): number {
   const bytes = parseSize(text);
-  if (bytes === undefined || bytes > Number.MAX_SAFE_INTEGER) throw wrong(`size ${JSON.stringify(text)} is not a number of bytes such as 512m`);
+  if (bytes === undefined || bytes > Number.MAX_SAFE_INTEGER) throw wrong(`${what} is not a number of bytes such as 512m`);
   return Number(bytes);
 }
 
@@ -170,7 +174,7 @@ export function logWish(driver: string, options: readonly string[]): LogSettings
     const [, name, value = ''] = /^(max-size|max-file)=(.+)$/.exec(option) ?? [];
     if (driver === 'none' || name === undefined)
       throw wrong(`unknown log option ${JSON.stringify(option)}`, 'of json-file: max-size=SIZE and max-file=N');
-    if (name === 'max-size') maxSize = sizeWish(value);
+    if (name === 'max-size') maxSize = sizeOf(value, `log option ${JSON.stringify(option)}`);
     else if (/^[1-9][0-9]{0,2}$/.test(value)) maxFile = Number(value);
     else throw wrong(`log option ${JSON.stringify(option)}: a number from 1 to 999`);
   }

@@ -47,6 +47,19 @@ test('without arguments the help is printed', async (t) => {
     t.regex(out, new RegExp(`^  ${verb}\\b`, 'm'));
 });
 
+test('what is wrong with the value of a flag is told with the flag', async (t) => {
+  for (const [flag, value] of [
+    ['--memory', '1x'],
+    ['--cpus', '0'],
+    ['--pids-limit', 'all'],
+    ['--workdir', 'relative'],
+  ] as const) {
+    const { status, err } = await strata(new FakeMachine(), 'run', '--image', 'web', flag, value, 'c1');
+    t.is(status, 1);
+    t.true(err.startsWith(`strata: ${flag}: `) && err.includes(`"${value}"`), err);
+  }
+});
+
 test('a verb that the help is asked for with changes nothing', async (t) => {
   const { out } = await strata(new FakeMachine(), '--help');
   for (const argv of [['--help', 'create'], ['--debug', '--help', 'create'], ['--root', 'list', '-h'], ['help'], ['--debug', 'help']])

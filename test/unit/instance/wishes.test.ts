@@ -92,4 +92,5 @@ test('logs', (t) => {
   ]) {
     t.throws(() => logWish(driver as string, option === undefined ? [] : [option]), { name: 'StrataError' });
   }
+  t.throws(() => logWish('json-file', ['max-size=1x']), { message: /"max-size=1x"/ });
 });
