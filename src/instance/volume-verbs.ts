@@ -11,6 +11,7 @@ import { listInstances } from './instances.ts';
 import { removeVolume } from './removal.ts';
 import type { Volume } from './volumes.ts';
 import { makeVolume } from './volumes.ts';
+import { checkVolumeName } from './wishes.ts';
 
 /** A volume, where it is, and who uses it. */
 export interface VolumeReport extends Volume {
@@ -20,15 +21,7 @@ export interface VolumeReport extends Volume {
   readonly containers: readonly string[];
 }
 
-const LONGEST_NAME = 255;
 const readVolume = object<Volume>({ name: required(text), created: required(text), labels: required(map(text)), anonymous: required(flag) });
-
-/** @throws StrataError `usage` */
-export function checkVolumeName(name: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name) && name.length <= LONGEST_NAME) return;
-  const hint = `a letter or a digit, then letters, digits, _ . and -, ${LONGEST_NAME} at most`;
-  throw new StrataError({ code: 'usage', reason: `'${name}' cannot be the name of a volume`, hint });
-}
 
 function loadVolume(store: Store, name: string): Volume | undefined {
   return readRecord(store, `${volumePath(store.root, name)}/volume.json`, `the record of volume ${name}`, readVolume);
