@@ -157,7 +157,7 @@ class Commit {
     const directory = this.layerDirectory();
     const scan = openScan({ upper, lower, destinations, userAttributes, ...(this.epoch !== undefined && { latest: this.epoch }) });
     const target = openLayer(`${directory}/diff`, { lower, mode: 'overlay' });
-    const writer = await LayerArchiveWriter.open(this.archivePath());
+    const writer = await LayerArchiveWriter.open(this.archivePath(), () => this.watch.check());
     try {
       let next = scan.next();
       for (;;) {

@@ -27,6 +27,7 @@ const PART = 256 * 1024;
 export class LayerArchiveWriter {
   private readonly path: string;
   private readonly file: FileHandle;
+  private readonly check: () => void;
   private readonly gzip = createGzip({ chunkSize: PART });
   private readonly plain = createHash('sha256');
   private readonly compressed: Hash = createHash('sha256');
@@ -40,24 +41,25 @@ export class LayerArchiveWriter {
   private size = 0n;
   private written = 0n;
 
-  private constructor(path: string, file: FileHandle) {
+  private constructor(path: string, file: FileHandle, check: () => void) {
     this.path = path;
     this.file = file;
+    this.check = check;
     this.output = this.consume();
     // Told to whoever writes next.
     this.output.catch(() => {});
   }
 
-  /** A writer to a new file. @throws StrataError `system`. */
-  static async open(path: string): Promise<LayerArchiveWriter> {
+  /** A writer to a new file. `check` ends the work by throwing: a single hole can be larger than any disk. @throws StrataError `system`. */
+  static async open(path: string, check: () => void): Promise<LayerArchiveWriter> {
     try {
-      return new LayerArchiveWriter(path, await open(path, 'wx', 0o600));
+      return new LayerArchiveWriter(path, await open(path, 'wx', 0o600), check);
     } catch (error) {
       throw systemError(error, path);
     }
   }
 
-  /** @throws StrataError `system`. */
+  /** @throws StrataError `system`, and what `check` throws. */
   async add(record: LayerRecord): Promise<void> {
     switch (record.kind) {
       case 'entry':
@@ -80,7 +82,7 @@ export class LayerArchiveWriter {
     }
   }
 
-  /** When all is in the file. @throws StrataError `system`. */
+  /** When all is in the file. @throws StrataError `system`, and what `check` throws. */
   async finish(): Promise<LayerArchive> {
     await this.endContent();
     await this.put(TAR_END);
@@ -121,6 +123,7 @@ export class LayerArchiveWriter {
   }
 
   private async flush(): Promise<void> {
+    this.check();
     const part = this.part.subarray(0, this.used);
     this.plain.update(part);
     const hasRoom = this.gzip.write(part);

@@ -184,6 +184,21 @@ containerTest('create of an image records it, and start runs it', async (t, work
   await strata.delete(name);
 });
 
+containerTest('a commit of a file that is all hole can be aborted', async (t, workspace) => {
+  const { root, store } = await imported(workspace);
+  const id = workspace.id();
+  const container = await strata.run({ id, root, store, image: 'library:1', args: ['truncate', '-s', '4000G', '/hole'], stdio: PIPED });
+  t.is(await outcome(container), '0 ');
+  const controller = new AbortController();
+  const committing = strata.commit({ id, root, store, name: 'library:2', signal: controller.signal });
+  // By then it is among the zeros.
+  setTimeout(() => controller.abort(), 300);
+  t.is(await codeOf(t, committing), 'aborted');
+  t.deepEqual(fs.readdirSync(join(store, 'tmp')), []);
+  t.is((await strata.images.list({ store })).length, 1);
+  await container.delete();
+});
+
 containerTest('run of an image with an AbortSignal: before and after its program runs', async (t, workspace) => {
   const { root, store } = await imported(workspace);
   const options = { id: workspace.id(), root, store, image: 'library:1', args: ['sleep', '1000'], stdio: 'ignore' as const };
