@@ -19,6 +19,8 @@ export interface TarSink {
 const BLOCK = 512;
 /** Of a pax header or a long name, in bytes. */
 const LONGEST_EXTENSION = 1024 * 1024;
+/** Extended attributes of one entry; the kernel lists 64 KiB of their names, and most file systems hold fewer. */
+const MOST_XATTRS = 4096;
 /** Parts of a sparse file. */
 const MOST_PARTS = 1024 * 1024;
 /** A file that is larger has no number in JavaScript; no file system of Linux holds one that is larger than 2^63. */
@@ -365,7 +367,7 @@ export class TarReader {
         this.longLink = text(extension, 0, extension.length);
         break;
       case 'g':
-        this.globals = { ...this.globals };
+        this.globals = { ...this.globals, xattrs: new Map(this.globals.xattrs) };
         this.records(extension, this.globals, true);
         break;
       default:
@@ -395,8 +397,9 @@ export class TarReader {
   private record(rawKey: Uint8Array, value: Uint8Array, into: Extended, isGlobal: boolean): void {
     const key = ascii(rawKey);
     if (key.startsWith(XATTR_PREFIX) && key.length > XATTR_PREFIX.length) {
-      into.xattrs = new Map(into.xattrs);
+      into.xattrs ??= new Map();
       into.xattrs.set(key, { name: rawKey.slice(XATTR_PREFIX.length), value: value.slice() });
+      if (into.xattrs.size > MOST_XATTRS) this.fail(`more than ${MOST_XATTRS} extended attributes in pax headers`);
       return;
     }
     if (isGlobal && (key === 'path' || key === 'linkpath' || key === 'size' || key.startsWith('GNU.sparse.')))

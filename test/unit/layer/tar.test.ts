@@ -227,6 +227,9 @@ test('access control lists as text are told', (t) => {
 });
 
 const file = tarEntry({ name: 'x', data: 'y' });
+function manyAttributes(count: number, prefix = ''): [string, string][] {
+  return Array.from({ length: count }, (_, number) => [`SCHILY.xattr.user.${prefix}${number}`, '']);
+}
 const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['a checksum that is wrong', tar({ name: 'x', checksum: 1 }), /checksum is wrong, at byte 0/],
   ['what is no archive', Buffer.alloc(1024, 'text'), /not a tar header/],
@@ -249,6 +252,12 @@ const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['a pax record without a line break', paxText('9 path=xyz'), /length is wrong/],
   ['a NUL in a name of pax', Buffer.concat([paxHeader([['path', 'a\0b']]), file]), /NUL/],
   ['a path for all entries', Buffer.concat([paxHeader([['path', 'x']], 'g'), file]), /for all entries that says path/],
+  ['more extended attributes than a file can have', Buffer.concat([paxHeader(manyAttributes(5000)), file]), /more than 4096 extended attributes/],
+  [
+    'as many in all headers for all entries',
+    Buffer.concat([paxHeader(manyAttributes(3000, 'a'), 'g'), paxHeader(manyAttributes(3000, 'b'), 'g'), file]),
+    /more than 4096 extended attributes/,
+  ],
   ['a time that is none', Buffer.concat([paxHeader([['mtime', 'noon']]), file]), /not a time/],
   ['a character set that is not supported', Buffer.concat([paxHeader([['hdrcharset', 'KOI8']]), file]), /character set 'KOI8'/],
   ['a long name that is too long', tarEntry({ name: 'x', type: 'L', size: 2 ** 30 }), /more than 1048576/],
