@@ -1,8 +1,11 @@
 // Layers that say what they like: what comes of them is below their directory, and as the image specification has it.
+#include "core/layer/tree.hpp"
 #include "core/layer/writer.hpp"
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "batch.hpp"
 #include "harness.hpp"
@@ -352,6 +355,25 @@ void damaged(const harness::Scratch& scratch) {
     CHECK(layers.add(Batch().whiteout(std::string("a\0b", 3))).error() == EBADMSG);
     CHECK(layers.add(Batch().data(0, "no file")).error() == EBADMSG);
     CHECK(layers.add(Batch().file("f", "").directory("d").data(0, "no file")).error() == EBADMSG);
+  });
+
+  test("one entry does not make directories without end", [&] {
+    const std::string directory = scratch / "deep";
+    for (const Mode mode : {Mode::overlay, Mode::flat}) {
+      mkdir(directory.c_str(), 0755);
+      const auto writer = std::move(LayerWriter::open(directory, {}, mode, 1 << 20).value());
+      Status status;
+      int files = 0;
+      for (; !status.failed() && files < 100; files++) {
+        std::string path = std::to_string(files);
+        for (int depth = 0; depth < 300; depth++) path += "/d";
+        const Batch batch = Batch().file(path + "/f", "");
+        status = writer->apply(batch.data(), batch.size());
+      }
+      CHECK(refused(status, "too many and too long paths") && status.error() == E2BIG);
+      CHECK(files > 1 && files < 20);
+      CHECK(!remove_tree(directory).failed());
+    }
   });
 
   test("more contents than the size says are refused", [&] {

@@ -17,6 +17,8 @@ constexpr std::size_t longest_path = 4095;
 constexpr std::size_t longest_name = 255;
 constexpr unsigned permission_bits = 07777;
 constexpr unsigned implicit_mode = 0755;
+// Of a path in a container, besides its bytes.
+constexpr std::size_t node_size = 64;
 
 Status failed(long result, const char* call) { return Status(static_cast<int>(-result), call); }
 
@@ -54,10 +56,11 @@ void erase_with_below(Container& ret_paths, const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<LayerWriter>> LayerWriter::open(const std::string& directory, const std::vector<std::string>& lower, Mode mode) {
+Result<std::unique_ptr<LayerWriter>> LayerWriter::open(const std::string& directory, const std::vector<std::string>& lower, Mode mode,
+                                                       std::size_t remembered_limit) {
   Result<Merged> merged = Merged::open(lower);
   if (merged.failed()) return merged.status();
-  std::unique_ptr<LayerWriter> writer(new LayerWriter(std::move(merged.value()), mode));
+  std::unique_ptr<LayerWriter> writer(new LayerWriter(std::move(merged.value()), mode, remembered_limit));
   Result<Fd> root = open_directory(AT_FDCWD, directory.c_str());
   if (root.failed()) return root.status();
   writer->levels_.push_back({"", std::move(root.value())});
@@ -71,7 +74,8 @@ Result<std::unique_ptr<LayerWriter>> LayerWriter::open(const std::string& direct
 Status LayerWriter::apply(const std::uint8_t* data, std::size_t size) {
   RecordReader record(data, size);
   while (record.next()) {
-    const Status status = apply_record(record);
+    Status status = apply_record(record);
+    if (!status.failed() && remembered_ > remembered_limit_) status = refuse("the directories of the layer have too many and too long paths", E2BIG);
     if (!status.failed()) continue;
     if (record.kind() == RecordKind::data) return named(status, file_ == nullptr ? "" : file_->path);
     return named(status, shown(record.kind() == RecordKind::entry ? record.entry().path : record.path()));
@@ -228,6 +232,7 @@ Status LayerWriter::describe_implicit(const Found& lower) {
     STRATA_TRY(set_owner_and_mode(here(), ".", 0, 0, implicit_mode));
   }
   last_[path] = std::move(last);
+  remember(path);
   made(path);
   return {};
 }
@@ -247,8 +252,10 @@ Status LayerWriter::apply_entry(RecordReader& record) {
 }
 
 void LayerWriter::made(const std::string& path) {
-  if (mode_ == Mode::flat) made_.insert(path);
+  if (mode_ == Mode::flat && made_.insert(path).second) remember(path);
 }
+
+void LayerWriter::remember(const std::string& path) { remembered_ += path.size() + node_size; }
 
 Status LayerWriter::clear(const std::string& name) {
   STRATA_TRY(remove_node(here(), name.c_str()));
@@ -321,7 +328,7 @@ Status LayerWriter::describe_directory(RecordReader& record) {
   }
   STRATA_TRY(set_attributes(here(), attributes));
   const std::string path = path_of("");
-  last_[path] = std::move(last);
+  if (last_.insert_or_assign(path, std::move(last)).second) remember(path);
   made(path);
   return {};
 }
@@ -452,7 +459,8 @@ Status LayerWriter::make_hardlink(const Entry& entry) {
 
 Status LayerWriter::make_whiteout(const std::string& name) {
   if (const int result = sys::mknodat(here(), name.c_str(), S_IFCHR, 0); result < 0) return failed(result, "mknodat");
-  whiteouts_.insert(path_of(name));
+  const auto [path, fresh] = whiteouts_.insert(path_of(name));
+  if (fresh) remember(*path);
   return set_times(here(), name.c_str(), {});
 }
 

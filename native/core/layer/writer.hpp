@@ -29,8 +29,12 @@ enum class Mode {
 // 0755, of root and of 1970, so that the same layer always gives the same tree.
 class LayerWriter {
  public:
+  // Bytes of the paths that wait for `finish`. An entry of few bytes can name thousands of directories that have paths of kilobytes each.
+  static constexpr std::size_t most_remembered = std::size_t{512} << 20;
+
   // `lower`: top to bottom.
-  static Result<std::unique_ptr<LayerWriter>> open(const std::string& directory, const std::vector<std::string>& lower, Mode mode);
+  static Result<std::unique_ptr<LayerWriter>> open(const std::string& directory, const std::vector<std::string>& lower, Mode mode,
+                                                   std::size_t remembered_limit = most_remembered);
 
   // A batch of records (records.hpp). A failure has the path of the entry; with a detail it is the layer's own fault. After one there is nothing
   // more to be done here.
@@ -63,7 +67,8 @@ class LayerWriter {
     Attributes attributes;
   };
 
-  LayerWriter(Merged lower, Mode mode) : lower_(std::move(lower)), mode_(mode) {}
+  LayerWriter(Merged lower, Mode mode, std::size_t remembered_limit)
+      : lower_(std::move(lower)), mode_(mode), remembered_limit_(remembered_limit) {}
 
   Status apply_record(RecordReader& record);
   Status apply_entry(RecordReader& record);
@@ -96,6 +101,7 @@ class LayerWriter {
   // Makes room for another node.
   Status clear(const std::string& name);
   void made(const std::string& path);
+  void remember(const std::string& path);
 
   // What the layers below do not show any longer, nothing here takes its attributes from.
   Status make_plain(const std::string& path, bool with_itself);
@@ -113,6 +119,8 @@ class LayerWriter {
   std::map<std::string, Last> last_;  // by path
   std::set<std::string> made_;        // paths, in flat mode
   std::set<std::string> whiteouts_;   // paths, in overlay mode
+  std::size_t remembered_limit_;
+  std::size_t remembered_ = 0;
   std::unique_ptr<File> file_;
   LayerSummary summary_;
 };
