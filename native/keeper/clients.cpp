@@ -41,7 +41,8 @@ void Clients::prepare(pollfd* polled, bool accepts_input) const {
   for (std::size_t i = 0; i < most; i++) {
     const Client& client = clients_[i];
     const short events = static_cast<short>((accepts_input ? POLLIN : 0) | (client.behind() ? POLLOUT : 0));
-    polled[i] = {client.socket.get(), events, 0};
+    // Who has left is told of whether asked for or not, and would be over and over as long as nobody may be read.
+    polled[i] = {events == 0 ? -1 : client.socket.get(), events, 0};
   }
 }
 
@@ -49,7 +50,7 @@ void Clients::handle(const pollfd* polled, Requests& ret_requests) {
   for (std::size_t i = 0; i < most; i++) {
     Client& client = clients_[i];
     if (!client.socket.valid() || polled[i].fd != client.socket.get()) continue;
-    if ((polled[i].revents & POLLOUT) != 0) client.flush();
+    if (client.behind() && polled[i].revents != 0) client.flush();
     if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && client.socket.valid() && !ret_requests.has_input()) client.read(ret_requests);
   }
 }

@@ -138,6 +138,25 @@ int main() {
     CHECK(received(other) == frame(attach::errors, "again"));
     close(other);
   });
+  harness::test("who has left while the input is full wakes nobody up", [&] {
+    Table table(scratch);
+    const int gone = table.connect();
+    put(gone, frame(attach::input, "typed"));
+    close(gone);
+    pollfd polled[Clients::most];
+    table.clients->prepare(polled, false);
+    CHECK(poll(polled, Clients::most, 0) == 0);
+    CHECK(table.turn() == "typed");
+    // Nor is one that is behind asked for ever.
+    const int stuck = table.connect();
+    while (!table.clients->hold_up()) table.send(attach::output, std::string(attach::largest, 'x'));
+    close(stuck);
+    table.clients->prepare(polled, false);
+    CHECK(poll(polled, Clients::most, 0) == 1);
+    table.clients->handle(polled, *table.requests);
+    table.clients->prepare(polled, false);
+    CHECK(poll(polled, Clients::most, 0) == 0);
+  });
   harness::test("there is room for so many, and for others when they have left", [&] {
     Table table(scratch);
     std::vector<int> connections;
