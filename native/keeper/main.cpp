@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -29,6 +30,8 @@ constexpr int wait_by_pidfd = 3;
 constexpr int unknown = -1;
 // After all slaves of the terminal were closed: how long until it is looked at again, milliseconds.
 constexpr int quiet_time = 50;
+// More than the kernel keeps of a terminal's output, in bytes.
+constexpr long terminal_capacity = 256 * 1024;
 // How often, and how long apart in milliseconds, the kernel is asked for the status of a process whose parent has yet to reap it.
 constexpr int status_attempts = 100;
 constexpr int status_interval = 10;
@@ -103,20 +106,27 @@ class Output {
     if (polled[1].revents != 0) (void)copy(orders_.errors, Log::errors);
   }
 
-  // All that is there still, after the program's end.
+  // All that is there still, after the program's end; not what those write who have been given the other end and live on.
   void drain() {
-    while (orders_.master.valid() && copy(orders_.master, Log::output)) clients_.settle();
-    while (orders_.output.valid() && copy(orders_.output, Log::output)) clients_.settle();
-    while (orders_.errors.valid() && copy(orders_.errors, Log::errors)) clients_.settle();
+    drain(orders_.master, Log::output);
+    drain(orders_.output, Log::output);
+    drain(orders_.errors, Log::errors);
   }
 
  private:
+  void drain(Fd& from, Log::Stream stream) {
+    const long capacity = from.valid() ? std::max<long>(sys::fcntl(from.get(), F_GETPIPE_SZ), terminal_capacity) : 0;
+    const std::int64_t end = taken_ + capacity;
+    while (from.valid() && taken_ < end && copy(from, stream)) clients_.settle();
+  }
+
   // False if there is nothing more for now. A pipe that has ended is closed.
   bool copy(Fd& from, Log::Stream stream) {
     char frame[attach::header_size + attach::largest];
     const long count = sys::read(from.get(), frame + attach::header_size, attach::largest);
     if (count > 0) {
       const auto size = static_cast<std::size_t>(count);
+      taken_ += count;
       log_.add(stream, {frame + attach::header_size, size});
       clients_.send(stream == Log::output ? attach::output : attach::errors, frame, size);
       return true;
@@ -145,6 +155,7 @@ class Output {
   Log& log_;
   Fd slave_;
   std::int64_t quiet_until_ = 0;
+  std::int64_t taken_ = 0;  // bytes
 };
 
 // What those who are attached want, as far as the container takes it.

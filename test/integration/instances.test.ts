@@ -121,6 +121,21 @@ lifeTest('its keeper is small, holds nothing of ours, and no signal but SIGKILL 
   t.like(JSON.parse(fs.readFileSync(life.path('exit.json'), 'utf8')), { code: 137, signal: 9 });
 });
 
+lifeTest('who has its output still open and goes on writing does not keep its end from being recorded', async (t, life) => {
+  await life.run(WAITS);
+  await life.said('ready');
+  const pid = await life.pid;
+  const writer = spawn('sh', ['-c', `exec yes >/proc/${pid}/fd/1`], { stdio: 'ignore' });
+  try {
+    await life.said('y\ny\ny');
+    process.kill(pid, 'SIGKILL');
+    t.is(await life.strata(['wait', life.id]), '137\n');
+    await eventually('its end to be recorded', () => fs.existsSync(life.path('exit.json')));
+  } finally {
+    writer.kill('SIGKILL');
+  }
+});
+
 lifeTest('stop asks first, and the writable layer stays for the next start', async (t, life) => {
   await life.run(`echo more >>/kept; cat /kept; ${WAITS}`);
   await life.said('ready');
