@@ -178,8 +178,10 @@ Result<double> disk_usage(const std::string& path) {
     if (step.value() == TreeWalk::Step::left) continue;
     if (walk.is_directory()) {
       const Status status = walk.enter();
-      // It may go while we look, and what is mounted there is not part of it.
-      if (status.failed() && status.error() != EXDEV && status.error() != ENOENT) return Status(status.error(), status.call(), walk.path());
+      // It may go or become something else while we look, and what is mounted there is not part of it.
+      const int error = status.error();
+      const bool gone = error == ENOENT || error == ENOTDIR || error == ELOOP || error == EXDEV;
+      if (status.failed() && !gone) return Status(status.error(), status.call(), walk.path());
       continue;
     }
     struct statx status {};
