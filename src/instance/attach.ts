@@ -17,7 +17,11 @@ export interface AttachOptions extends InstanceName {
   readonly signals: boolean;
 }
 
-/** How the container has ended; undefined if we left before that. @throws StrataError `not-found`; `status` if it does not run, or has no keeper. */
+/**
+ * How the container has ended; undefined if we left before that.
+ *
+ * @throws StrataError `not-found`; `status` if it does not run, or has no keeper, or one that takes nobody more.
+ */
 export async function attach(host: Host, options: AttachOptions): Promise<ExitStatus | 'unknown' | undefined> {
   const { root, id, keys, input, signals } = options;
   checkId(id);
@@ -28,7 +32,9 @@ export async function attach(host: Host, options: AttachOptions): Promise<ExitSt
   }
   const pidfd = !record.terminal && signals ? (host.openProcess(process.pid, process.startTime) ?? -1) : -1;
   try {
-    return await host.attach(attachSocket(root, id), pidfd, record.terminal, input, keys);
+    const status = await host.attach(attachSocket(root, id), pidfd, record.terminal, input, keys);
+    if (status === 'unknown' && observe(host, root, record, false).status !== 'stopped') throw letGo(id);
+    return status;
   } catch (error) {
     if (!hasErrno(error, ERRNO.ENOENT, ERRNO.ECONNREFUSED)) throw error;
     const reason = `container ${id} has no keeper to attach to`;
@@ -37,6 +43,14 @@ export async function attach(host: Host, options: AttachOptions): Promise<ExitSt
     if (pidfd !== -1) host.close(pidfd);
   }
 }
+
+function letGo(id: string): StrataError {
+  const reason = `the keeper of container ${id} has let go, and the container runs on`;
+  return new StrataError({ code: 'status', stage: 'state', reason, hint: `no more than ${MOST} can be attached at the same time` });
+}
+
+/** Clients::most of native/keeper. */
+const MOST = 8;
 
 /**
  * The characters that keys such as `ctrl-p,ctrl-q` or `a,ctrl-\` make; '' for none.

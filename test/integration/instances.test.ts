@@ -1,6 +1,7 @@
 /** The life of containers made of images: in the background with a keeper, stopped, started again, attached to, renamed, deleted; and volumes. */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import type { CommandOptions, Result, Workspace } from '../helpers/container.ts';
@@ -256,6 +257,16 @@ lifeTest('attach: standard input goes to a pipe and ends it; others see the same
   t.deepEqual([watched.code, watched.stdout, watched.stderr], [0, 'one\ntwo\n', 'end\n']);
 });
 
+lifeTest('attach: one more than the keeper takes is told so', async (t, life, workspace) => {
+  await life.run('exec cat', ['--interactive']);
+  const others = Array.from({ length: 8 }, () => connect(join(workspace.root, life.id, 'attach.sock')));
+  await life.attached(others.length);
+  failed(t, await life.try(['attach', life.id], { stdin: 'lost' }), 'no more than 8');
+  for (const socket of others) socket.destroy();
+  await life.attached(0);
+  t.is((await life.try(['attach', life.id], { stdin: 'heard' })).stdout, 'heard');
+});
+
 lifeTest('attach: signals are passed on; who does not read holds nobody up for long', async (t, life, workspace) => {
   await life.run(
     `echo ready; i=0; while [ $i -lt 30000 ]; do echo "a line of some length, so that buffers are filled $i"; i=$((i+1)); done; ${WAITS}`,
@@ -333,7 +344,7 @@ lifeTest('of several who start it at once, one succeeds', async (t, life) => {
 lifeTest('volumes are kept when containers go, unless nobody has named them', async (t, life) => {
   await life.strata(['volume', 'create', '--label', 'a=b', 'data']);
   failed(t, await life.try(['volume', 'create', 'data']), 'volume data exists');
-  failed(t, await life.try(['volume', 'create', '../x']), 'cannot be the name of a volume');
+  failed(t, await life.try(['volume', 'create', '../x']), 'invalid volume name');
   await life.run('echo kept >/data/file', ['--volume', 'data:/data', '--volume', '/nameless']);
   await life.strata(['wait', life.id]);
   const volumes = JSON.parse(await life.strata(['volume', 'ls', '--format', 'json'])) as { name: string; anonymous: boolean; containers: string[] }[];
