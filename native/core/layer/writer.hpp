@@ -67,8 +67,7 @@ class LayerWriter {
     Attributes attributes;
   };
 
-  LayerWriter(Merged lower, Mode mode, std::size_t remembered_limit)
-      : lower_(std::move(lower)), mode_(mode), remembered_limit_(remembered_limit) {}
+  LayerWriter(Merged lower, Mode mode, std::size_t remembered_limit) : lower_(std::move(lower)), mode_(mode), remembered_limit_(remembered_limit) {}
 
   Status apply_record(RecordReader& record);
   Status apply_entry(RecordReader& record);
