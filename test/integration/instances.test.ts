@@ -169,7 +169,8 @@ lifeTest('it is there after the machine was down, and is started again', async (
   const pid = await life.pid;
   process.kill(life.keeper(), 'SIGKILL');
   process.kill(pid, 'SIGKILL');
-  await eventually('the end', () => !fs.existsSync(`/proc/${pid}/exe`));
+  // A zombie has seen all others of its pid namespace off.
+  await eventually('the end', () => !fs.existsSync(`/proc/${pid}`) || / Z \d/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')));
   await workspace.succeed(['delete', life.id]).catch(() => undefined);
   fs.rmSync(join(workspace.root, life.id), { recursive: true, force: true });
   const listed = await life.listed();
