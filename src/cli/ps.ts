@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import { StrataError } from '../base/error.ts';
+import { printable, StrataError } from '../base/error.ts';
 import { shortId } from '../image/digest.ts';
 import { candidates, familiarName } from '../image/reference.ts';
 import type { PsEntry } from '../instance/ps.ts';
@@ -110,9 +110,9 @@ function statusText({ status, started, exit }: PsEntry): string {
   }
 }
 
-/** On one line, and not the whole of a long one. */
+/** On one line, and not the whole of a long one. An image may have written it: it must not colour the terminal. */
 function short(text: string): string {
-  const line = text.replace(/\s+/g, ' ');
+  const line = printable(text.replace(/\s+/g, ' '));
   return line.length > LONGEST_COMMAND ? `${line.slice(0, LONGEST_COMMAND - 1)}…` : line;
 }
 
