@@ -121,8 +121,9 @@ Status read_names(int directory, std::vector<std::string>& ret_names) {
   alignas(DirectoryEntry) char buffer[32 * 1024];
   for (;;) {
     const long size = sys::getdents64(directory, buffer, sizeof buffer);
+    // ENOENT: the directory has been removed since it was opened.
+    if (size == 0 || size == -ENOENT) break;
     if (size < 0) return failure(static_cast<int>(size), "getdents64", "");
-    if (size == 0) break;
     for (long at = 0; at < size;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
       at += entry->length;
