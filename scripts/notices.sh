@@ -39,6 +39,8 @@ EOT
       'GPL 3 with the GCC Runtime Library Exception, which permits what is done here; gcc.gnu.org/onlinedocs/libstdc++/manual/license.html'
   fi
   part libseccomp 'bin/strata and build/Release/strata.node' "$(source_of libseccomp-dev). LGPL 2.1" $docs/libseccomp-dev/copyright
+  part zlib 'bin/strata and build/Release/strata.node' 'zlib licence; zlib.net' $docs/zlib1g-dev/copyright
+  part libmd 'bin/strata and build/Release/strata.node' 'BSD, of its authors below; libbsd.freedesktop.org/wiki/libmd' $docs/libmd-dev/copyright
   part musl 'bin/strata, and in the program that becomes the container, which bin/strata and build/Release/strata.node carry' 'MIT; musl.libc.org' \
     $docs/musl-dev/copyright
   part 'GNU Lesser General Public License 2.1' 'what is named above' 'Its text' /usr/share/common-licenses/LGPL-2.1

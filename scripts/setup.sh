@@ -10,7 +10,7 @@ mkdir -p build
 exec 8>build/setup-lock
 flock 8
 
-packages=(g++ cmake ninja-build libseccomp-dev musl-tools busybox-static)
+packages=(g++ cmake ninja-build libseccomp-dev zlib1g-dev libmd-dev musl-tools busybox-static)
 for group in "$@"; do
   case $group in
     test) packages+=(crun runc podman catatonit buildah skopeo umoci containerd docker.io tini uidmap strace zsh fish iproute2) ;;

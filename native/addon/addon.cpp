@@ -4,7 +4,6 @@
 #include "../face/functions.hpp"
 #include "environment.hpp"
 #include "layer.hpp"
-#include "scan.hpp"
 
 namespace strata::addon {
 namespace {
@@ -70,7 +69,6 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   Registration registration(exports);
   face::describe(registration);
   registration.add("waitExit", wait_exit);
-  register_scan(exports);
   registration.add("openLayer", open_layer);
   registration.add("writeLayer", write_layer);
   registration.add("finishLayer", finish_layer);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,12 @@ class Engine {
   Value number(double number) { return Napi::Number::New(env_, number); }
   Value bigint(std::uint64_t number) { return Napi::BigInt::New(env_, number); }
   Value text(std::string_view text) { return Napi::String::New(env_, text.data(), text.size()); }
+  // A Uint8Array with a copy of them.
+  Value bytes(std::string_view bytes) {
+    auto array = Napi::Uint8Array::New(env_, bytes.size());
+    std::memcpy(array.Data(), bytes.data(), bytes.size());
+    return {env_, array};
+  }
   Value object() { return Napi::Object::New(env_); }
   Value array() { return Napi::Array::New(env_); }
   void set(Value& object, const char* key, const Value& value) { object.As<Napi::Object>().Set(key, value); }

@@ -13,6 +13,14 @@ Value Engine::text(std::string_view text) {
   return own(JS_NewStringLen(context_, decoded.data(), decoded.size()));
 }
 
+Value Engine::bytes(std::string_view bytes) {
+  const Value buffer = own(JS_NewArrayBufferCopy(context_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+  if (JS_IsException(buffer.get())) return own(JS_EXCEPTION);
+  // The place of the first and the number are read in any case.
+  JSValueConst arguments[] = {buffer.get(), JS_UNDEFINED, JS_UNDEFINED};
+  return own(JS_NewTypedArray(context_, 3, arguments, JS_TYPED_ARRAY_UINT8));
+}
+
 std::optional<bool> Engine::boolean_of(const Value& value) {
   if (!JS_IsBool(value.get())) return std::nullopt;
   return JS_ToBool(context_, value.get()) > 0;

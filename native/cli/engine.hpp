@@ -47,6 +47,8 @@ class Engine {
   Value bigint(std::uint64_t number) { return own(JS_NewBigUint64(context_, number)); }
   // What is not UTF-8, a file's name or what a program has printed, QuickJS would decode in a way of its own.
   Value text(std::string_view text);
+  // A Uint8Array with a copy of them.
+  Value bytes(std::string_view bytes);
   Value object() { return own(JS_NewObject(context_)); }
   Value array() { return own(JS_NewArray(context_)); }
   void set(Value& object, const char* key, Value&& value) { JS_SetPropertyStr(context_, object.get(), key, value.release()); }

@@ -1,8 +1,9 @@
-// musl in glibc's place. Debian's libquickjs.a, libseccomp.a and libstdc++.a were compiled against glibc, and the rest of this program is too: the
-// headers of libstdc++ know no other libc. On x86-64 both have the same calling conventions, the same errno values and the same layouts of all that
-// is handed over here, which `nm` tells: struct sigaction, sigset_t, timespec, timeval, tm; pthread_once_t, and mutexes and conditions that are zeros
-// (40 and 48 bytes). A FILE is only ever pointed to. No jmp_buf, locale_t, stat, dirent or table of character types crosses. The stack protector's
-// guard is at the same place of the thread's block. What only glibc has is below; a newer library that wants more fails to link.
+// musl in glibc's place. Debian's libquickjs.a, libseccomp.a, libz.a, libmd.a and libstdc++.a were compiled against glibc, and the rest of this
+// program is too: the headers of libstdc++ know no other libc. On x86-64 both have the same calling conventions, the same errno values and the same
+// layouts of all that is handed over here, which `nm` tells: struct sigaction, sigset_t, timespec, timeval, tm; pthread_once_t, and mutexes and
+// conditions that are zeros (40 and 48 bytes). A FILE is only ever pointed to. No jmp_buf, locale_t, stat, dirent or table of character types
+// crosses. The stack protector's guard is at the same place of the thread's block. What only glibc has is below; a newer library that wants more
+// fails to link.
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>

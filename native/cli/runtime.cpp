@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <string_view>
 
@@ -41,6 +42,8 @@ void __throw_bad_alloc() { out_of_memory(); }
 void __throw_bad_array_new_length() { out_of_memory(); }
 void __throw_length_error(const char* reason) { fail(reason); }
 void __throw_logic_error(const char* reason) { fail(reason); }
+// Of a lock that fails.
+void __throw_system_error(int error) { fail(std::strerror(error)); }
 // Their format is reason enough.
 void __throw_out_of_range_fmt(const char* format, ...) { fail(format); }
 

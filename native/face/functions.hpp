@@ -14,7 +14,9 @@
 #include "../core/host/process.hpp"
 #include "../core/host/socket.hpp"
 #include "../core/host/terminal.hpp"
+#include "../core/layer/blob.hpp"
 #include "../core/layer/merged.hpp"
+#include "../core/layer/new_layer.hpp"
 #include "../core/layer/scan.hpp"
 #include "../core/layer/tree.hpp"
 #include "../core/sys.hpp"
@@ -122,9 +124,17 @@ void describe(Face& face) {
   face.template now<sys::exit_group>("exitNow");
 
   face.template later<layer::remove_tree>("removeTree");
+  face.template later<layer::sync_tree>("syncTree");
   face.template later<layer::disk_usage>("diskUsage");
   face.template now<layer::read_layered>("readLayered");
   face.template later<layer::copy_layered>("copyLayered");
+
+  face.template now<layer::sha256>("sha256");
+  face.template later<layer::begin_layer>("beginNewLayer");
+  face.template later<layer::next_records>("nextRecords");
+  face.template later<layer::write_archive>("writeArchive");
+  face.template later<layer::finish_layer>("finishNewLayer");
+  face.template now<layer::end_layer>("endNewLayer");
 
   face.template now<wire_table_text>("wireTable");
   face.template now<plan_bytes>("planBytes");

@@ -1,7 +1,7 @@
 // The core's values as JavaScript sees them, for any engine. An Engine has a copyable Value and turns numbers, texts and the like into Values and
 // back:
 //
-//   undefined() boolean(bool) number(double) bigint(uint64) text(string_view) object() array()   -> Value
+//   undefined() boolean(bool) number(double) bigint(uint64) text(string_view) bytes(string_view) object() array()   -> Value
 //   set(object, key, Value)  append(array, index, Value)
 //   boolean_of number_of bigint_of text_of bytes_of (Value)                                      -> std::optional
 //   is_array(Value)  length(Value)  element(Value, index)  property(Value, key)
@@ -25,6 +25,7 @@
 #include "../core/host/log_file.hpp"
 #include "../core/host/process.hpp"
 #include "../core/host/terminal.hpp"
+#include "../core/layer/new_layer.hpp"
 #include "../core/layer/tree.hpp"
 #include "../core/layer/writer.hpp"
 #include "../core/plan.hpp"
@@ -91,6 +92,12 @@ class Conversion {
     const auto total = static_cast<std::uint32_t>(bytes.size());
     std::memcpy(bytes.data() + 2 * sizeof total, &total, sizeof total);
     return true;
+  }
+
+  bool read(const Value& value, Bytes& ret_bytes) {
+    std::optional<Bytes> bytes = js_.bytes_of(value);
+    if (bytes) ret_bytes = std::move(*bytes);
+    return bytes.has_value();
   }
 
   bool read(const Value& value, Duplicate& ret_duplicate) {
@@ -236,6 +243,20 @@ class Conversion {
     js_.set(object, "size", js_.number(static_cast<double>(summary.size)));
     js_.set(object, "dropped", js_.number(static_cast<double>(summary.dropped)));
     js_.set(object, "unsupported", js_.number(static_cast<double>(summary.unsupported)));
+    return object;
+  }
+
+  Value write(const layer::Batch& batch) { return js_.bytes(batch.bytes); }
+
+  Value write(const layer::NewLayer& made) {
+    auto object = js_.object();
+    js_.set(object, "diffId", js_.text("sha256:" + made.archive.plain));
+    js_.set(object, "digest", js_.text("sha256:" + made.archive.digest));
+    js_.set(object, "archiveSize", js_.number(static_cast<double>(made.archive.size)));
+    js_.set(object, "sockets", js_.number(static_cast<double>(made.left_out.sockets)));
+    js_.set(object, "socket", js_.text(made.left_out.socket));
+    js_.set(object, "attributes", js_.number(static_cast<double>(made.left_out.attributes)));
+    js_.set(object, "attribute", js_.text(made.left_out.attribute));
     return object;
   }
 

@@ -13,8 +13,6 @@ export interface Archive {
   importImages(options: ImportOptions): Promise<readonly ImportedImage[]>;
   /** `unpack-layer.ts` */
   unpackLayer(options: UnpackOptions): Promise<UnpackedLayer>;
-  /** `commit.ts` */
-  commit(options: CommitOptions): Promise<CommittedImage>;
   /** `export.ts` */
   exportImages(options: ExportOptions): Promise<void>;
   /** `verify.ts` */
@@ -115,41 +113,6 @@ export interface UnpackedLayer {
   readonly diffId: string;
   readonly entries: number;
   /** Bytes of file content. */
-  readonly size: number;
-}
-
-export interface CommitOptions {
-  /** Directory of the store. */
-  readonly store: string;
-  /** Directory of the run state of containers. */
-  readonly root: string;
-  /** The container. */
-  readonly id: string;
-  /** What the new image is to be called. */
-  readonly name: string;
-  readonly author?: string;
-  /** What has been done, for the history. */
-  readonly message?: string;
-  /** In the words of a Dockerfile, such as `CMD ["true"]`: `src/image/change.ts`. */
-  readonly changes: readonly string[];
-  /** Freeze the container's processes while its files are read. */
-  readonly pause: boolean;
-  /** Gets what is left out, one line each. */
-  readonly warn?: (text: string) => void;
-  /** Called often; what it throws ends the work, and what was made is taken back. */
-  readonly checkpoint?: () => void;
-}
-
-export interface CommittedImage {
-  /** `sha256:…` */
-  readonly id: string;
-  /** Digest of the manifest. */
-  readonly manifest: string;
-  /** Whole. */
-  readonly name: string;
-  /** Diff id of the new layer; undefined if nothing had changed, for then there is none. */
-  readonly layer: string | undefined;
-  /** Bytes of file content in that layer. */
   readonly size: number;
 }
 

@@ -1,7 +1,6 @@
 /** {@link Archive} on Node. */
 import type { Host } from '../host/host.ts';
 import type { Archive } from './archive.ts';
-import { commit } from './commit.ts';
 import { exportImages } from './export.ts';
 import { fsck } from './fsck.ts';
 import { importImages } from './import.ts';
@@ -16,7 +15,6 @@ export function createArchive(host: Host): Archive {
     errorWidth: () => (process.stderr.isTTY ? process.stderr.columns || USUAL_WIDTH : 0),
     importImages: (options) => importImages(host, options),
     unpackLayer: (options) => unpackLayer(host, options),
-    commit: (options) => commit(host, options),
     exportImages: (options) => exportImages(host, options),
     verifyImages: (options) => verifyImages(host, options),
     fsck: (options) => fsck(host, options),

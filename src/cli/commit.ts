@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
+import { commit } from '../instance/commit.ts';
 import { Flag } from './command.ts';
 import { stopIfInterrupted } from './options.ts';
 import type { Shell } from './shell.ts';
@@ -26,10 +27,10 @@ export function addCommit(program: Command, shell: Shell): void {
     .addOption(new Flag('--pause <bool>', 'freeze the container while its files are read').argParser(truth).default(true))
     .description('make an image of what a container has changed')
     .action(async (id: string, name: string, flags: CommitFlags) => {
-      const { archive, host, log } = shell;
+      const { host, log } = shell;
       const { author, change: changes, message, pause } = flags;
       host.holdSignals();
-      const image = await archive.commit({
+      const image = await commit(host, {
         store: shell.store,
         root: shell.root,
         id,

@@ -122,6 +122,40 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** A layer that is being made; for one caller at a time. */
+export type NewLayer = number;
+
+export interface NewLayerOptions {
+  /** The container's writable layer. */
+  readonly upper: string;
+  /** The layers below, top to bottom. */
+  readonly lower: readonly string[];
+  /** Where mounts are in the container: what is empty there, and in no layer, was made for them. */
+  readonly destinations: readonly string[];
+  /** The overlay is mounted with `userxattr`. */
+  readonly userAttributes: boolean;
+  /** Seconds since 1970: later times of modification become this one. */
+  readonly latest: number | undefined;
+  /** Of the layer; empty. */
+  readonly directory: string;
+  /** A file that does not exist: what {@link Host.writeArchive} gets, compressed with gzip. */
+  readonly archive: string;
+}
+
+export interface FinishedLayer {
+  /** Digest of the archive before compression, `sha256:…`. */
+  readonly diffId: string;
+  /** Of the file. */
+  readonly digest: string;
+  /** Of the file, in bytes. */
+  readonly archiveSize: number;
+  /** What a layer cannot hold and has been left out: how much, and one of each. */
+  readonly sockets: number;
+  readonly socket: string;
+  readonly attributes: number;
+  readonly attribute: string;
+}
+
 export interface Host {
   readonly kind: 'node' | 'static';
 
@@ -279,6 +313,11 @@ export interface Host {
    * EBUSY.
    */
   removeTree(path: string): Promise<void>;
+  /**
+   * fsync(2) of a directory and all that is in it, which does not wait for what others write. False, and nothing is done, if it has more than `most`
+   * entries, or something that cannot be brought to the disk so: a link, a device.
+   */
+  syncTree(path: string, most: number): Promise<boolean>;
   /** Bytes of the files below a directory, those with several names counted once. */
   diskUsage(path: string): Promise<number>;
   /**
@@ -291,6 +330,24 @@ export interface Host {
    * attributes, holes. The destination becomes like the directory itself. False if nothing is there; ENOTDIR.
    */
   copyLayered(layers: readonly string[], path: string, destination: string): Promise<boolean>;
+
+  // --- a new layer -----------------------------------------------------------------------------------------------------------------------------
+
+  /** SHA-256 of a text in UTF-8, in hexadecimal digits. */
+  sha256(text: string): string;
+  /** Begins to read what is different in an upper directory, to be told by {@link nextRecords}: a number, until {@link endNewLayer}. */
+  beginNewLayer(options: NewLayerOptions): Promise<NewLayer>;
+  /**
+   * The next records (`src/layer/records.ts`), when they have been applied to the layer's directory; undefined at the end. Each directory comes before
+   * its contents, in it first what is gone, names by their bytes. `config-unsupported` for what no layer can hold.
+   */
+  nextRecords(layer: NewLayer): Promise<Uint8Array | undefined>;
+  /** Adds bytes to the archive. */
+  writeArchive(layer: NewLayer, bytes: Uint8Array): Promise<void>;
+  /** When all is in the directory and in the archive. */
+  finishNewLayer(layer: NewLayer): Promise<FinishedLayer>;
+  /** In any case, at the end. What is on the disk stays. */
+  endNewLayer(layer: NewLayer): void;
 
   // --- containers in the background ---------------------------------------------------------------------------------------------------------
 

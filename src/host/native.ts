@@ -8,10 +8,12 @@ import type {
   CommandResult,
   Descriptor,
   ExitStatus,
+  FinishedLayer,
   Host,
   LaunchDescriptors,
   Launched,
   LaunchFailure,
+  NewLayer,
   SeccompAgent,
   WaitedEvent,
   WaitingPoint,
@@ -63,6 +65,8 @@ type Same =
   | 'lastLines'
   | 'tell'
   | 'keep'
+  | 'sha256'
+  | 'endNewLayer'
   | 'unknownSystemCalls';
 
 /** The functions of `native/face`. Each throws, or rejects with, a {@link LaunchFailure}; text is without NUL where it is a path. */
@@ -102,11 +106,27 @@ export interface Native extends Pick<Host, Same> {
   exitNow(status: number): void;
 
   removeTree(path: string): Later<void>;
+  syncTree(path: string, most: number): Later<boolean>;
   diskUsage(path: string): Later<number>;
   readLayered(layers: readonly string[], path: string, limit: number): string | undefined;
   copyLayered(layers: readonly string[], path: string, destination: string): Later<boolean>;
+
+  beginNewLayer(
+    upper: string,
+    lower: readonly string[],
+    destinations: readonly string[],
+    userAttributes: boolean,
+    latest: bigint,
+    directory: string,
+    archive: string,
+  ): Later<NewLayer>;
+  nextRecords(layer: NewLayer): Later<Uint8Array | undefined>;
+  writeArchive(layer: NewLayer, bytes: Uint8Array): Later<void>;
+  finishNewLayer(layer: NewLayer): Later<FinishedLayer>;
 }
 
+/** Of a time of modification: no file has a later one. */
+const LATEST = 2n ** 63n - 1n;
 const DEFAULT_LIMIT = 1024 * 1024;
 /** The core takes 32-bit milliseconds; a longer wait is 24 days in any case. */
 const LONGEST_WAIT = 2 ** 31 - 1;
@@ -233,9 +253,20 @@ export function createHost(native: Native, platform: Platform): Host {
     unknownSystemCalls: guarded(native.unknownSystemCalls),
 
     removeTree: (path) => attemptLater(() => native.removeTree(path)),
+    syncTree: (path, most) => attemptLater(() => native.syncTree(path, most)),
     diskUsage: (path) => attemptLater(() => native.diskUsage(path)),
     readLayered: (layers, path, limit = DEFAULT_LIMIT) => readLayered(layers, path, limit),
     copyLayered: (layers, path, destination) => attemptLater(() => native.copyLayered(layers, path, destination)),
+
+    sha256: guarded(native.sha256),
+    beginNewLayer: ({ upper, lower, destinations, userAttributes, latest, directory, archive }) => {
+      const last = latest === undefined ? LATEST : BigInt(latest);
+      return attemptLayer(() => native.beginNewLayer(upper, lower, destinations, userAttributes, last, directory, archive));
+    },
+    nextRecords: (layer) => attemptLayer(() => native.nextRecords(layer)),
+    writeArchive: (layer, bytes) => attemptLater(() => native.writeArchive(layer, bytes)),
+    finishNewLayer: (layer) => attemptLater(() => native.finishNewLayer(layer)),
+    endNewLayer: guarded(native.endNewLayer),
 
     print: (text) => writeAll(1, text),
     printError: (text) => writeAll(2, text),
@@ -280,6 +311,18 @@ async function attemptLaunch<Value>(call: () => Later<Value>): Promise<Value> {
     return await call();
   } catch (failure) {
     throw isFailure(failure) ? new LaunchError(failure) : failure;
+  }
+}
+
+/** The same for what reads a container's files. A failure with a reason in words is about what no layer can hold. */
+async function attemptLayer<Value>(call: () => Later<Value>): Promise<Value> {
+  try {
+    return await call();
+  } catch (failure) {
+    if (!isFailure(failure)) throw failure;
+    const { syscall, errno, path, detail } = failure;
+    if (detail !== '') throw new StrataError({ code: 'config-unsupported', reason: `/${path} ${detail}`, path });
+    throw new StrataError({ code: 'system', reason: `cannot read ${path}: ${syscall}`, syscall, errno, path });
   }
 }
 

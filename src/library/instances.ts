@@ -1,10 +1,12 @@
 /** Containers made of images, and their life: what they have written stays until they are deleted. */
-import type { CommittedImage, Fault } from '../archive/archive.ts';
+import type { Fault } from '../archive/archive.ts';
 import { createArchive } from '../archive/index.ts';
 import { StrataError } from '../base/error.ts';
 import type { ExitStatus } from '../host/host.ts';
 import { attach as attachTo, detachKeys } from '../instance/attach.ts';
 import { writeBundle } from '../instance/bundle.ts';
+import type { CommittedImage } from '../instance/commit.ts';
+import { commit as makeImage } from '../instance/commit.ts';
 import type { InstanceOptions as Making } from '../instance/create.ts';
 import { renameInstance, restartInstance, stopContainer } from '../instance/life.ts';
 import type { LogRecord } from '../instance/logs.ts';
@@ -309,7 +311,7 @@ export async function diff(options: InstanceOptions): Promise<readonly Change[]>
 /** Makes an image of what a container has changed. */
 export async function commit(options: CommitOptions): Promise<CommittedImage> {
   const { id, name, author, message, changes = [], pause = true } = options;
-  return createArchive(host()).commit({
+  return makeImage(host(), {
     ...working(options),
     root: inside(options).root,
     id,

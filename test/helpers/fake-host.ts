@@ -2,6 +2,7 @@
  * A machine in memory, and hosts that are processes on it: the lifecycle is tested without root, and can be killed at any call it makes.
  * The machine knows files, locks, cgroups and container processes; a plan is carried out by decoding its values.
  */
+import { createHash } from 'node:crypto';
 import { StrataError } from '../../src/base/error.ts';
 import type {
   CgroupName,
@@ -10,10 +11,13 @@ import type {
   DeviceStatus,
   ExitStatus,
   FileStatus,
+  FinishedLayer,
   Host,
   LaunchDescriptors,
   Launched,
   LaunchFailure,
+  NewLayer,
+  NewLayerOptions,
   SeccompAgent,
   WaitedEvent,
   WaitingPoint,
@@ -782,6 +786,44 @@ export class FakeHost implements Host {
     await Promise.resolve();
     this.step();
     for (const name of [...this.machine.nodes.keys()]) if (name === path || name.startsWith(`${path}/`)) this.machine.nodes.delete(name);
+  }
+
+  sha256(text: string): string {
+    return createHash('sha256').update(text).digest('hex');
+  }
+
+  /** Its containers never write anything. */
+  async beginNewLayer({ archive }: NewLayerOptions): Promise<NewLayer> {
+    await Promise.resolve();
+    this.step();
+    this.machine.file(archive, '');
+    return 1;
+  }
+
+  async nextRecords(): Promise<undefined> {
+    await Promise.resolve();
+    this.step();
+  }
+
+  async writeArchive(): Promise<void> {
+    await Promise.resolve();
+    this.step();
+  }
+
+  async finishNewLayer(): Promise<FinishedLayer> {
+    await Promise.resolve();
+    this.step();
+    const digest = `sha256:${this.sha256('')}`;
+    return { diffId: digest, digest, archiveSize: 0, sockets: 0, socket: '', attributes: 0, attribute: '' };
+  }
+
+  endNewLayer(): void {
+    this.step();
+  }
+
+  async syncTree(path: string): Promise<boolean> {
+    await this.syncFile(path);
+    return true;
   }
 
   async diskUsage(path: string): Promise<number> {

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -190,6 +191,50 @@ Result<double> disk_usage(const std::string& path) {
     if (result < 0) return Status(-result, "statx", walk.path());
     if (is_regular(status) && (status.stx_nlink == 1 || linked.insert(status.stx_ino).second)) total += status.stx_size;
   }
+}
+
+namespace {
+
+// What is told by the walk, opened; an invalid descriptor for what needs none, a failure of EINVAL for what cannot be synced.
+Result<Fd> open_to_sync(const TreeWalk& walk) {
+  struct statx status {};
+  const int result = status_of(walk.directory(), walk.name(), status);
+  if (result < 0) return Status(-result, "statx", walk.path());
+  // A whiteout is a name and nothing more.
+  if (S_ISCHR(status.stx_mode) && status.stx_rdev_major == 0 && status.stx_rdev_minor == 0) return Fd();
+  if (!is_regular(status) || status.stx_nlink != 1) return Status(EINVAL, "fsync", walk.path());
+  const int descriptor = sys::openat(walk.directory(), walk.name(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  return descriptor < 0 ? Result<Fd>(Status(-descriptor, "open", walk.path())) : Result<Fd>(Fd(descriptor));
+}
+
+}  // namespace
+
+Result<bool> sync_tree(const std::string& path, unsigned most) {
+  Result<Fd> root = open_directory(AT_FDCWD, path.c_str());
+  if (root.failed()) return root.status();
+  std::vector<Fd> nodes;
+  Result<Fd> again = open_directory(root.value().get(), ".");
+  if (again.failed()) return again.status();
+  nodes.push_back(std::move(again.value()));
+  TreeWalk walk(std::move(root.value()));
+  for (;;) {
+    Result<TreeWalk::Step> step = walk.next();
+    if (step.failed()) return step.status();
+    if (step.value() == TreeWalk::Step::end) break;
+    if (step.value() == TreeWalk::Step::left) continue;
+    if (nodes.size() > most) return false;
+    Result<Fd> node = walk.is_directory() ? open_same_mount(walk.directory(), walk.name()) : open_to_sync(walk);
+    if (node.failed() && node.status().error() == EINVAL) return false;
+    if (node.failed()) return node.status();
+    if (walk.is_directory()) STRATA_TRY(walk.enter());
+    nodes.push_back(std::move(node.value()));
+  }
+  // Each directory after what is in it.
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    const int result = node->valid() ? sys::fsync(node->get()) : 0;
+    if (result < 0) return Status(-result, "fsync", path);
+  }
+  return true;
 }
 
 }  // namespace strata::layer

@@ -68,6 +68,10 @@ Status remove_node(int directory, const char* name);
 // Bytes of the files below a directory, those with several names once.
 Result<double> disk_usage(const std::string& path);
 
+// Brings a directory with all that is in it to the disk, file by file, which does not wait for what others write there. False, and nothing is done,
+// if it has more than `most` entries, or something whose attributes no fsync(2) of its own can bring there: a link, a device.
+Result<bool> sync_tree(const std::string& path, unsigned most);
+
 struct Difference {
   std::string path;
   std::string reason;

@@ -2,18 +2,17 @@
  * A container's writable layer becomes the topmost layer of a new image. Only that layer is read: the archive is written and the new layer unpacked from
  * the same records, at once, and of the image below nothing but documents is looked at.
  */
-import { mkdirSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { StrataError } from '../base/error.ts';
 import { hasCode } from '../base/fault.ts';
-import type { Host } from '../host/host.ts';
+import { momentOf } from '../base/time.ts';
+import type { FinishedLayer, Host } from '../host/host.ts';
 import type { RawConfig } from '../image/change.ts';
 import { changed } from '../image/change.ts';
 import { MEDIA_TYPES } from '../image/media-types.ts';
 import { MOST_LAYERS } from '../image/parse.ts';
 import { nameToKeep } from '../image/reference.ts';
 import type { Descriptor, HistoryEntry, ImageConfig } from '../image/types.ts';
-import { writableLayer } from '../instance/writable.ts';
+import { LayerArchiveWriter } from '../layer/archive-writer.ts';
 import { RecordReader } from '../layer/records.ts';
 import { pause, resume } from '../lifecycle/pause.ts';
 import { state } from '../lifecycle/state.ts';
@@ -28,14 +27,42 @@ import { readRecord } from '../store/records.ts';
 import { readId, updateReferences } from '../store/references.ts';
 import type { Store } from '../store/store.ts';
 import { makeTemporary, prepareStore } from '../store/store.ts';
-import type { CommitOptions, CommittedImage } from './archive.ts';
-import { systemError } from './bytes.ts';
-import { sha256 } from './digests.ts';
-import type { LayerArchive } from './layer-archive.ts';
-import { LayerArchiveWriter } from './layer-archive.ts';
-import { openLayer } from './native.ts';
-import { openScan } from './scan.ts';
-import { Watch } from './watch.ts';
+import { writableLayer } from './writable.ts';
+
+export interface CommitOptions {
+  /** Directory of the store. */
+  readonly store: string;
+  /** Directory of the run state of containers. */
+  readonly root: string;
+  /** The container. */
+  readonly id: string;
+  /** What the new image is to be called. */
+  readonly name: string;
+  readonly author?: string;
+  /** What has been done, for the history. */
+  readonly message?: string;
+  /** In the words of a Dockerfile, such as `CMD ["true"]`: `src/image/change.ts`. */
+  readonly changes: readonly string[];
+  /** Freeze the container's processes while its files are read. */
+  readonly pause: boolean;
+  /** Gets what is left out, one line each. */
+  readonly warn?: (text: string) => void;
+  /** Called often; what it throws ends the work, and what was made is taken back. */
+  readonly checkpoint?: () => void;
+}
+
+export interface CommittedImage {
+  /** `sha256:…` */
+  readonly id: string;
+  /** Digest of the manifest. */
+  readonly manifest: string;
+  /** Whole. */
+  readonly name: string;
+  /** Diff id of the new layer; undefined if nothing had changed, for then there is none. */
+  readonly layer: string | undefined;
+  /** Bytes of file content in that layer. */
+  readonly size: number;
+}
 
 /** Of container.json, what is needed here. */
 interface Origin {
@@ -54,20 +81,19 @@ export async function commit(host: Host, options: CommitOptions): Promise<Commit
   const name = nameToKeep(options.name);
   changed({}, options.changes);
   const epoch = sourceDate(host);
-  const watch = new Watch(options.checkpoint);
-  try {
-    const store = prepareStore(host, options.store);
-    return await whileUsing(store, async () => {
+  const store = prepareStore(host, options.store);
+  return await whileUsing(
+    store,
+    async () => {
       const work = makeTemporary(store);
       try {
-        return await new Commit(store, work, options, name, epoch, watch).run();
+        return await new Commit(store, work, options, name, epoch).run();
       } finally {
         await host.removeTree(work);
       }
-    });
-  } finally {
-    watch.end();
-  }
+    },
+    options.checkpoint,
+  );
 }
 
 /** SOURCE_DATE_EPOCH, in seconds since 1970; undefined if it is not set. @throws StrataError `usage`. */
@@ -78,12 +104,22 @@ function sourceDate(host: Host): number | undefined {
   return Number(seconds);
 }
 
+/** The new layer and its archive. */
+interface MadeLayer extends FinishedLayer {
+  readonly entries: number;
+  /** Bytes of file content. */
+  readonly size: number;
+}
+
 /** A blob that waits for its place. */
 interface Made {
   readonly digest: string;
   readonly size: number;
   readonly path: string;
 }
+
+/** Entries of a tree. */
+const FEW = 100;
 
 class Commit {
   private readonly host: Host;
@@ -92,17 +128,17 @@ class Commit {
   private readonly options: CommitOptions;
   private readonly name: string;
   private readonly epoch: number | undefined;
-  private readonly watch: Watch;
+  private readonly check: () => void;
   private readonly warn: (text: string) => void;
 
-  constructor(store: Store, work: string, options: CommitOptions, name: string, epoch: number | undefined, watch: Watch) {
+  constructor(store: Store, work: string, options: CommitOptions, name: string, epoch: number | undefined) {
     this.host = store.host;
     this.store = store;
     this.work = work;
     this.options = options;
     this.name = name;
     this.epoch = epoch;
-    this.watch = watch;
+    this.check = options.checkpoint ?? (() => {});
     this.warn = options.warn ?? (() => {});
   }
 
@@ -122,9 +158,9 @@ class Commit {
     if (!isEmpty && base.layers.length >= MOST_LAYERS) {
       throw new StrataError({ code: 'config-unsupported', reason: `the image has ${base.layers.length} layers, and the kernel cannot stack more` });
     }
-    const ids = isEmpty ? base.layers : chainIds([...config.diffIds, archive.diffId], sha256);
-    const document = await this.makeConfig(base, config, isEmpty ? undefined : archive.diffId, origin.command);
-    const manifest = await this.makeManifest(base, document, isEmpty ? undefined : archive);
+    const ids = isEmpty ? base.layers : chainIds([...config.diffIds, archive.diffId], host.sha256);
+    const document = this.makeConfig(base, config, isEmpty ? undefined : archive.diffId, origin.command);
+    const manifest = this.makeManifest(base, document, isEmpty ? undefined : archive);
     const image: ImageRecord = { id: document.digest, manifest: manifest.digest, config: document.digest, layers: ids, created: host.timestamp() };
     const chainId = ids.at(-1);
     if (!isEmpty && chainId !== undefined) this.seal(chainId, base.layers.at(-1), archive);
@@ -153,46 +189,39 @@ class Commit {
     }
   }
 
-  private async read({ upper, lower, destinations, userAttributes }: ReturnType<typeof writableLayer>): Promise<LayerArchive> {
+  private async read({ upper, lower, destinations, userAttributes }: ReturnType<typeof writableLayer>): Promise<MadeLayer> {
+    const { host, epoch: latest } = this;
     const directory = this.layerDirectory();
-    const scan = openScan({ upper, lower, destinations, userAttributes, ...(this.epoch !== undefined && { latest: this.epoch }) });
-    const target = openLayer(`${directory}/diff`, { lower, mode: 'overlay' });
-    const writer = await LayerArchiveWriter.open(this.archivePath(), () => this.watch.check());
+    const archive = this.archivePath();
+    const layer = await host.beginNewLayer({ upper, lower, destinations, userAttributes, latest, directory: `${directory}/diff`, archive });
     try {
-      let next = scan.next();
+      const writer = new LayerArchiveWriter((part) => {
+        // A single hole can be larger than any disk.
+        this.check();
+        return host.writeArchive(layer, part);
+      });
       for (;;) {
-        const batch = await next;
-        this.watch.check();
+        const batch = await host.nextRecords(layer);
+        this.check();
         if (batch === undefined) break;
-        next = scan.next();
-        // It is waited for in the next round, or never.
-        next.catch(() => {});
         const reader = new RecordReader(batch);
         for (let record = reader.next(); record !== undefined; record = reader.next()) await writer.add(record);
-        await target.write(batch);
       }
-      await target.finish();
-      const archive = await writer.finish();
-      const { sockets, socket, attributes, attribute } = scan.leftOut();
+      await writer.finish();
+      const finished = await host.finishNewLayer(layer);
+      const { sockets, socket, attributes, attribute } = finished;
       if (sockets > 0) this.warn(`sockets cannot be in a layer and are left out: ${sockets}, such as /${socket}`);
       if (attributes > 0) this.warn(`extended attributes that cannot be in a layer are left out: ${attributes}, such as ${attribute}`);
-      return archive;
-    } catch (error) {
-      await target.abort();
-      throw error;
+      return { ...finished, entries: writer.entries, size: writer.total };
     } finally {
-      await writer.close();
+      host.endNewLayer(layer);
     }
   }
 
   private layerDirectory(): string {
     const directory = `${this.work}/layer`;
-    try {
-      mkdirSync(directory, { mode: 0o700 });
-      mkdirSync(`${directory}/diff`, { mode: 0o755 });
-    } catch (error) {
-      throw systemError(error, directory);
-    }
+    this.host.makeDirectory(directory, 0o700);
+    this.host.makeDirectory(`${directory}/diff`, 0o755);
     return directory;
   }
 
@@ -200,20 +229,20 @@ class Commit {
     return `${this.work}/archive`;
   }
 
-  private blobOf({ digest, archiveSize }: LayerArchive): Made {
+  private blobOf({ digest, archiveSize }: MadeLayer): Made {
     return { digest, size: archiveSize, path: this.archivePath() };
   }
 
-  private seal(chainId: string, parent: string | undefined, { diffId, digest, entries, size }: LayerArchive): void {
+  private seal(chainId: string, parent: string | undefined, { diffId, digest, entries, size }: MadeLayer): void {
     const record = { chainId, diffId, ...(parent !== undefined && { parent }), blob: digest, mediaType: MEDIA_TYPES.layerGzip, size, entries };
     sealLayer(this.store, `${this.work}/layer`, record);
   }
 
   /** The configuration of the image below with what is new; all that is not known here stays as it is. */
-  private async makeConfig(base: ImageRecord, { diffIds }: ImageConfig, diffId: string | undefined, command: readonly string[]): Promise<Made> {
+  private makeConfig(base: ImageRecord, { diffIds }: ImageConfig, diffId: string | undefined, command: readonly string[]): Made {
     const { author, message, changes } = this.options;
     const old = JSON.parse(readBlob(this.store, base.config)) as RawConfig;
-    const created = this.epoch === undefined ? this.host.timestamp() : new Date(this.epoch * 1000).toISOString().replace('.000Z', 'Z');
+    const created = this.epoch === undefined ? this.host.timestamp() : momentOf(BigInt(this.epoch) * 1_000_000_000n).replace('.000000000Z', 'Z');
     const entry: HistoryEntry = {
       created,
       ...(author !== undefined && { author }),
@@ -233,7 +262,7 @@ class Commit {
     return this.makeDocument('config', config);
   }
 
-  private async makeManifest(base: ImageRecord, config: Made, archive: LayerArchive | undefined): Promise<Made> {
+  private makeManifest(base: ImageRecord, config: Made, archive: MadeLayer | undefined): Made {
     const { layers } = readImageManifest(this.store, base);
     const added = archive && { mediaType: MEDIA_TYPES.layerGzip, digest: archive.digest, size: archive.archiveSize };
     return this.makeDocument('manifest', {
@@ -244,23 +273,21 @@ class Commit {
     });
   }
 
-  private async makeDocument(kind: string, document: object): Promise<Made> {
+  private makeDocument(kind: string, document: object): Made {
+    const { host } = this;
     const path = `${this.work}/${kind}`;
-    const content = Buffer.from(JSON.stringify(document));
-    try {
-      await writeFile(path, content, { flag: 'wx', mode: 0o600 });
-    } catch (error) {
-      throw systemError(error, path);
-    }
-    return { digest: `sha256:${sha256(content)}`, size: content.length, path };
+    const content = JSON.stringify(document);
+    host.replaceFile(path, content, 0o600);
+    return { digest: `sha256:${host.sha256(content)}`, size: host.stat(path)?.size ?? 0, path };
   }
 
   /** In the order of docs/store.md. */
   private async install(image: ImageRecord, chainId: string | undefined, blobs: readonly Made[]): Promise<void> {
     const { store, host, work } = this;
-    this.watch.check();
-    await host.syncFileSystem(work);
-    this.watch.check();
+    this.check();
+    // Of few files one by one: what others write to the file system is not waited for.
+    if (!(await host.syncTree(work, FEW))) await host.syncFileSystem(work);
+    this.check();
     for (const { path, digest } of blobs) installBlob(store, path, digest);
     await host.syncFile(`${store.root}/blobs/sha256`);
     // The same container committed before has put it there: then this one goes with the rest of `work`.
