@@ -1,6 +1,6 @@
 /**
- * What only Node can do, as the command line sees it: archives are read and written with zlib and hashed with OpenSSL, which the static command has
- * not got. Pure, for `src/cli` names it; `index.ts` beside it is the implementation.
+ * What only Node can do, as the command line sees it: archives are read with zlib and hashed with OpenSSL, of which the static command has no more than
+ * a commit needs. Pure, for `src/cli` names it; `index.ts` beside it is the implementation.
  */
 import type { Platform } from '../image/types.ts';
 import type { Limits } from '../layer/filter.ts';
