@@ -145,8 +145,9 @@ containerTest('signals are passed on to the program, whose end is the end of str
     ['SIGINT', 130],
     ['SIGHUP', 129],
   ] as const) {
-    const dying = workspace.spawn(['run', '--bundle', bundle.directory, workspace.id()]);
-    await eventually('the container to run', async () => (await workspace.strata(['list'])).stdout.includes('running'));
+    const one = workspace.id();
+    const dying = workspace.spawn(['run', '--bundle', bundle.directory, one]);
+    await workspace.attended(one);
     process.kill(dying.pid, name);
     t.deepEqual(await dying.result, { code, signal: null, stdout: '', stderr: '' });
   }
