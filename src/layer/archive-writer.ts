@@ -1,4 +1,7 @@
 /** Makes the archive of a layer from records. The same records give the same bytes. */
+import { StrataError } from '../base/error.ts';
+import { quoteBytes } from './bytes.ts';
+import { DEFAULT_LIMITS } from './filter.ts';
 import type { LayerRecord } from './records.ts';
 import { TAR_END, tarHeader, tarPadding, whiteoutEntry } from './tar-writer.ts';
 
@@ -21,6 +24,7 @@ export class LayerArchiveWriter {
     this.sink = sink;
   }
 
+  /** @throws StrataError `config-unsupported` for more than an import takes: a hole costs a container nothing, and an archive all of its zeros. */
   async add(record: LayerRecord): Promise<void> {
     switch (record.kind) {
       case 'entry':
@@ -28,6 +32,10 @@ export class LayerArchiveWriter {
         this.entries += 1;
         if (record.entry.type === 'file') this.size = record.entry.size;
         this.total += Number(this.size);
+        if (this.total > DEFAULT_LIMITS.maxSize) {
+          const reason = `${quoteBytes(record.entry.path)} makes the layer larger than ${DEFAULT_LIMITS.maxSize} bytes, holes included`;
+          throw new StrataError({ code: 'config-unsupported', reason });
+        }
         return this.put(tarHeader(record.entry));
       case 'data':
         // layer.md has no holes: what is not written reads as zeros.
