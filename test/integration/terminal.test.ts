@@ -147,6 +147,7 @@ containerTest('signals are passed on to the program, whose end is the end of str
   ] as const) {
     const one = workspace.id();
     const dying = workspace.spawn(['run', '--bundle', bundle.directory, one]);
+    await eventually('the container to run', async () => (await workspace.strata(['list'])).stdout.includes('running'));
     await workspace.attended(one);
     process.kill(dying.pid, name);
     t.deepEqual(await dying.result, { code, signal: null, stdout: '', stderr: '' });
