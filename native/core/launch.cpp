@@ -520,7 +520,8 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
       heard = send_message(ours.get(), Message::go) && receive_message(ours.get(), message);
     }
     const bool told = heard && message == Message::failed;
-    heard = heard && message == Message::process && receive_all(ours.get(), &second, sizeof second);
+    // Only a positive number is a process: to kill(2) others are whole groups.
+    heard = heard && message == Message::process && receive_all(ours.get(), &second, sizeof second) && second > 0;
     if (!heard) {
       if (told) {
         receive_failure(ours.get(), ret_failure);
