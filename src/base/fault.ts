@@ -11,6 +11,7 @@ export const ERRNO = {
   EACCES: 13,
   EBUSY: 16,
   EEXIST: 17,
+  ENODEV: 19,
   ENOTDIR: 20,
   EISDIR: 21,
   EINVAL: 22,
@@ -24,6 +25,11 @@ export const ERRNO = {
 /** Whether `error` is the kernel's refusal with one of these numbers. */
 export function hasErrno(error: unknown, ...numbers: readonly number[]): boolean {
   return error instanceof StrataError && error.errno !== undefined && numbers.includes(error.errno);
+}
+
+/** Whether `error` came from a file of a cgroup that is gone: ENOENT at its open, ENODEV when the cgroup was removed between that and the read. */
+export function isCgroupGone(error: unknown): boolean {
+  return hasErrno(error, ERRNO.ENOENT, ERRNO.ENODEV);
 }
 
 /** Whether `error` is a StrataError of this code. */

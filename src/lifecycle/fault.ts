@@ -2,7 +2,7 @@
 import { isOutOfMemory, isStackOverflow, StrataError } from '../base/error.ts';
 import { messageOf } from '../base/fault.ts';
 
-export { ERRNO, hasCode, hasErrno, messageOf } from '../base/fault.ts';
+export { ERRNO, hasCode, hasErrno, isCgroupGone, messageOf } from '../base/fault.ts';
 
 /** most_memory of native/cli/main.cpp; on Node there is no such limit, and no error either. */
 const MEMORY = '256 MiB';

@@ -1,7 +1,7 @@
 /** Freezing the processes of a cgroup: freezer.state on cgroup v1, cgroup.freeze on v2. */
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
-import { ERRNO, hasErrno } from './fault.ts';
+import { isCgroupGone } from './fault.ts';
 import type { Freezer } from './store.ts';
 
 /** Milliseconds until a freeze that does not come about is taken back. */
@@ -15,7 +15,7 @@ export function isFrozen(host: Host, freezer: Freezer | undefined): boolean {
     if (freezer.version === 1) return host.readText(`${freezer.directory}/freezer.state`).trim() !== 'THAWED';
     return host.readText(`${freezer.directory}/cgroup.freeze`).trim() === '1';
   } catch (error) {
-    if (hasErrno(error, ERRNO.ENOENT)) return false;
+    if (isCgroupGone(error)) return false;
     throw error;
   }
 }
@@ -50,7 +50,7 @@ export function thaw(host: Host, freezer: Freezer): void {
   try {
     request(host, freezer, false);
   } catch (error) {
-    if (!hasErrno(error, ERRNO.ENOENT)) throw error;
+    if (!isCgroupGone(error)) throw error;
   }
 }
 
@@ -71,7 +71,7 @@ function listIfThere(host: Host, directory: string): string[] {
   try {
     return host.list(directory);
   } catch (error) {
-    if (hasErrno(error, ERRNO.ENOENT)) return [];
+    if (isCgroupGone(error)) return [];
     throw error;
   }
 }

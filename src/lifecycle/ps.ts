@@ -2,7 +2,7 @@
 import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { cgroupDirectories } from './destroy.ts';
-import { ERRNO, hasErrno } from './fault.ts';
+import { isCgroupGone } from './fault.ts';
 import { checkId } from './id.ts';
 import type { ContainerName } from './report.ts';
 import { loadSettled } from './state.ts';
@@ -31,8 +31,7 @@ function collect(host: Host, directory: string, found: Set<number>): void {
       if (host.stat(`${directory}/${name}`)?.type === 'directory') collect(host, `${directory}/${name}`, found);
     }
   } catch (error) {
-    // A cgroup may go while it is read.
-    if (!hasErrno(error, ERRNO.ENOENT)) throw error;
+    if (!isCgroupGone(error)) throw error;
   }
 }
 

@@ -1,7 +1,10 @@
 import test from 'ava';
+import { StrataError } from '../../../src/base/error.ts';
+import { ERRNO } from '../../../src/base/fault.ts';
 import type { ExecOptions, ProcessChanges } from '../../../src/lifecycle/exec.ts';
 import { checkChanges, execDetached, execForeground } from '../../../src/lifecycle/exec.ts';
 import { pause, resume } from '../../../src/lifecycle/pause.ts';
+import { pids } from '../../../src/lifecycle/ps.ts';
 import { type Decoded, type FakeHost, HIERARCHIES } from '../../helpers/fake-host.ts';
 import { createAndStart, createOne, failure, machineWith, NAME, ROOT } from './_machine.ts';
 
@@ -118,6 +121,21 @@ test('the status decides', async (t) => {
   const [first] = machine.processes;
   if (first !== undefined) machine.die(first, { code: 0 });
   t.regex((await failure(t, detached(host))).message, /container not running: c1 has stopped/);
+  t.is(host.open.size, 0);
+});
+
+test('a container that ends while it is looked at is not running', async (t) => {
+  const { machine, host } = machineWith();
+  await createAndStart(host);
+  const read = host.readText.bind(host);
+  host.readText = (path, limit) => {
+    if (!path.endsWith('/freezer.state')) return read(path, limit);
+    const [first] = machine.processes;
+    if (first !== undefined) machine.die(first, { code: 0 });
+    throw new StrataError({ code: 'system', reason: 'read', errno: ERRNO.ENODEV, path });
+  };
+  t.regex((await failure(t, detached(host))).message, /container not running/);
+  t.deepEqual(await pids(host, NAME), []);
   t.is(host.open.size, 0);
 });
 
