@@ -81,6 +81,12 @@ export interface PlanOptions extends ContainerOptions {
    * as bigint. Relative paths in it still start at `bundle`.
    */
   readonly spec?: object;
+  /**
+   * Who makes the container's cgroup. With `'systemd'`, which needs cgroup v2, it is in a scope, and `linux.cgroupsPath` is `slice:prefix:name`.
+   *
+   * @default 'cgroupfs'
+   */
+  readonly cgroupManager?: 'cgroupfs' | 'systemd';
   /** Enter the root with MS_MOVE and chroot(2) instead of pivot_root(2), for a host whose root is a ramdisk. */
   readonly noPivot?: boolean;
   /** Let the container keep the caller's session keyring. */
@@ -490,8 +496,8 @@ export async function plan(options: PlanOptions): Promise<Plan> {
 }
 
 function creation(options: PlanOptions): LifecycleOptions {
-  const { bundle, spec, noPivot = false, noNewKeyring = false } = options;
-  return { ...inside(options), bundle, noPivot, noNewKeyring, ...(spec && { spec }) };
+  const { bundle, spec, cgroupManager = 'cgroupfs', noPivot = false, noNewKeyring = false } = options;
+  return { ...inside(options), bundle, cgroupManager, noPivot, noNewKeyring, ...(spec && { spec }) };
 }
 
 /** A container of an image with streams of its own. */

@@ -6,6 +6,7 @@
 
 #include <seccomp.h>
 
+#include "../core/host/utf8.hpp"
 #include "../core/launch.hpp"
 #include "../core/message.hpp"
 #include "../core/plan.hpp"
@@ -35,6 +36,14 @@ Status close_descriptor(int descriptor) {
 }
 
 Outcome<Fd> receive_descriptor(const Duplicate& socket) { return Outcome<Fd>(host::receive_descriptor(socket.get())); }
+
+Outcome<std::optional<std::string>> exchange(const Duplicate& socket, std::string_view bytes, int timeout) {
+  Result<std::string> narrow = host::bytes_of_characters(bytes);
+  if (narrow.failed()) return Outcome<std::optional<std::string>>(Failure(narrow.status()));
+  Result<std::optional<std::string>> answer = host::exchange(socket.get(), narrow.value(), timeout);
+  if (answer.failed() || !answer.value()) return Outcome<std::optional<std::string>>(std::move(answer));
+  return Outcome(std::optional(host::characters_of_bytes(*answer.value())));
+}
 
 Status send_descriptor_to(int socket, int descriptor, std::string_view text) { return send_descriptor(socket, descriptor, text); }
 

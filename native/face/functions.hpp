@@ -26,6 +26,8 @@ namespace strata::face {
 
 Status close_descriptor(int descriptor);
 Outcome<Fd> receive_descriptor(const Duplicate& socket);
+// Bytes are characters up to U+00FF in JavaScript.
+Outcome<std::optional<std::string>> exchange(const Duplicate& socket, std::string_view bytes, int timeout);
 Status send_descriptor_to(int socket, int descriptor, std::string_view text);
 
 Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
@@ -92,6 +94,7 @@ void describe(Face& face) {
   face.template now<host::socket_pair>("socketPair");
   face.template now<host::make_pipe>("pipe");
   face.template later<receive_descriptor>("receiveDescriptor");
+  face.template later<exchange>("exchange");
   face.template now<send_descriptor_to>("sendDescriptor");
 
   face.template later<launch_plan>("launch");

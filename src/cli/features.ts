@@ -47,7 +47,7 @@ function features(host: Host, build: Build): object {
     linux: {
       namespaces: sorted(NAMESPACE_TYPES.filter((type) => host.stat(`/proc/self/ns/${NAMESPACE_FILES[type] ?? type}`) !== undefined)),
       capabilities: Object.keys(CAPABILITIES),
-      cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: true },
+      cgroup: { v1: true, v2: true, systemd: true, systemdUser: true, rdma: true },
       seccomp: seccomp(facts, build),
       apparmor: { enabled: true },
       selinux: { enabled: true },

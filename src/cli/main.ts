@@ -117,9 +117,9 @@ export class CommandLine {
       .addOption(new Flag('--log-format <format>', 'form of the log').choices([...LOG_FORMATS]).default('text'))
       .addOption(new Flag('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))
       .option('--debug', 'tell every stage of the work')
-      .option('--systemd-cgroup', 'let systemd make the cgroups; not supported by this version')
+      .option('--systemd-cgroup', 'let systemd make the cgroups; cgroupsPath is slice:prefix:name then')
       .addOption(
-        new Flag('--cgroup-manager <manager>', 'who makes the cgroups; only cgroupfs is supported by this version')
+        new Flag('--cgroup-manager <manager>', 'who makes the cgroups; disabled is not supported by this version')
           .choices([...CGROUP_MANAGERS])
           .default('cgroupfs'),
       )

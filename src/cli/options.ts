@@ -61,9 +61,9 @@ export function addCreation(command: Command): Command {
 }
 
 export function creationOptions(shell: Shell, id: string, flags: CreationFlags): CreateOptions {
-  shell.checkCreation();
   const options = {
     ...shell.container(id),
+    cgroupManager: shell.cgroupManager,
     bundle: flags.bundle,
     rootless: shell.rootless,
     noPivot: !flags.pivot,
@@ -85,9 +85,9 @@ export function creationOptions(shell: Shell, id: string, flags: CreationFlags):
 
 /** For an instance that is started again: what is the command line's of the options of `create`. */
 export function startOptions(shell: Shell, id: string): StartOptions {
-  shell.checkCreation();
+  const { cgroupManager } = shell;
   shell.host.holdSignals();
-  return { ...shell.instance(id), rootless: shell.rootless, checkpoint: () => stopIfInterrupted(shell.host) };
+  return { ...shell.instance(id), cgroupManager, rootless: shell.rootless, checkpoint: () => stopIfInterrupted(shell.host) };
 }
 
 const MOST_SECONDS = 1_000_000;

@@ -127,14 +127,13 @@ export class Shell {
     if (failure !== undefined) throw failure;
   }
 
-  /** Global options that only creating a container could honour; engines give them with every verb. @throws StrataError. */
-  checkCreation(): void {
+  /** Who makes the cgroups; engines tell it with every verb, but only creating a container asks. @throws StrataError. */
+  get cgroupManager(): 'cgroupfs' | 'systemd' {
     const { systemdCgroup, cgroupManager } = this.options;
-    if (systemdCgroup === true || cgroupManager !== 'cgroupfs') {
-      const option = systemdCgroup === true ? '--systemd-cgroup' : `--cgroup-manager ${cgroupManager}`;
-      const hint = 'cgroups are made through cgroupfs; leave the option out, or choose the cgroupfs manager in the engine';
-      throw new StrataError({ code: 'config-unsupported', reason: `${option} is not supported by this version`, hint });
-    }
+    if (systemdCgroup === true) return 'systemd';
+    if (cgroupManager !== 'disabled') return cgroupManager;
+    const hint = 'choose cgroupfs, or systemd where there is one';
+    throw new StrataError({ code: 'config-unsupported', reason: '--cgroup-manager disabled is not supported by this version', hint });
   }
 
   get rootless(): Rootless {

@@ -54,6 +54,8 @@ export interface CgroupFacts {
   readonly unified?: Unified;
   /** Below which cgroup a container's is made when the configuration names none: the root of the hierarchy, as for root, or the runtime's own. */
   readonly below?: 'root' | 'own';
+  /** The cgroup of the scope that systemd makes for the container, on v2: the container's own lies in it. Absent where strata makes it all. */
+  readonly scope?: string;
   /** Hierarchies that are mounted too, but in which this process may not make the container's cgroup. Absent: all may be used. */
   readonly forbidden?: readonly Hierarchy[];
 }

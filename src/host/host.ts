@@ -235,6 +235,11 @@ export interface Host {
   pipe(): [Descriptor, Descriptor];
   /** Receive one descriptor that was sent with SCM_RIGHTS. */
   receiveDescriptor(socket: Descriptor): Promise<Descriptor>;
+  /**
+   * Send all of `bytes`, then wait up to `timeout` milliseconds for an answer and give back what there is of it: '' when the other end has closed,
+   * undefined when the time is over. Bytes are texts here, one character for each.
+   */
+  exchange(socket: Descriptor, bytes: string, timeout: number): Promise<string | undefined>;
   /** Send a descriptor with SCM_RIGHTS, and `text` with it. */
   sendDescriptor(socket: Descriptor, descriptor: Descriptor, text: string): void;
   /**

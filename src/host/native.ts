@@ -84,6 +84,7 @@ export interface Native extends Pick<Host, Same> {
   readAll(descriptor: Descriptor, limit: number): string;
   writeAll(descriptor: Descriptor, text: string): void;
   receiveDescriptor(socket: Descriptor): Later<Descriptor>;
+  exchange(socket: Descriptor, bytes: string, timeout: number): Later<string | undefined>;
 
   launch(plan: readonly WireValue[], stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Later<Launched>;
   /** Resolves with whether the process is at the hooks, and not ready; after a failure `sync` is closed. */
@@ -196,6 +197,7 @@ export function createHost(native: Native, platform: Platform): Host {
     pipe: guarded(native.pipe),
     sendDescriptor: guarded(native.sendDescriptor),
     receiveDescriptor: (socket) => attemptLater(() => native.receiveDescriptor(socket)),
+    exchange: (socket, bytes, timeout) => attemptLater(() => native.exchange(socket, bytes, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
 
     async launch(plan: readonly WireValue[], { stdio, preserve, console, start }: LaunchDescriptors): Promise<Launched> {
       const launched = await attemptLaunch(() => native.launch(plan, stdio, preserve, console, start));

@@ -25,7 +25,7 @@ import { removeInstance } from './removal.ts';
 /** Milliseconds that a process has to be gone after SIGKILL. */
 const PATIENCE = 10_000;
 
-export interface StartOptions extends InstanceName, Pick<CreateOptions, 'rootless' | 'checkpoint'> {}
+export interface StartOptions extends InstanceName, Pick<CreateOptions, 'cgroupManager' | 'rootless' | 'checkpoint'> {}
 
 /**
  * Runs the program of an instance in the background, with the writable layer as it is: for the first time, or again.

@@ -18,7 +18,7 @@ import { removeInstance } from './removal.ts';
 /** The rest of what the lifecycle is told; the container's own is decided by the image and the {@link InstanceOptions}. */
 export type Running = Pick<
   CreateOptions,
-  'rootless' | 'noPivot' | 'noNewKeyring' | 'preserveFds' | 'listenFds' | 'pidFile' | 'pidfdSocket' | 'checkpoint'
+  'cgroupManager' | 'rootless' | 'noPivot' | 'noNewKeyring' | 'preserveFds' | 'listenFds' | 'pidFile' | 'pidfdSocket' | 'checkpoint'
 >;
 
 /**

@@ -19,6 +19,7 @@ import type { CreateOptions, Prepared } from './prepare.ts';
 import { checkRootfs } from './prepare.ts';
 import { rdtRefusal } from './rdt.ts';
 import { checkRights } from './rootless.ts';
+import { type HeldScope, holdScope } from './scope.ts';
 import { runPoststartHooks, withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import type { CgroupIntent, ContainerRecord } from './store.ts';
@@ -79,9 +80,10 @@ class Attempt {
     try {
       // Before the intent is on disk: what it names is taken for ours from then on.
       checkCgroups(this.host, this.record);
-      this.keep({ cgroups: this.record.cgroups.map((cgroup) => withTop(this.host, cgroup)) });
+      this.keep(this.prepared.scope === undefined ? { cgroups: this.record.cgroups.map((cgroup) => withTop(this.host, cgroup)) } : {});
+      const held = await this.holdScope();
       this.pause('launch');
-      const launched = await this.launch();
+      const launched = await this.launch(held);
       // While the process sets itself up. After this it may run the program before we record that it does, so that poststop hooks are due.
       const { pid, startTime } = launched;
       this.keep({ process: { pid, startTime }, ...(this.willRunUnasked() && { hooksBegun: true }) });
@@ -121,7 +123,14 @@ class Attempt {
     save(this.host, this.options.root, this.record);
   }
 
-  private async launch(): Promise<Launched> {
+  private async holdScope(): Promise<HeldScope | undefined> {
+    const { scope } = this.prepared;
+    if (scope === undefined) return undefined;
+    this.pause(`have systemd make ${scope.name.unit}`);
+    return holdScope(this.host, scope, cgroupDirectories(this.record)[0] ?? '');
+  }
+
+  private async launch(held: HeldScope | undefined): Promise<Launched> {
     const { host, options } = this;
     const { root, id, stdio = [0, 1, 2] } = options;
     const opened: Descriptor[] = [];
@@ -140,6 +149,7 @@ class Attempt {
       return this.launched;
     } finally {
       for (const descriptor of opened) host.close(descriptor);
+      await held?.release();
     }
   }
 

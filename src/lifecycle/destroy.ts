@@ -6,6 +6,7 @@ import { thawToDie } from './freezer.ts';
 import { runPoststopHooks } from './hooks.ts';
 import { removeRdtGroups } from './rdt.ts';
 import type { Report } from './report.ts';
+import { endScope } from './scope.ts';
 import { SIGKILL } from './signals.ts';
 import { hookState } from './state.ts';
 import type { CgroupIntent, ContainerRecord } from './store.ts';
@@ -26,6 +27,7 @@ const LONGEST_PAUSE = 50;
 export async function destroy(host: Host, root: string, record: ContainerRecord, report: Report): Promise<void> {
   await killFirst(host, record);
   await removeCgroups(host, record);
+  if (record.systemd !== undefined) await endScope(host, record.systemd, cgroupDirectories(record)[0]);
   if (record.rdt !== undefined) removeRdtGroups(host, record.rdt);
   if (record.hooksBegun && record.poststop.length > 0) await runPoststopHooks(host, record.poststop, hookState(record, 'stopped'), report);
   release(host, root, record.id);

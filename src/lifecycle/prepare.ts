@@ -15,6 +15,7 @@ import { notifies } from '../spec/check-seccomp.ts';
 import { loadSpec, parseSpec } from '../spec/parse.ts';
 import { quoted } from '../spec/refuse.ts';
 import type { IdMapping, Spec } from '../spec/types.ts';
+import type { ScopeName } from '../systemd/unit.ts';
 import { readConfig, resolveBundle } from './bundle.ts';
 import { factsForSpec } from './facts.ts';
 import { startSteps } from './failure.ts';
@@ -22,6 +23,7 @@ import { environmentOf } from './hooks.ts';
 import { checkId } from './id.ts';
 import type { ContainerName, Report } from './report.ts';
 import { callerOf, type Rootless, rootlessWarnings, withinReach } from './rootless.ts';
+import { inScope, type Scope, scopeOf, scopeWishes } from './scope.ts';
 import type { ContainerRecord, Freezer, Listener } from './store.ts';
 import { confinement, seccompCache, seccompProgram } from './store.ts';
 
@@ -41,6 +43,8 @@ export interface BundleOptions extends ContainerName {
   readonly listenFds?: number;
   /** Whether the container may go without cgroups that the caller cannot make; `auto` if absent. */
   readonly rootless?: Rootless;
+  /** Who makes the container's cgroup: strata itself, or systemd; `cgroupfs` if absent. */
+  readonly cgroupManager?: 'cgroupfs' | 'systemd';
   readonly noPivot?: boolean;
   readonly noNewKeyring?: boolean;
   /** Of the terminal; in place of the configuration's `process.consoleSize`. */
@@ -65,6 +69,8 @@ export interface CreateOptions extends BundleOptions {
 export interface Prepared {
   readonly spec: Spec;
   readonly plan: Plan;
+  /** What systemd is to make before the launch. */
+  readonly scope?: Scope;
   readonly record: ContainerRecord;
 }
 
@@ -84,7 +90,8 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const machine = factsForSpec(host, spec, id);
   const caller = callerOf(host, spec, machine);
   const isPlanOnly = caller === undefined && !mayAdminister(machine);
-  const facts = isPlanOnly ? asRoot(machine) : withinReach(host, spec, id, machine, options.rootless ?? 'auto');
+  const name = options.cgroupManager === 'systemd' ? scopeOf(host, spec, id, machine) : undefined;
+  const facts = factsWithin(host, spec, name, isPlanOnly ? asRoot(machine) : machine, options, isPlanOnly);
   for (const warning of check(spec, facts)) options.warn?.(warning);
   for (const warning of rootlessWarnings(spec, facts)) options.warn?.(warning);
   warnOfUnknownCalls(host, spec, options);
@@ -117,6 +124,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     status: 'creating',
     cgroups: places.map(({ hierarchy, path }) => ({ hierarchy, path })),
     ...(facts.cgroup.forbidden !== undefined && { unmarked: true }),
+    ...(name && { systemd: { manager: name.manager, unit: name.unit } }),
     ...(freezer && { freezer }),
     ...(rdt && { rdt: { group: rdt.group, own: rdt.own, tasks: rdt.tasks } }),
     sharedPid: !spec.linux.namespaces.some((namespace) => namespace.type === 'pid' && namespace.path === undefined),
@@ -141,7 +149,13 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
       ...(spec.linux.memoryPolicy && { memoryPolicy: spec.linux.memoryPolicy }),
     },
   };
-  return { spec, plan, record };
+  return { spec, plan, record, ...(name && { scope: { name, wishes: scopeWishes(spec, id, places, facts) } }) };
+}
+
+/** The facts about cgroups for who is to make the container's. */
+function factsWithin(host: Host, spec: Spec, name: ScopeName | undefined, facts: HostFacts, options: BundleOptions, isPlanOnly: boolean): HostFacts {
+  if (name !== undefined) return inScope(host, name, facts);
+  return isPlanOnly ? facts : withinReach(host, spec, options.id, facts, options.rootless ?? 'auto');
 }
 
 /** Rules, and names of one, that a warning is about: a profile could have any number. */

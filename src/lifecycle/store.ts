@@ -10,6 +10,7 @@ import { OPERATIONS } from '../plan/op.ts';
 import { MEMORY_FLAGS, MEMORY_MODES } from '../spec/names.ts';
 import { parseProcess } from '../spec/parse.ts';
 import type { Hook, MemoryPolicy, Process, Scheduler } from '../spec/types.ts';
+import type { Unit } from '../systemd/scope.ts';
 import { ERRNO, hasErrno, messageOf } from './fault.ts';
 import { isId } from './id.ts';
 
@@ -80,6 +81,8 @@ export interface ContainerRecord {
   readonly cgroups: readonly CgroupIntent[];
   /** The cgroups above them do not bear the core's mark, which only the machine's root can set. */
   readonly unmarked?: true;
+  /** The unit of systemd's that the container is in. */
+  readonly systemd?: Unit;
   readonly freezer?: Freezer;
   readonly rdt?: RdtGroup;
   /** The container has no pid namespace of its own: its first process does not take the others with it. */
@@ -307,6 +310,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     ...(process && { process }),
     cgroups: read.list('cgroups', (item) => item.cgroup()),
     ...(read.field('unmarked') !== undefined && read.boolean('unmarked') && { unmarked: true as const }),
+    ...(read.field('systemd') !== undefined && { systemd: read.systemd() }),
     ...(freezer && { freezer }),
     ...(read.field('rdt') !== undefined && { rdt: read.rdt() }),
     sharedPid: read.boolean('sharedPid'),
@@ -416,6 +420,15 @@ class Reader {
     const top = this.below('top');
     if (!path.startsWith(`${top}/`)) throw this.wrong('top');
     return { hierarchy, path, top };
+  }
+
+  systemd(): Unit {
+    const inner = new Reader(this.field('systemd'), this.id);
+    const manager = inner.string('manager');
+    if (manager !== 'system' && manager !== 'user') throw inner.wrong('manager');
+    const unit = inner.string('unit');
+    if (!/^[\w:.\\@-]+\.scope$/.test(unit)) throw inner.wrong('unit');
+    return { manager, unit };
   }
 
   freezer(): Freezer | undefined {

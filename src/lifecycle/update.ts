@@ -8,6 +8,7 @@ import { type LimitWrite, limitWrites, placeOf, resetWrites } from '../plan/reso
 import { checkResources } from '../spec/check-resources.ts';
 import { parseResources } from '../spec/parse.ts';
 import type { Resources } from '../spec/types.ts';
+import { changeScope } from '../systemd/scope.ts';
 import { ERRNO, hasErrno, messageOf } from './fault.ts';
 import { checkId } from './id.ts';
 import { withLock } from './lock.ts';
@@ -47,7 +48,7 @@ export async function update(host: Host, options: UpdateOptions): Promise<void> 
       const record = load(host, root, id);
       permit('update', observe(host, root, record, true).status, id);
       const schemas = schemaWrites(record, options);
-      change(host, asked, schemas, record, options);
+      await change(host, asked, schemas, record, options);
     });
   } catch (error) {
     throw aboutResources(error);
@@ -60,7 +61,7 @@ function aboutResources(error: unknown): unknown {
   return withFields(error, { pointer: error.pointer.slice(POINTER.length), document: DOCUMENT });
 }
 
-function change(host: Host, asked: Resources, schemas: readonly LimitWrite[], record: ContainerRecord, report: Report): void {
+async function change(host: Host, asked: Resources, schemas: readonly LimitWrite[], record: ContainerRecord, report: Report): Promise<void> {
   const facts = factsFor(record, recentFacts(host));
   const places = knownPlaces(record.cgroups, facts);
   const complete = completed(host, withoutKernelMemory(asked, report), places);
@@ -68,10 +69,26 @@ function change(host: Host, asked: Resources, schemas: readonly LimitWrite[], re
   const writes = [...resetWrites(complete, places), ...limitWrites(complete, places, facts), ...schemas];
   const changes = writes.flatMap((write) => changeOf(host, write) ?? []);
   // Memory last: what a lower limit makes the kernel reclaim, or kill, no second write brings back.
-  carryOut(host, record, [
+  const done = carryOut(host, record, [
     ...changes.filter(({ write }) => write.controller !== 'memory'),
     ...changes.filter(({ write }) => write.controller === 'memory'),
   ]);
+  if (record.systemd === undefined) return;
+  try {
+    await changeScope(
+      host,
+      record.systemd,
+      writes.map((write) => inFull(host, write)),
+    );
+  } catch (error) {
+    throw error instanceof StrataError ? takenBack(host, done, error) : error;
+  }
+}
+
+/** With the period too: systemd has a property for it. */
+function inFull(host: Host, write: LimitWrite): LimitWrite {
+  if (write.file !== 'cpu.max') return write;
+  return { ...write, value: textOf(host, `${write.place.directory}/cpu.max`)?.trim() ?? write.value };
 }
 
 /** For an ordinary user's container: where it has no cgroup, it was not allowed to have one. */
@@ -191,10 +208,10 @@ function enable(host: Host, { place, controller, pointer }: LimitWrite): void {
 }
 
 /**
- * Writes everything, or throws what was refused and leaves all as it was. Limits of one controller can depend on each other, and which of two must
+ * Writes everything and gives back what it was, or throws what was refused and leaves all as it was. Limits of one controller can depend on each other, and which of two must
  * come first depends on the values in force: so what is refused is tried again as long as anything else is accepted.
  */
-function carryOut(host: Host, record: ContainerRecord, changes: readonly Change[]): void {
+function carryOut(host: Host, record: ContainerRecord, changes: readonly Change[]): readonly Change[] {
   const done: Change[] = [];
   for (let start = 0; start < changes.length; ) {
     const { controller } = (changes[start] as Change).write;
@@ -205,6 +222,7 @@ function carryOut(host: Host, record: ContainerRecord, changes: readonly Change[
     if (first !== undefined) throw takenBack(host, done, refusedChange(host, record, first.change, first.error));
     start = end;
   }
+  return done;
 }
 
 interface Refused {

@@ -22,6 +22,8 @@ export interface CgroupPlace {
 }
 
 const POINTER = '/linux/cgroupsPath';
+/** The container's cgroup in its scope, named as crun does: what is in the scope itself is systemd's to write. */
+export const IN_SCOPE = 'container';
 
 /**
  * The container's cgroup in every hierarchy that is mounted: v1 first, then v2. An absolute `cgroupsPath` lies below the hierarchy's mount
@@ -31,8 +33,9 @@ const POINTER = '/linux/cgroupsPath';
  * @throws StrataError `config-invalid` for the root cgroup.
  */
 export function cgroupPaths(spec: Spec, id: string, facts: HostFacts): CgroupPlace[] {
+  const { hierarchies, unified, below = 'root', scope } = facts.cgroup;
+  if (scope !== undefined) return unified === undefined ? [] : [place(unified.mount, `${scope}/${IN_SCOPE}`, unified.controllers, true)];
   const path = cgroupPath(spec.linux.cgroupsPath, id);
-  const { hierarchies, unified, below = 'root' } = facts.cgroup;
   const at = (own: string): string => (below === 'root' || own === '/' ? path : own + path);
   const places = hierarchies.map(({ mount, controllers, own }) => place(mount, at(own), controllers, false));
   if (unified !== undefined) places.push(place(unified.mount, at(unified.own), unified.controllers, true));

@@ -3,7 +3,13 @@ import { pointer } from '../base/pointer.ts';
 import { invalid } from './refuse.ts';
 import type { Resources, Spec } from './types.ts';
 
-export function checkCgroupsPath(spec: Spec): readonly string[] {
+/** Whether the path names a scope of systemd's, and not a directory. */
+export interface CgroupFacts {
+  readonly cgroup?: { readonly scope?: string };
+}
+
+export function checkCgroupsPath(spec: Spec, { cgroup }: CgroupFacts): readonly string[] {
+  if (cgroup?.scope !== undefined) return [];
   const path = spec.linux.cgroupsPath ?? '';
   if (path.includes('..') && path.split('/').includes('..')) invalid('/linux/cgroupsPath', "must not contain '..'");
   return /^[^/:]*:[^/:]*:[^/:]+$/.test(path) ? ['/linux/cgroupsPath has the form that systemd cgroups use, but names a directory here'] : [];

@@ -7,6 +7,7 @@ import { checkNetDevices } from './check-network.ts';
 import type { ProcessFacts } from './check-process.ts';
 import { checkProcess } from './check-process.ts';
 import { checkIntelRdt } from './check-rdt.ts';
+import type { CgroupFacts } from './check-resources.ts';
 import { checkCgroupsPath, checkResources } from './check-resources.ts';
 import { checkDeadlineHooks, checkMemoryPolicy } from './check-scheduling.ts';
 import { checkSeccomp } from './check-seccomp.ts';
@@ -17,7 +18,7 @@ import type { Spec } from './types.ts';
 import { HOOK_KINDS } from './types.ts';
 
 /** What the checks want to know of the machine. */
-export interface CheckFacts extends ProcessFacts {
+export interface CheckFacts extends ProcessFacts, CgroupFacts {
   /** The nodes that have memory, such as `0-1`; read only for those who ask for a memory policy, and absent where the kernel knows no nodes. */
   readonly memoryNodes?: string;
 }

@@ -25,6 +25,7 @@ import type {
 } from '../../src/host/host.ts';
 import { LaunchError } from '../../src/host/host.ts';
 import { decode } from '../unit/plan/_decode.ts';
+import type { FakeSystemd } from './fake-systemd.ts';
 
 /** Thrown by the call at which a host is killed, and by all later ones. */
 export class Killed extends Error {
@@ -86,6 +87,8 @@ export class FakeMachine {
   foregroundExit: ExitStatus = { code: 0 };
   /** The errno with which a file refuses what is written to it, undefined if it takes it. */
   readonly refusals = new Map<string, (text: string, machine: FakeMachine) => number | undefined>();
+  /** What is behind the sockets of D-Bus. */
+  systemd: FakeSystemd | undefined;
   /** What comes from standard input. */
   input = '';
   /** What waiting for an event answers, in order; then the container's process exits. */
@@ -458,6 +461,7 @@ export class FakeHost implements Host {
   connect(path: string): number {
     this.step();
     if (this.node(path, 'connect').type !== 'socket') throw refused('connect', 111, path);
+    this.machine.systemd?.accept();
     return this.descriptor({ kind: 'connection', path });
   }
 
@@ -474,6 +478,11 @@ export class FakeHost implements Host {
   async receiveDescriptor(): Promise<number> {
     this.step();
     return this.descriptor({ kind: 'master' });
+  }
+
+  async exchange(_socket: number, bytes: string): Promise<string | undefined> {
+    this.step();
+    return this.machine.systemd?.exchange(bytes);
   }
 
   sendDescriptor(socket: number, descriptor: number, text: string): void {

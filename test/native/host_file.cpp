@@ -20,6 +20,9 @@ int main() {
     CHECK(is_utf8("plain text, longer than a word"));
     CHECK(is_utf8(std::string_view("a\0b", 3)));
     CHECK(is_utf8("\xc2\x80 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf"));
+    CHECK(characters_of_bytes(std::string_view("a\0\x7f\x80\xff", 5)) == std::string_view("a\0\x7f\xc2\x80\xc3\xbf", 7));
+    CHECK(bytes_of_characters(std::string_view("a\0\x7f\xc2\x80\xc3\xbf", 7)).value() == std::string_view("a\0\x7f\x80\xff", 5));
+    CHECK(bytes_of_characters("\xc4\x80").status().error() == EILSEQ);
     CHECK(!is_utf8("\x80"));
     CHECK(!is_utf8("\xc0\x80"));
     CHECK(!is_utf8("\xc1\xbf"));

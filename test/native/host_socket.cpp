@@ -44,6 +44,24 @@ bool is_close_on_exec(const Fd& descriptor) { return (fcntl(descriptor.get(), F_
 int main() {
   const harness::Scratch scratch;
 
+  test("bytes are sent, and what comes is given back", [&] {
+    auto [ours, theirs] = std::move(socket_pair().value());
+    CHECK(write(theirs.get(), "answer", 6) == 6);
+    CHECK(exchange(ours.get(), std::string_view("a\0b", 3), 1000).value() == "answer");
+    char asked[8];
+    CHECK(read(theirs.get(), asked, sizeof asked) == 3 && std::memcmp(asked, "a\0b", 3) == 0);
+
+    // Nothing comes: the time is over. The other end is closed: so it is said. Nobody hears: an error, and no signal.
+    CHECK(exchange(ours.get(), "", 1).value() == std::nullopt);
+    const std::string large(std::size_t{4} << 20, 'x');
+    CHECK(exchange(ours.get(), large, 1).value() == std::nullopt);
+    theirs.reset();
+    CHECK(exchange(ours.get(), "more", 1000).status().error() == EPIPE);
+    auto [mine, other] = std::move(socket_pair().value());
+    other.reset();
+    CHECK(exchange(mine.get(), "", 1000).value() == "");
+  });
+
   test("sockets at paths longer than sockaddr_un holds", [&] {
     std::string path = scratch.path();
     for (int i = 0; i < 10; i++) path += "/a-directory-with-a-rather-long-name";

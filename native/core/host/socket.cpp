@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -127,6 +128,54 @@ Result<Fd> receive_descriptor(int socket) {
   }
   if (!received.valid()) return Status(size == 0 ? ECONNRESET : EBADMSG, "recvmsg");
   return received;
+}
+
+namespace {
+
+// Waits for an event of poll(2). False: the time is over.
+Result<bool> await(int socket, short event, std::int64_t deadline) {
+  for (;;) {
+    const std::int64_t left = std::max<std::int64_t>(deadline - sys::monotonic_ms(), 0);
+    pollfd waiting{socket, event, 0};
+    const int result = sys::poll(&waiting, 1, static_cast<int>(left));
+    if (result > 0) return true;
+    if (result == 0) return false;
+    if (result != -EINTR) return Status(-result, "poll");
+  }
+}
+
+}  // namespace
+
+Result<std::optional<std::string>> exchange(int socket, std::string_view bytes, int timeout) {
+  constexpr std::size_t most = std::size_t{64} * 1024;
+  const std::int64_t deadline = sys::monotonic_ms() + timeout;
+  while (!bytes.empty()) {
+    iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    const long sent = sys::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    } else if (sent == -EAGAIN) {
+      Result<bool> ready = await(socket, POLLOUT, deadline);
+      if (ready.failed()) return ready.status();
+      if (!ready.value()) return std::optional<std::string>();
+    } else if (sent != -EINTR) {
+      return Status(static_cast<int>(-sent), "sendmsg");
+    }
+  }
+  std::string answer(most, '\0');
+  for (;;) {
+    Result<bool> ready = await(socket, POLLIN, deadline);
+    if (ready.failed()) return ready.status();
+    if (!ready.value()) return std::optional<std::string>();
+    const long size = sys::read(socket, answer.data(), answer.size());
+    if (size == -EINTR || size == -EAGAIN) continue;
+    if (size < 0) return Status(static_cast<int>(-size), "read");
+    answer.resize(static_cast<std::size_t>(size));
+    return std::optional(std::move(answer));
+  }
 }
 
 }  // namespace strata::host

@@ -1,7 +1,9 @@
 // Unix sockets and pipes between the runtime, strata-init and whoever started the runtime. Everything is close-on-exec.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "../error.hpp"
@@ -19,5 +21,8 @@ Result<std::pair<Fd, Fd>> socket_pair();
 Result<std::pair<Fd, Fd>> make_pipe();
 // Waits for one descriptor sent with SCM_RIGHTS. ECONNRESET when the other end closes without sending one.
 Result<Fd> receive_descriptor(int socket);
+// Sends all of `bytes`, waits up to `timeout` milliseconds for what comes, and gives that back: empty when the other end has closed, nothing when the
+// time is over.
+Result<std::optional<std::string>> exchange(int socket, std::string_view bytes, int timeout);
 
 }  // namespace strata::host

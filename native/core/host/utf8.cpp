@@ -1,5 +1,6 @@
 #include "utf8.hpp"
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 
@@ -66,6 +67,37 @@ std::string as_utf8(std::string_view text) {
     at += length;
   }
   return copy;
+}
+
+std::string characters_of_bytes(std::string_view bytes) {
+  std::string text;
+  text.reserve(bytes.size());
+  for (const char byte : bytes) {
+    const auto value = static_cast<unsigned char>(byte);
+    if (value < 0x80) {
+      text += byte;
+    } else {
+      text += static_cast<char>(0xc0 | (value >> 6));
+      text += static_cast<char>(0x80 | (value & 0x3f));
+    }
+  }
+  return text;
+}
+
+Result<std::string> bytes_of_characters(std::string_view text) {
+  std::string bytes;
+  bytes.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); i++) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    if (lead < 0x80) {
+      bytes += text[i];
+    } else if ((lead == 0xc2 || lead == 0xc3) && i + 1 < text.size()) {
+      bytes += static_cast<char>((lead << 6) | (static_cast<unsigned char>(text[++i]) & 0x3f));
+    } else {
+      return Status(EILSEQ, "strata", "bytes");
+    }
+  }
+  return bytes;
 }
 
 }  // namespace strata::host

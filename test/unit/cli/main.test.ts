@@ -94,8 +94,6 @@ const WRONG: readonly (readonly [argv: readonly string[], message: RegExp])[] = 
   [['state', '../x'], /^strata: invalid container id/],
   [['state', 'c1'], /^strata: container does not exist: c1\n$/],
   [['state', 'a\nb'], /^strata: invalid container id 'a\\x0ab'/],
-  [['--systemd-cgroup', 'create', 'c1'], /^strata: --systemd-cgroup is not supported by this version/],
-  [['--cgroup-manager', 'systemd', 'run', 'c1'], /^strata: --cgroup-manager systemd is not supported by this version/],
   [['--cgroup-manager=disabled', 'create', 'c1'], /^strata: --cgroup-manager disabled is not supported by this version/],
   [['--cgroup-manager', 'cron', 'create', 'c1'], /cgroupfs, systemd, disabled/],
 ];
