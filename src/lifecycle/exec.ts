@@ -144,7 +144,7 @@ async function prepareExec(host: Host, options: ExecOptions): Promise<Prepared> 
     checkRights(id, traits, facts);
     const user = (traits.namespaces & CLONE.user) !== 0;
     for (const warning of checkProcess(process, user ? { ...facts, ...inUserNamespace(facts) } : facts)) options.warn?.(warning);
-    const { cgroup, tasks } = cgroupFiles(host, record.cgroups, traits, options.cgroups ?? []);
+    const { cgroup, tasks } = cgroupFiles(host, record, traits, options);
     const context = {
       id,
       facts,
@@ -241,9 +241,9 @@ function withConsoleSize(process: Process, consoleSize: ExecOptions['consoleSize
 /** Where the process goes: the container's cgroups, or those below that were asked for. */
 function cgroupFiles(
   host: Host,
-  cgroups: readonly CgroupIntent[],
+  { cgroups, freezer }: ContainerRecord,
   { unified }: RecordedTraits,
-  asked: readonly string[],
+  { cgroups: asked = [], ignorePaused = false }: ExecOptions,
 ): { cgroup: string; tasks: readonly string[] } {
   const below = asked.length === 0 ? undefined : subCgroups(host, cgroups, asked);
   const tasks: string[] = [];
@@ -251,8 +251,10 @@ function cgroupFiles(
   for (let index = 0; index < cgroups.length; ++index) {
     const { hierarchy, path } = cgroups[index] as CgroupIntent;
     const directory = cgroupDirectory(hierarchy, path) + (below?.[index] ?? '');
-    if (unified && index === cgroups.length - 1) cgroup = directory;
-    else tasks[index] = `${directory}/tasks`;
+    if (!unified || index !== cgroups.length - 1) tasks[index] = `${directory}/tasks`;
+    // A process that is born frozen would hold up the one that clones it, which no signal would reach: so it goes in by itself.
+    else if (ignorePaused && freezer?.version === 2) tasks[index] = `${directory}/cgroup.procs`;
+    else cgroup = directory;
   }
   return { cgroup, tasks };
 }

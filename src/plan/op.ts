@@ -61,7 +61,8 @@ export const OPERATIONS = {
   /**
    * In place of `clone`: make a process in a container that is there, whose first process has this pid and start time. `namespaces`: CLONE_NEW* bits
    * of those of that process that it joins; `chroot`: its root too, since that is not the root of a mount namespace of the container's own.
-   * `cgroup` and `tasks` as for `clone`.
+   * `cgroup` and `tasks` as for `clone`; a file `cgroup.procs`
+   * among the latter is one of v2.
    */
   enter: [6, { pid: 'u32', startTime: 'u64', namespaces: 'u32', chroot: 'bool', cgroup: 'string', tasks: 'strings' }],
   /**
