@@ -15,6 +15,8 @@ import { defaultSpec } from '../../src/spec/defaults.ts';
 /** The command under test: the variable STRATA names another than that of the build. */
 export const STRATA = resolve(process.env['STRATA'] ?? join(import.meta.dirname, '../../bin/strata'));
 export const BUSYBOX = '/usr/bin/busybox';
+/** Has this machine cgroup v2 only? */
+export const CGROUP_V2 = fs.existsSync('/sys/fs/cgroup/cgroup.controllers');
 /** The host that the command runs on: `static` or `node`; '' for the one that it runs on when nobody says. */
 export const HOST = process.env.STRATA_HOST ?? '';
 
@@ -446,10 +448,8 @@ export class Workspace {
 
   /** Host directories of cgroups with this path, one for each hierarchy that has it. */
   cgroups(path: string): string[] {
-    return fs.readdirSync('/sys/fs/cgroup').flatMap((name) => {
-      const directory = join('/sys/fs/cgroup', name, path);
-      return fs.existsSync(directory) ? [directory] : [];
-    });
+    const hierarchies = CGROUP_V2 ? [''] : fs.readdirSync('/sys/fs/cgroup');
+    return hierarchies.map((name) => join('/sys/fs/cgroup', name, path)).filter((directory) => fs.existsSync(directory));
   }
 
   /**
@@ -524,7 +524,11 @@ export class Workspace {
     const at = `/proc/${pid}`;
     const status = /^State:\s+(\S)/m.exec(readText(`${at}/status`))?.[1];
     if (status === undefined || status === 'Z' || status === 'X') return undefined;
-    const names = (file: string): boolean => readText(`${at}/${file}`).includes(this.token);
+    // A cgroup that has been removed has no processes but those that are about to be gone.
+    const names = (file: string): boolean =>
+      readText(`${at}/${file}`)
+        .replace(/^.* \(deleted\)$/gm, '')
+        .includes(this.token);
     const told =
       ['cmdline', 'environ', 'cgroup'].find(names) ??
       (namespaceOf(pid, 'mnt') !== ownMounts && this.containerMounts(readText(`${at}/mountinfo`)) ? 'mountinfo' : undefined);

@@ -234,12 +234,12 @@ containerTest('errors have fields to decide by', async (t, workspace) => {
 
   const unsupported = await attempt((config) => {
     config.hostname = 'x';
-    config.process['apparmorProfile'] = 'some';
+    config.linux['personality'] = { domain: 'LINUX', flags: ['SOME'] };
   });
-  t.deepEqual([unsupported.code, unsupported.pointer], ['config-unsupported', '/process/apparmorProfile']);
+  t.deepEqual([unsupported.code, unsupported.pointer], ['config-unsupported', '/linux/personality/flags']);
 
   const missing = await attempt((config) => {
-    delete config.process['apparmorProfile'];
+    delete config.linux['personality'];
     config.process.args = ['no-such-program'];
   });
   t.deepEqual([missing.code, missing.pointer, missing.stage], ['exec', '/process/args/0', 'process']);
