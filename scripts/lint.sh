@@ -11,7 +11,7 @@ fail() {
 shopt -s nullglob globstar
 native=(native/**/*.?pp test/{native,fuzz,sanitize}/*.?pp)
 units=(native/**/*.cpp)
-shell=(scripts/*.sh test/conformance/*.sh .ci/run)
+shell=(scripts/*.sh test/{conformance,guest}/*.sh .ci/run)
 
 biome ci --colors=off --error-on-warnings --max-diagnostics=50 . || fail 'biome found faults (npm run format mends the formats)'
 [ ${#native[@]} = 0 ] || clang-format --dry-run --Werror "${native[@]}" || fail 'clang-format would change files (npm run format does)'

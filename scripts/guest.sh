@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# The integration suite in a guest that has cgroup v2 only, and systemd: a user-mode kernel, or with `--full` an emulated machine, which also has cpuset,
+# hugetlb and pressure stall information and takes many times as long.
+#
+#   guest.sh [--full] [PATTERN]      the test files that match
+#
+# The guest sees this machine's files read-only, its own system's before them; what is written there is gone afterwards. $VMRUN names the program that
+# boots the guest, and its own `build` makes the guest's disk the first time. Raw results are left in build/guest-logs.
+# shellcheck source=scripts/env.sh
+. "$(dirname "$0")/env.sh"
+# shellcheck source=scripts/suites.sh
+. scripts/suites.sh
+
+engine=uml limit=900
+if [ "${1-}" = --full ]; then
+  engine=tcg limit=5400
+  shift
+fi
+pattern=${1:-}
+logs=build/guest-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+name=guest-$engine
+
+vmrun=${VMRUN:-$root/../shared/vm/vmrun.sh}
+why_not() {
+  if [ ! -x "$vmrun" ]; then
+    echo "no program that boots a guest ($vmrun)"
+  elif [ "$(id -u)" != 0 ]; then
+    echo 'needs root to make the disk of the guest'
+  elif [ ! -s "${VMRUN_DIR:-/var/cache/vmrun}/root.img" ] && ! quietly "$vmrun" build; then
+    echo 'the disk of the guest cannot be made'
+  fi
+}
+reason=$(why_not)
+if [ -n "$reason" ]; then
+  skip "$name" "$reason"
+  node scripts/totals.mjs "$logs"
+  exit
+fi
+prepare test
+bash scripts/build.sh </dev/null
+
+in_guest() {
+  "$vmrun" -e "$engine" -t "$limit" -m 3072 -s /:/host "bash /host$root/test/guest/inside.sh '$root' '$pattern'"
+}
+suite "$name" in_guest
+node scripts/totals.mjs "$logs"
