@@ -47,18 +47,61 @@ Status inherit_cpuset(const char* parent, const char* child) {
   return {};
 }
 
-// v2: a controller works in a cgroup only when its parent says so.
+// Is `name` one of the words of `text`?
+bool has_word(std::string_view text, std::string_view name) {
+  for (std::size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {
+    const bool begins = at == 0 || text[at - 1] == ' ';
+    const char after = at + name.size() < text.size() ? text[at + name.size()] : ' ';
+    if (begins && (after == ' ' || after == '\n')) return true;
+  }
+  return false;
+}
+
+// What the kernel's errno means here (cgroup-v2, Threads and No Internal Process Constraint).
+const char* why_not_enabled(int error) {
+  switch (error) {
+    case EBUSY: return "the cgroup has processes of its own";
+    case EOPNOTSUPP: return "the cgroup is threaded, or below one that is";
+    case ENOENT: return "the cgroup above it does not hand all of them down";
+    default: return "";
+  }
+}
+
+// `+cpu +io`: those of the controllers that are not among the words of `enabled`. False: they are too many, or one has a name that none can have.
+bool write_list(TextList controllers, std::string_view enabled, char* buffer, std::size_t size, std::size_t& ret_length) {
+  ret_length = 0;
+  buffer[0] = '\0';
+  for (std::uint32_t i = 0; i < controllers.count; i++) {
+    const Text name = controllers.next();
+    if (name.size > 255) return false;
+    if (has_word(enabled, name.view())) continue;
+    const int length = std::snprintf(buffer + ret_length, size - ret_length, ret_length == 0 ? "+%s" : " +%s", name.c_str());
+    if (length < 0 || static_cast<std::size_t>(length) >= size - ret_length) return false;
+    ret_length += static_cast<std::size_t>(length);
+  }
+  return true;
+}
+
+// v2: a controller works in a cgroup only when its parent says so. All in one write, which changes nothing if it fails; then only those that do not
+// work already, for which no permission is needed.
 Status enable_controllers(const char* parent, TextList controllers) {
   char path[file_limit];
   std::snprintf(path, sizeof path, "%s/cgroup.subtree_control", parent);
-  for (std::uint32_t i = 0; i < controllers.count; i++) {
-    const Text name = controllers.next();
-    char value[256];
-    const int length = std::snprintf(value, sizeof value, "+%s", name.c_str());
-    if (length >= static_cast<int>(sizeof value)) return {EINVAL, "write", path};
-    STRATA_TRY(write_file(path, {value, static_cast<std::size_t>(length)}));
-  }
-  return {};
+  char list[1024];
+  std::size_t size = 0;
+  if (!write_list(controllers, {}, list, sizeof list, size)) return {EINVAL, "write", path};
+  if (!write_file(path, {list, size}).failed()) return {};
+  char enabled[1024];
+  std::size_t length = 0;
+  STRATA_TRY(read_small(parent, "cgroup.subtree_control", enabled, sizeof enabled, length));
+  (void)write_list(controllers, {enabled, length}, list, sizeof list, size);
+  if (size == 0) return {};
+  const Status status = write_file(path, {list, size});
+  const char* why = why_not_enabled(status.error());
+  if (!status.failed() || *why == '\0') return status;
+  char detail[256];
+  std::snprintf(detail, sizeof detail, "it cannot hand down %.150s: %s", list, why);
+  return Status::with_detail("write", path, detail, status.error());
 }
 
 // A cgroup that was there before us must not hold anybody else's processes.
@@ -137,9 +180,43 @@ Status op_cgroup_write(OpenCgroupFile& open, Fields fields) {
   return written < 0 ? Status(static_cast<int>(-written), "write", path.view()) : Status();
 }
 
+namespace {
+
+// By this name a program is known for ours.
+constexpr char program_name[] = "strata_devices";
+
+// Our program on the cgroup; an invalid descriptor if there is none.
+Result<Fd> attached_program(int directory, std::string_view path) {
+  constexpr std::uint32_t most = 64;  // as many as the kernel attaches to one cgroup
+  std::uint32_t ids[most] = {};
+  union bpf_attr query {};
+  query.query.target_fd = static_cast<std::uint32_t>(directory);
+  query.query.attach_type = BPF_CGROUP_DEVICE;
+  query.query.prog_ids = reinterpret_cast<std::uint64_t>(ids);
+  query.query.prog_cnt = most;
+  if (const int result = sys::bpf(BPF_PROG_QUERY, &query, sizeof query); result < 0) return Status(-result, "bpf", path);
+  for (std::uint32_t i = 0; i < query.query.prog_cnt && i < most; i++) {
+    union bpf_attr get {};
+    get.prog_id = ids[i];
+    Fd program(sys::bpf(BPF_PROG_GET_FD_BY_ID, &get, sizeof get));
+    if (!program.valid()) continue;  // gone meanwhile
+    bpf_prog_info info{};
+    union bpf_attr ask {};
+    ask.info.bpf_fd = static_cast<std::uint32_t>(program.get());
+    ask.info.info_len = sizeof info;
+    ask.info.info = reinterpret_cast<std::uint64_t>(&info);
+    if (sys::bpf(BPF_OBJ_GET_INFO_BY_FD, &ask, sizeof ask) < 0) continue;
+    if (std::memcmp(info.name, program_name, sizeof program_name) == 0) return program;
+  }
+  return Fd();
+}
+
+}  // namespace
+
 Status op_cgroup_device_program(Fields fields) {
   const Text path = fields.text();
   const Bytes program = fields.bytes();
+  const bool replace = fields.boolean();
   const Fd directory(sys::openat(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.valid()) return {-directory.get(), "open", path.view()};
 
@@ -150,6 +227,7 @@ Status op_cgroup_device_program(Fields fields) {
   load.insns = reinterpret_cast<std::uint64_t>(program.data);
   load.insn_cnt = static_cast<std::uint32_t>(program.size / sizeof(bpf_insn));
   load.license = reinterpret_cast<std::uint64_t>(license);
+  std::memcpy(load.prog_name, program_name, sizeof program_name);
   int loaded = sys::bpf(BPF_PROG_LOAD, &load, sizeof load);
   if (loaded < 0) {
     // Once more with the verifier's log, for its reason.
@@ -161,11 +239,23 @@ Status op_cgroup_device_program(Fields fields) {
     loaded = again;
   }
   const Fd attached(loaded);
+  Fd former;
+  if (replace) {
+    Result<Fd> found = attached_program(directory.get(), path.view());
+    if (found.failed()) return found.status();
+    former = std::move(found.value());
+    if (!former.valid()) return Status::with_detail("bpf", path.view(), "the container's program is not there any more", ENOENT);
+  }
   union bpf_attr attach {};
   attach.target_fd = static_cast<std::uint32_t>(directory.get());
   attach.attach_bpf_fd = static_cast<std::uint32_t>(attached.get());
   attach.attach_type = BPF_CGROUP_DEVICE;
   attach.attach_flags = BPF_F_ALLOW_MULTI;
+  if (replace) {
+    // In one step: there is no moment without rules, and none with both.
+    attach.attach_flags |= BPF_F_REPLACE;
+    attach.replace_bpf_fd = static_cast<std::uint32_t>(former.get());
+  }
   const int result = sys::bpf(BPF_PROG_ATTACH, &attach, sizeof attach);
   return result < 0 ? Status(-result, "bpf", path.view()) : Status();
 }

@@ -193,9 +193,10 @@ class Attempt {
     return error;
   }
 
-  /** With the kernel's own words for a class of service that it has refused. */
+  /** With the kernel's own words for what it has refused: a class of service, a cgroup that takes no process. */
   private explained(error: StrataError): StrataError {
-    const { rdt } = this.record;
+    const { rdt, cgroups } = this.record;
+    if (error.operation === 'clone' && error.errno === ERRNO.EOPNOTSUPP) return withFields(error, { hint: threadHint(this.host, cgroups) });
     if (rdt === undefined || error.pointer?.startsWith('/linux/intelRdt') !== true) return error;
     const hint = rdtRefusal(this.host, rdt);
     return hint === undefined ? error : withFields(error, { hint });
@@ -218,6 +219,17 @@ class Attempt {
     });
     return { ...this.record, cgroups: made, hooksBegun: begun, ...(this.record.rdt && own && { rdt: { ...this.record.rdt, own } }) };
   }
+}
+
+/** A cgroup that takes no process (cgroup-v2, Threads). */
+function threadHint(host: Host, cgroups: readonly CgroupIntent[]): string {
+  for (const { hierarchy, path } of cgroups) {
+    const file = `${cgroupDirectory(hierarchy, path)}/cgroup.type`;
+    const type = host.stat(file) === undefined ? '' : host.readText(file).trim();
+    if (type !== '' && type !== 'domain')
+      return `the cgroup ${path} is of the type '${type}', because one above it is threaded: a container needs a domain`;
+  }
+  return 'its cgroup takes no process';
 }
 
 export function connectTo(host: Host, path: string, what: string): Descriptor {
