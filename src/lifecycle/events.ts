@@ -48,7 +48,12 @@ export async function* events(host: Host, options: EventsOptions): AsyncGenerato
     const sources: EventSources = { pidfd, memory: memory?.descriptor ?? -1, version: memory?.version ?? 1, cancel };
     for (let next = host.now() + interval; ; ) {
       const what = await host.waitEvent(sources, Math.max(0, next - host.now()));
-      if (what === 'exit' || what === 'cancel') return;
+      if (what === 'cancel') return;
+      if (what === 'exit') {
+        // The kernel tells of changes some 10 ms late, and the want of memory may be what ended the container.
+        if (memory?.version === 2 && memory.isReal()) yield { type: 'oom', id };
+        return;
+      }
       if (what === 'memory') {
         if (memory?.isReal() === true) yield { type: 'oom', id };
       } else {
