@@ -558,6 +558,18 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   return true;
 }
 
+bool amend(const std::uint8_t* plan, std::size_t size, LaunchFailure& ret_failure) {
+  Result<Plan> opened = Plan::open(plan, size);
+  if (opened.failed()) return fail(ret_failure, -1, opened.status());
+  for (Plan::Iterator at(opened.value()); !at.done();) {
+    const auto operation = static_cast<int>(at.index());
+    const Op op = at.next();
+    const Status status = op.code == OpCode::cgroup_device_program ? op_cgroup_device_program(op.fields()) : Status(EBADMSG, "plan");
+    if (status.failed()) return fail(ret_failure, operation, status);
+  }
+  return true;
+}
+
 bool settle(const Underway& underway, bool& ret_at_hooks, LaunchFailure& ret_failure) {
   bool heard = false;
   Message message{};

@@ -37,6 +37,8 @@ struct Launched {
 // Carries out a plan up to the birth of the container's process, which goes on by itself to the first point where it waits. On failure nothing of
 // the process is left; cgroups that were made are the caller's to remove.
 bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure& ret_failure);
+// Carries out a plan that makes no process: it only changes what a container's cgroups allow.
+bool amend(const std::uint8_t* plan, std::size_t size, LaunchFailure& ret_failure);
 
 // A process on its way, and who gets the listener of its seccomp filter, if that has one.
 struct Underway {

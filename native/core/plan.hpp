@@ -15,7 +15,7 @@ namespace strata {
 #define STRATA_OPERATIONS(X)                                                                                                 \
   X(cgroup_make, 1, "cgroup-make", "hierarchy:string,path:string,controllers:strings,cpuset:bool")                           \
   X(cgroup_write, 2, "cgroup-write", "path:string,value:string,optional:bool")                                               \
-  X(cgroup_device_program, 3, "cgroup-device-program", "path:string,program:bytes")                                          \
+  X(cgroup_device_program, 3, "cgroup-device-program", "path:string,program:bytes,replace:bool")                             \
   X(seccomp_compile, 4, "seccomp-compile", "profile:bytes,cache:string,keep:string")                                         \
   X(clone, 5, "clone",                                                                                                       \
     "create:u32,join:strings,uidMap:string,gidMap:string,timeOffsets:string,cgroup:string,tasks:strings,"                    \

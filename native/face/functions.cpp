@@ -55,6 +55,11 @@ Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& std
   return launch(request, launched, failure) ? Outcome(launched) : Outcome<Launched>(Failure(failure));
 }
 
+Outcome<Nothing> amend_plan(const PlanBytes& plan) {
+  LaunchFailure failure{};
+  return amend(plan.bytes.data(), plan.bytes.size(), failure) ? Outcome<Nothing>() : Outcome<Nothing>(Failure(failure));
+}
+
 Outcome<bool> settle_launched(int pidfd, int sync, const std::vector<std::string>& agent) {
   bool at_hooks = false;
   LaunchFailure failure{};

@@ -30,6 +30,7 @@ Outcome<Fd> receive_descriptor(const Duplicate& socket);
 Outcome<std::optional<std::string>> exchange(const Duplicate& socket, std::string_view bytes, int timeout);
 Status send_descriptor_to(int socket, int descriptor, std::string_view text);
 
+Outcome<Nothing> amend_plan(const PlanBytes& plan);
 Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
 // Is it at the hooks, and not ready? After a failure the process has been killed and reaped, and `sync` is closed; the pidfd stays for `abandon`.
 // `agent`: the path of its socket and what it is told, or nothing.
@@ -98,6 +99,7 @@ void describe(Face& face) {
   face.template now<send_descriptor_to>("sendDescriptor");
 
   face.template later<launch_plan>("launch");
+  face.template now<amend_plan>("amend");
   face.template later<settle_launched>("settle");
   face.template later<proceed_launched>("proceed");
   face.template later<await_launched>("awaitExecution");

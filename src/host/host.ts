@@ -259,6 +259,8 @@ export interface Host {
   proceed(launched: Launched, from: WaitingPoint, agent?: SeccompAgent): Promise<void>;
   /** For a plan without a waiting point: resolves when execve(2) has succeeded, and closes `sync`. Rejects with a {@link LaunchError}; then the process is gone. */
   awaitExecution(launched: Launched, agent?: SeccompAgent): Promise<void>;
+  /** Carry out a plan that makes no process: `cgroup-device-program` is all that there may be. */
+  amend(plan: readonly WireValue[]): void;
   /** SIGKILL a launched process, reap it and close its descriptors; network devices that it got go back where they were, unless it was ready. */
   abandon(launched: Launched): Promise<void>;
   /** Is a process waiting for `start` behind this socket? */

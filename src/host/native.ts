@@ -52,6 +52,7 @@ type Same =
   | 'pipe'
   | 'sendDescriptor'
   | 'awaitsStart'
+  | 'amend'
   | 'openProcess'
   | 'signal'
   | 'watchMemory'
@@ -225,6 +226,7 @@ export function createHost(native: Native, platform: Platform): Host {
       return attemptLater(() => native.abandon(pidfd, open ? sync : -1));
     },
     awaitsStart: guarded(native.awaitsStart),
+    amend: guarded(native.amend),
     start: (socket, agent, pidfd = -1) => attemptLaunch(() => native.start(socket, pidfd, agentFields(agent))),
 
     openProcess: guarded(native.openProcess),

@@ -1,10 +1,11 @@
 /** `update`: other limits for a container that exists. Either all of them are in force afterwards, or none. */
 import { StrataError, withFields } from '../base/error.ts';
-import { type HostFacts, recentFacts } from '../host/facts.ts';
+import { type HostFacts, mayAdminister, recentFacts } from '../host/facts.ts';
 import type { Host } from '../host/host.ts';
 import type { CgroupPlace } from '../plan/cgroup.ts';
 import { knownPlaces } from '../plan/cgroup.ts';
-import { type LimitWrite, limitWrites, placeOf, resetWrites } from '../plan/resources.ts';
+import { encode } from '../plan/encode.ts';
+import { deviceReplacement, type LimitWrite, limitWrites, placeOf, resetWrites } from '../plan/resources.ts';
 import { checkResources } from '../spec/check-resources.ts';
 import { parseResources } from '../spec/parse.ts';
 import type { Resources } from '../spec/types.ts';
@@ -31,8 +32,7 @@ const POINTER = '/linux/resources';
 const DOCUMENT = 'resources';
 
 /**
- * Gives a container that has not stopped other limits. Rules for devices are left as they are, for engines hand all resources over to change one:
- * what other programs have allowed since is not taken back.
+ * Gives a container that has not stopped other limits.
  *
  * @throws StrataError `status`; `config-invalid`, `config-unsupported` or `system` with the limit that is wrong or was refused: then none is changed.
  */
@@ -43,7 +43,6 @@ export async function update(host: Host, options: UpdateOptions): Promise<void> 
   try {
     const asked = parseResources(options.resources, POINTER);
     checkResources(asked);
-    if (asked.devices.length > 0) options.debug?.('the rules for devices are left as they are');
     await withLock(host, root, id, async () => {
       const record = load(host, root, id);
       permit('update', observe(host, root, record, true).status, id);
@@ -73,15 +72,34 @@ async function change(host: Host, asked: Resources, schemas: readonly LimitWrite
     ...changes.filter(({ write }) => write.controller !== 'memory'),
     ...changes.filter(({ write }) => write.controller === 'memory'),
   ]);
-  if (record.systemd === undefined) return;
   try {
-    await changeScope(
-      host,
-      record.systemd,
-      writes.map((write) => inFull(host, write)),
-    );
+    if (record.systemd !== undefined) {
+      const devices = asked.devices.length > 0 ? asked.devices : undefined;
+      const limits = writes.map((write) => inFull(host, write));
+      await changeScope(host, record.systemd, limits, devices);
+    }
+    if (mayAdminister(facts) && !facts.userNamespace) changeDevices(host, asked, places, report);
   } catch (error) {
     throw error instanceof StrataError ? takenBack(host, done, error) : error;
+  }
+}
+
+/**
+ * The container's program takes other rules in one step. On v1, where they would change one by one, and where somebody else has put another program in its
+ * place since, they stay: engines hand all resources over to change one of them.
+ */
+function changeDevices(host: Host, { devices }: Resources, places: readonly CgroupPlace[], report: Report): void {
+  if (devices.length === 0) return;
+  const operation = deviceReplacement(devices, places);
+  if (operation === undefined) {
+    report.debug?.('the rules for devices are left as they are');
+    return;
+  }
+  try {
+    host.amend(encode({ operations: [operation] }));
+  } catch (error) {
+    if (!hasErrno(error, ERRNO.ENOENT)) throw refusal(error, '/devices', 'cannot replace the rules for devices');
+    report.warn?.("the rules for devices are left as they are: the container's own program is not there any more");
   }
 }
 

@@ -32,8 +32,11 @@ export const OPERATIONS = {
   'cgroup-make': [1, { hierarchy: 'string', path: 'string', controllers: 'strings', cpuset: 'bool' }],
   /** Write `value` to the cgroup file `path` (host) in one write(2). `optional` forgives a file that does not exist. */
   'cgroup-write': [2, { path: 'string', value: 'string', optional: 'bool' }],
-  /** Load a BPF_PROG_TYPE_CGROUP_DEVICE program and attach it to the v2 cgroup directory `path` (host). */
-  'cgroup-device-program': [3, { path: 'string', program: 'bytes' }],
+  /**
+   * Load a BPF_PROG_TYPE_CGROUP_DEVICE program and attach it to the v2 cgroup directory `path` (host). `replace`: in the place of the one that was
+   * attached so before; ENOENT if that is not there any more.
+   */
+  'cgroup-device-program': [3, { path: 'string', program: 'bytes', replace: 'bool' }],
   /**
    * Compile a seccomp profile (see `seccomp.ts` for the bytes), or take it from the cache directory `cache` (host, '' for none). The program is left
    * in the file `keep` (host, '' for none), and an empty profile stands for the program that was left there.

@@ -2,7 +2,7 @@
 import { StrataError } from '../base/error.ts';
 import { pointer } from '../base/pointer.ts';
 import { type HostFacts, mayAdminister } from '../host/facts.ts';
-import type { Resources } from '../spec/types.ts';
+import type { DeviceRule, Resources } from '../spec/types.ts';
 import type { CgroupPlace } from './cgroup.ts';
 import { deviceLines } from './device-list.ts';
 import { deviceProgram } from './device-program.ts';
@@ -183,10 +183,18 @@ function devices(resources: Resources, places: readonly CgroupPlace[]): Operatio
   const v2Place = places.find((place) => place.unified);
   if (v2Place !== undefined) {
     const program = rules === DEFAULT_RULES ? DEFAULT_PROGRAM.slice() : deviceProgram(rules);
-    return [{ op: 'cgroup-device-program', pointer: DEVICES_POINTER, path: v2Place.directory, program }];
+    return [{ op: 'cgroup-device-program', pointer: DEVICES_POINTER, path: v2Place.directory, program, replace: false }];
   }
   if (resources.devices.some((rule) => !rule.allow)) throw unsupported('/devices', 'needs cgroups to limit access to devices, and none are mounted');
   return [];
+}
+
+/** Other rules for a container that has some; undefined on v1, where each rule is a write of its own, and access would change one by one. */
+export function deviceReplacement(rules: readonly DeviceRule[], places: readonly CgroupPlace[]): Operation | undefined {
+  const place = places.find((item) => item.unified);
+  if (place === undefined || places.some((item) => !item.unified && item.controllers.includes('devices'))) return undefined;
+  const program = deviceProgram(allDeviceRules(rules));
+  return { op: 'cgroup-device-program', pointer: DEVICES_POINTER, path: place.directory, program, replace: true };
 }
 
 function unsupported(at: string, reason: string): StrataError {

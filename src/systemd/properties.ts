@@ -126,26 +126,45 @@ function bitmap(list: string): number[] {
  * which has every rule in any case.
  */
 export function deviceProperties(rules: readonly DeviceRule[]): Property[] {
-  const open: Property[] = [['DevicePolicy', text('auto')]];
-  let lines: ReturnType<typeof deviceLines>;
-  try {
-    lines = deviceLines(allDeviceRules(rules));
-  } catch (error) {
-    if (error instanceof StrataError && error.code === 'config-unsupported') return open;
-    throw error;
-  }
-  if (lines[0]?.file !== 'devices.deny') return open;
-  const allowed: Value[] = [];
-  for (const { line } of lines.slice(1)) {
-    const [, type, major, minor, access = ''] = /^([bc]) (\*|\d+):(\*|\d+) (\w+)$/.exec(line) ?? [];
-    const kind = type === 'b' ? 'block' : 'char';
-    if (minor !== '*' && major === '*') return open;
-    allowed.push([minor === '*' ? `${kind}-${major}` : `/dev/${kind}/${major}:${minor}`, access]);
-  }
+  return allowedDevices(rules) ?? [['DevicePolicy', text('auto')]];
+}
+
+/**
+ * The same for a scope that has a filter already: systemd would not take that away (252), so it is told to let everything pass. The empty list takes back
+ * what was allowed; otherwise the new one would be added to it.
+ */
+export function changedDeviceProperties(rules: readonly DeviceRule[]): Property[] {
+  const everything: Value = [
+    ['char-*', 'rwm'],
+    ['block-*', 'rwm'],
+  ];
+  return [['DeviceAllow', { signature: 'a(ss)', value: [] }], ...(allowedDevices(rules) ?? strict(everything))];
+}
+
+function strict(allowed: Value): Property[] {
   return [
     ['DevicePolicy', text('strict')],
     ['DeviceAllow', { signature: 'a(ss)', value: allowed }],
   ];
+}
+
+function allowedDevices(rules: readonly DeviceRule[]): Property[] | undefined {
+  let lines: ReturnType<typeof deviceLines>;
+  try {
+    lines = deviceLines(allDeviceRules(rules));
+  } catch (error) {
+    if (error instanceof StrataError && error.code === 'config-unsupported') return undefined;
+    throw error;
+  }
+  if (lines[0]?.file !== 'devices.deny') return undefined;
+  const allowed: Value[] = [];
+  for (const { line } of lines.slice(1)) {
+    const [, type, major, minor, access = ''] = /^([bc]) (\*|\d+):(\*|\d+) (\w+)$/.exec(line) ?? [];
+    const kind = type === 'b' ? 'block' : 'char';
+    if (minor !== '*' && major === '*') return undefined;
+    allowed.push([minor === '*' ? `${kind}-${major}` : `/dev/${kind}/${major}:${minor}`, access]);
+  }
+  return strict(allowed);
 }
 
 const PREFIX = 'org.systemd.property.';

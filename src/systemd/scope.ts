@@ -5,7 +5,16 @@ import type { LimitWrite } from '../plan/resources.ts';
 import type { DeviceRule } from '../spec/types.ts';
 import { Bus, type Manager, Refusal } from './bus.ts';
 import type { Value } from './message.ts';
-import { annotatedProperties, annotationPointer, deviceProperties, flag, limitProperties, type Property, text } from './properties.ts';
+import {
+  annotatedProperties,
+  annotationPointer,
+  changedDeviceProperties,
+  deviceProperties,
+  flag,
+  limitProperties,
+  type Property,
+  text,
+} from './properties.ts';
 import type { ScopeName } from './unit.ts';
 
 /** What of a container systemd is told. */
@@ -44,9 +53,15 @@ export async function startScope(host: Host, name: ScopeName, wishes: ScopeWishe
 }
 
 /** Changes properties of the unit for as long as it lives. @throws StrataError `system` when systemd refuses; then none has changed. */
-export async function changeScope(host: Host, { manager, unit }: Unit, limits: readonly LimitWrite[]): Promise<void> {
+export async function changeScope(
+  host: Host,
+  { manager, unit }: Unit,
+  limits: readonly LimitWrite[],
+  devices?: readonly DeviceRule[],
+): Promise<void> {
   await Bus.with(host, manager, async (bus) => {
     const properties = limitProperties(limits, await versionOf(bus));
+    if (devices !== undefined && manager === 'system') properties.push(...changedDeviceProperties(devices));
     if (properties.length === 0) return;
     try {
       await bus.call('SetUnitProperties', 'sba(sv)', [unit, true, wire(properties)]);

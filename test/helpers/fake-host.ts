@@ -44,7 +44,7 @@ interface Node {
 interface Process {
   readonly pid: number;
   readonly startTime: bigint;
-  readonly cgroups: ReadonlySet<string>;
+  cgroups: ReadonlySet<string>;
   readonly plan: readonly Decoded[];
   at: number;
   phase: 'hooks' | 'ready' | 'waiting' | 'running' | 'dead';
@@ -87,6 +87,8 @@ export class FakeMachine {
   foregroundExit: ExitStatus = { code: 0 };
   /** The errno with which a file refuses what is written to it, undefined if it takes it. */
   readonly refusals = new Map<string, (text: string, machine: FakeMachine) => number | undefined>();
+  /** Cgroups that have a program for devices of ours. */
+  readonly programs = new Set<string>();
   /** What is behind the sockets of D-Bus. */
   systemd: FakeSystemd | undefined;
   /** What comes from standard input. */
@@ -288,6 +290,10 @@ export class FakeHost implements Host {
     if (refusal !== undefined) throw refused('write', refusal, path);
     const directory = path.slice(0, path.lastIndexOf('/'));
     this.node(directory, 'open');
+    if (path.endsWith('/cgroup.procs')) {
+      for (const process of this.machine.processes) if (String(process.pid) === text) process.cgroups = new Set([directory]);
+      return;
+    }
     this.machine.nodes.set(path, { type: 'file', mode: 0o644, uid: 0, text });
     if (path.endsWith('/freezer.state') && text === 'THAWED') {
       for (const process of this.machine.members(directory)) if (process.exit !== undefined) this.machine.die(process, process.exit);
@@ -478,6 +484,14 @@ export class FakeHost implements Host {
   async receiveDescriptor(): Promise<number> {
     this.step();
     return this.descriptor({ kind: 'master' });
+  }
+
+  amend(plan: readonly WireValue[]): void {
+    this.step();
+    for (const { op, path } of decode(plan) as readonly Decoded[]) {
+      if (!this.machine.programs.has(String(path))) throw refused('bpf', 2, String(path));
+      this.machine.events.push(`${op} ${path}`);
+    }
   }
 
   async exchange(_socket: number, bytes: string): Promise<string | undefined> {

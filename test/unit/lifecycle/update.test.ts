@@ -196,10 +196,22 @@ test('v2: checkBeforeUpdate, here or in the configuration, refuses a limit below
   t.is(configured.machine.text(`${configured.directory}/memory.max`), '1024');
 });
 
-test('integers are exact, and rules for devices are left alone', async (t) => {
+test('integers are exact', async (t) => {
   const { machine, host } = await running(V1_MEMORY);
-  await change(host, parseExact('{"memory": {"limit": 9007199254740993}, "devices": [{"allow": true}]}'));
+  await change(host, parseExact('{"memory": {"limit": 9007199254740993}}'));
   t.is(machine.text(`${MEMORY}/memory.limit_in_bytes`), '9007199254740993');
+});
+
+test("rules for devices take the place of the container's own; where somebody else has put others, they stay", async (t) => {
+  const { machine, host } = await running({});
+  const directory = `${HIERARCHIES[2]}/strata-c1`;
+  const warnings: string[] = [];
+  const replace = () => change(host, { devices: [{ allow: true }] }, { warn: (text) => warnings.push(text) });
+  await replace();
+  t.deepEqual([warnings.length, machine.events.filter((event) => event.startsWith('cgroup-device-program'))], [1, []]);
+  machine.programs.add(directory);
+  await replace();
+  t.deepEqual([warnings.length, machine.events.at(-1)], [1, `cgroup-device-program ${directory}`]);
 });
 
 test('a stopped container, and one that does not exist', async (t) => {

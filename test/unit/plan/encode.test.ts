@@ -15,7 +15,7 @@ test('values are code and payload in turn, and a list begins with its count', (t
     { op: 'rlimit', pointer: '', resource: 7, name: 'A', soft: 1n, hard: 0xffffffffffffffffn },
     { op: 'user', pointer: '', uid: 0xffffffff, gid: 2, groups: [3, 4], umask: 5 },
     { op: 'exec', pointer: '', args: ['a', ''], env: [] },
-    { op: 'cgroup-device-program', pointer: '', path: '', program: Uint8Array.of(0, 255) },
+    { op: 'cgroup-device-program', pointer: '', path: '', program: Uint8Array.of(0, 255), replace: false },
     { op: 'cwd', pointer: '', path: '/', last: true },
   ];
   t.deepEqual(encode({ operations: [] }), []);
@@ -24,7 +24,7 @@ test('values are code and payload in turn, and a list begins with its count', (t
     ...[45, [7, 'A', 1n, 0xffffffffffffffffn]],
     ...[51, [0xffffffff, 2, 2, 3, 4, 5]],
     ...[55, [2, 'a', '', 0]],
-    ...[3, ['', Uint8Array.of(0, 255)]],
+    ...[3, ['', Uint8Array.of(0, 255), false]],
     ...[46, ['/', true]],
   ]);
 });

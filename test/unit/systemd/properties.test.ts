@@ -2,7 +2,7 @@ import test from 'ava';
 import { cgroupPaths } from '../../../src/plan/cgroup.ts';
 import { limitWrites } from '../../../src/plan/resources.ts';
 import type { DeviceRule } from '../../../src/spec/types.ts';
-import { annotatedProperties, deviceProperties, limitProperties } from '../../../src/systemd/properties.ts';
+import { annotatedProperties, changedDeviceProperties, deviceProperties, limitProperties } from '../../../src/systemd/properties.ts';
 import { specOf, V2 } from '../plan/_support.ts';
 
 function properties(resources: object, version = 252, facts = V2): Record<string, unknown> {
@@ -109,6 +109,21 @@ test('devices: the list of what is allowed, or no filter of systemd', (t) => {
     'a hole',
   );
   t.deepEqual(devices({ allow: true, type: 'c', minor: 5, access: 'rwm' }), open, 'any major number with one minor number');
+});
+
+test('other rules for a scope that has some: they take the place of all', (t) => {
+  const changed = (...rules: DeviceRule[]) =>
+    changedDeviceProperties(rules).map(([name, { value }]) => [name, Array.isArray(value) ? value.length : value]);
+  t.deepEqual(changed({ allow: false, access: 'rwm' }), [
+    ['DeviceAllow', 0],
+    ['DevicePolicy', 'strict'],
+    ['DeviceAllow', 10],
+  ]);
+  t.deepEqual(changed({ allow: true, access: 'rwm' }), [
+    ['DeviceAllow', 0],
+    ['DevicePolicy', 'strict'],
+    ['DeviceAllow', 2],
+  ]);
 });
 
 test('properties of the annotations', (t) => {
