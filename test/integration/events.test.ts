@@ -19,7 +19,7 @@ function lines(text: string): Line[] {
 }
 
 const LIMIT = { resources: { memory: { limit: 16777216, swap: 16777216 }, pids: { limit: 33 } } };
-const HAS_MEMORY = fs.existsSync('/sys/fs/cgroup/memory/memory.limit_in_bytes');
+const HAS_MEMORY = ['memory/memory.limit_in_bytes', 'cgroup.controllers'].some((file) => fs.existsSync(`/sys/fs/cgroup/${file}`));
 
 async function sleeping(workspace: Workspace): Promise<string> {
   return (await workspace.start(workspace.bundle({ process: { args: ['sleep', '1000'] }, linux: LIMIT }))).id;

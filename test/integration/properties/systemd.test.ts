@@ -1,0 +1,246 @@
+/** `--systemd-cgroup`: scopes that systemd makes, where the machine has systemd and cgroup v2 only. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import type { ExecutionContext } from 'ava';
+import { type Bundle, CGROUP_V2, type Edit, eventually, toJson, type Workspace } from '../../helpers/container.ts';
+import { containerTest, failed } from '../_support.ts';
+
+const HAS_SYSTEMD = CGROUP_V2 && fs.existsSync('/run/systemd/system');
+const TOP = '/sys/fs/cgroup';
+const SYSTEMD = '--systemd-cgroup';
+
+function systemdTest(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>): void {
+  containerTest(title, async (t, workspace) => {
+    if (!HAS_SYSTEMD) return t.log('needs systemd and cgroup v2 only');
+    await body(t, workspace);
+    t.deepEqual(units(workspace), [], 'units are left');
+  });
+}
+
+function units({ token }: Workspace): string[] {
+  return execFileSync('systemctl', ['list-units', '--all', '--plain', '--no-legend', '--type=scope'], { encoding: 'utf8' })
+    .split('\n')
+    .filter((line) => line.includes(token));
+}
+
+/** Properties of a unit, as `systemctl show` writes them. */
+function shown(unit: string, ...names: string[]): Record<string, string> {
+  const text = execFileSync('systemctl', ['show', unit, ...names.map((name) => `--property=${name}`)], { encoding: 'utf8' });
+  return Object.fromEntries(
+    text
+      .trim()
+      .split('\n')
+      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
+}
+
+interface Scoped {
+  readonly id: string;
+  readonly unit: string;
+  /** Of the container's cgroup. */
+  readonly directory: string;
+}
+
+function bundleIn(workspace: Workspace, slice: string, edit: Edit = {}): { bundle: Bundle; unit: string } {
+  const bundle = workspace.bundle({ process: { args: ['sleep', '1000'] } }).edit(edit);
+  const name = workspace.id('scope').replace('.', '');
+  bundle.edit({ linux: { cgroupsPath: `${slice}:${workspace.token}:${name}` } });
+  return { bundle, unit: `${workspace.token}-${name}.scope` };
+}
+
+async function started(workspace: Workspace, edit: Edit = {}, slice = 'strata-test.slice'): Promise<Scoped> {
+  const { bundle, unit } = bundleIn(workspace, slice, edit);
+  const id = workspace.id();
+  await workspace.succeed([SYSTEMD, 'create', '--bundle', bundle.directory, id]);
+  await workspace.succeed(['start', id]);
+  const { pid } = await workspace.state(id);
+  const place = fs.readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().slice('0::'.length);
+  return { id, unit, directory: TOP + place };
+}
+
+function read(directory: string, file: string): string {
+  return fs.readFileSync(`${directory}/${file}`, 'utf8').trim();
+}
+
+systemdTest('the limits are properties of the scope, and files of the container', async (t, workspace) => {
+  const resources = {
+    memory: { limit: 67108864, swap: 134217728, reservation: 33554432 },
+    cpu: { shares: 512, quota: 12345, period: 50000, burst: 1000 },
+    pids: { limit: 20 },
+    unified: { 'memory.high': '60000000', 'cgroup.max.descendants': '5' },
+  };
+  const { id, unit, directory } = await started(workspace, { linux: { resources }, annotations: { 'org.systemd.property.TimeoutStopSec': '12' } });
+  const scope = `${TOP}/strata.slice/strata-test.slice/${unit}`;
+  t.is(directory, `${scope}/container`);
+  t.deepEqual(
+    shown(
+      unit,
+      'MemoryMax',
+      'MemorySwapMax',
+      'MemoryLow',
+      'MemoryHigh',
+      'CPUWeight',
+      'CPUQuotaPerSecUSec',
+      'CPUQuotaPeriodUSec',
+      'TasksMax',
+      'Slice',
+    ),
+    {
+      MemoryMax: '67108864',
+      MemorySwapMax: '67108864',
+      MemoryLow: '33554432',
+      MemoryHigh: '60000000',
+      CPUWeight: '59',
+      CPUQuotaPerSecUSec: '250ms',
+      CPUQuotaPeriodUSec: '50ms',
+      TasksMax: '20',
+      Slice: 'strata-test.slice',
+    },
+  );
+  t.deepEqual(shown(unit, 'Delegate', 'DevicePolicy', 'TimeoutStopUSec', 'Description'), {
+    Delegate: 'yes',
+    DevicePolicy: 'strict',
+    TimeoutStopUSec: '12s',
+    Description: `strata container ${id}`,
+  });
+  const files = ['memory.max', 'memory.swap.max', 'memory.low', 'cpu.weight', 'cpu.max', 'cpu.max.burst', 'pids.max', 'cgroup.max.descendants'];
+  t.deepEqual(
+    files.map((file) => read(directory, file)),
+    ['67108864', '67108864', '33554432', '59', '12345 50000', '1000', '20', '5'],
+  );
+  t.is(read(scope, 'cgroup.procs'), '', 'the scope itself has no process');
+  t.deepEqual(
+    fs.readdirSync(scope, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])),
+    ['container'],
+  );
+
+  // What systemd writes again is what was asked for last.
+  await workspace.succeed([
+    'update',
+    '--memory',
+    '128m',
+    '--memory-swap',
+    '128m',
+    '--cpu-quota',
+    '30000',
+    '--cpu-share',
+    '1024',
+    '--pids-limit',
+    '-1',
+    id,
+  ]);
+  execFileSync('systemctl', ['daemon-reload']);
+  t.deepEqual(shown(unit, 'MemoryMax', 'MemorySwapMax', 'CPUWeight', 'CPUQuotaPerSecUSec', 'TasksMax'), {
+    MemoryMax: '134217728',
+    MemorySwapMax: '0',
+    CPUWeight: '100',
+    CPUQuotaPerSecUSec: '600ms',
+    TasksMax: 'infinity',
+  });
+  for (const place of [scope, directory]) {
+    t.deepEqual(
+      ['memory.max', 'memory.swap.max', 'cpu.weight', 'cpu.max', 'pids.max'].map((file) => read(place, file)),
+      ['134217728', '0', '100', '30000 50000', 'max'],
+    );
+  }
+  await workspace.remove(id);
+  t.false(fs.existsSync(scope));
+});
+
+systemdTest('the verbs know a container in a scope without being told', async (t, workspace) => {
+  const { id, directory } = await started(workspace);
+  t.is((await workspace.succeed(['exec', id, 'cat', '/proc/self/cgroup'])).stdout, '0::/\n');
+  t.is(JSON.parse((await workspace.succeed(['ps', '--format', 'json', id])).stdout).length, 1);
+  await workspace.succeed(['pause', id]);
+  t.regex(read(directory, 'cgroup.events'), /frozen 1/);
+  await workspace.succeed(['resume', id]);
+  t.is(JSON.parse((await workspace.succeed(['events', '--stats', id])).stdout).data.pids.current, 1);
+  await workspace.succeed(['kill', id, 'KILL']);
+  await workspace.reach(id, 'stopped');
+  await workspace.succeed(['delete', id]);
+});
+
+systemdTest('run, without a cgroupsPath, and with room for one process', async (t, workspace) => {
+  const bundle = workspace.script('cat /proc/self/cgroup', { linux: { cgroupsPath: undefined, resources: { pids: { limit: 1 } } } });
+  bundle.edit((config) => {
+    config.process.args = ['cat', '/proc/self/cgroup'];
+    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'cgroup');
+  });
+  const id = workspace.id();
+  const { stdout } = await workspace.succeed([SYSTEMD, 'run', '--bundle', bundle.directory, id]);
+  t.is(stdout, `0::/system.slice/strata-${id}.scope/container\n`);
+  const detached = bundleIn(workspace, '', { linux: { resources: { pids: { limit: 1 } } } });
+  await workspace.succeed([SYSTEMD, 'run', '--detach', '--bundle', detached.bundle.directory, id]);
+  t.is(shown(detached.unit, 'TasksMax')['TasksMax'], '1');
+  await workspace.remove(id);
+});
+
+systemdTest('what systemd refuses is told, and nothing is left', async (t, workspace) => {
+  const { bundle, unit } = bundleIn(workspace, '');
+  const first = workspace.id();
+  await workspace.succeed([SYSTEMD, 'run', '--detach', '--bundle', bundle.directory, first]);
+  // A unit of that name is somebody else's.
+  failed(t, await workspace.strata([SYSTEMD, 'run', '--bundle', bundle.directory, workspace.id()]), '/linux/cgroupsPath');
+  t.is((await workspace.state(first)).status, 'running');
+  t.is(shown(unit, 'ActiveState')['ActiveState'], 'active');
+  await workspace.remove(first);
+
+  for (const [edit, ...words] of [
+    [{ annotations: { 'org.systemd.property.NoSuchThing': 'true' } }, '/annotations/org.systemd.property.NoSuchThing', 'systemd refuses'],
+    [{ annotations: { 'org.systemd.property.CollectMode': 'no quotes' } }, '/annotations/org.systemd.property.CollectMode'],
+    [{ annotations: { 'org.systemd.property.CollectMode': "'sometimes'" } }, 'systemd refuses'],
+    [{ linux: { cgroupsPath: '/a/b' } }, '/linux/cgroupsPath', 'slice:prefix:name'],
+    [{ linux: { cgroupsPath: 'a.service:b:c' } }, '/linux/cgroupsPath', 'systemd slice'],
+    [{ process: { args: ['/no/such/program'] } }, '/no/such/program', 'no such file'],
+    [{ linux: { resources: { unified: { 'memory.no.such': '1' } } } }, '/linux/resources/unified/memory.no.such'],
+  ] as const) {
+    const other = bundleIn(workspace, '').bundle.edit(edit as Edit);
+    failed(t, await workspace.strata([SYSTEMD, 'run', '--bundle', other.directory, workspace.id()]), ...words);
+    await eventually('the scope to be gone', () => units(workspace).length === 0);
+  }
+  failed(
+    t,
+    await workspace.run(workspace.bundle(), [], { env: { DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nowhere' } }).then(() =>
+      workspace.strata([SYSTEMD, 'run', '--bundle', bundle.directory, workspace.id()], {
+        through: ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh'],
+      }),
+    ),
+    'cannot reach systemd',
+  );
+});
+
+systemdTest('a scope whose processes were killed can be made again', async (t, workspace) => {
+  const limits = { memory: { limit: 16777216, swap: 16777216 } };
+  const { bundle, unit } = bundleIn(workspace, '', { process: { args: ['tail', '/dev/zero'] }, linux: { resources: limits } });
+  const id = workspace.id();
+  for (let round = 0; round < 3; round++) {
+    const { code } = await workspace.strata([SYSTEMD, 'run', '--bundle', bundle.directory, id]);
+    t.is(code, 137);
+    t.is(shown(unit, 'ActiveState')['ActiveState'], 'inactive');
+  }
+});
+
+systemdTest('the rules for devices, and other ones', async (t, workspace) => {
+  const denied = [{ allow: false, access: 'rwm' }];
+  const device = { type: 'c', path: '/dev/kmsg', major: 1, minor: 11, fileMode: 0o666 };
+  const rule = { allow: true, type: 'c', major: 1, minor: 11, access: 'rw' };
+  const { id, unit } = await started(workspace, { linux: { devices: [device], resources: { devices: [...denied, rule] } } });
+  const opens = async () => (await workspace.strata(['exec', id, 'sh', '-c', ': </dev/kmsg && : </dev/zero'])).code === 0;
+  t.true(await opens(), 'as created');
+  t.regex(execFileSync('systemctl', ['show', unit, '--property=DeviceAllow'], { encoding: 'utf8' }), /\/dev\/char\/1:11 rw/);
+  await workspace.succeed(['update', '--resources', '-', id], { stdin: toJson({ devices: denied }) });
+  t.false(await opens());
+  t.notRegex(execFileSync('systemctl', ['show', unit, '--property=DeviceAllow'], { encoding: 'utf8' }), /1:11/);
+  await workspace.succeed(['update', '--resources', '-', id], { stdin: toJson({ devices: [{ allow: true, access: 'rwm' }] }) });
+  t.true(await opens(), 'everything allowed');
+  t.regex(execFileSync('systemctl', ['show', unit, '--property=DeviceAllow'], { encoding: 'utf8' }), /char-\* rwm/);
+  await workspace.remove(id);
+});
+
+systemdTest('systemd stops the container with the scope', async (t, workspace) => {
+  const { id, unit } = await started(workspace, { annotations: { 'org.systemd.property.TimeoutStopSec': '1' } }, '');
+  t.is(spawnSync('systemctl', ['stop', unit]).status, 0);
+  await workspace.reach(id, 'stopped');
+  await workspace.succeed(['delete', id]);
+  t.pass();
+});

@@ -1,0 +1,149 @@
+/** Containers in scopes of systemd's, on a machine with cgroup v2 only. */
+import test from 'ava';
+import { deleteContainer } from '../../../src/lifecycle/delete.ts';
+import { kill } from '../../../src/lifecycle/kill.ts';
+import { runForeground } from '../../../src/lifecycle/run.ts';
+import { load } from '../../../src/lifecycle/store.ts';
+import { update } from '../../../src/lifecycle/update.ts';
+import { FakeHost, FakeMachine, Killed, smallConfig } from '../../helpers/fake-host.ts';
+import { FakeSystemd } from '../../helpers/fake-systemd.ts';
+import { createOne, failure, NAME, ROOT, statusOf } from './_machine.ts';
+
+const TOP = '/sys/fs/cgroup';
+const SCOPE = '/a.slice/a-b.slice/pre-one.scope';
+
+/** A systemd that makes and removes the cgroups of its scopes. */
+function scopeMachine(linux: object = {}): { machine: FakeMachine; host: FakeHost; systemd: FakeSystemd; units: Set<string> } {
+  const machine = new FakeMachine();
+  for (const name of [...machine.nodes.keys()]) if (name.startsWith(`${TOP}/`)) machine.nodes.delete(name);
+  machine.file('/proc/self/cgroup', '0::/\n');
+  machine.file('/proc/self/mountinfo', `30 1 0:30 / ${TOP} rw - cgroup2 cgroup2 rw\n`);
+  machine.file(`${TOP}/cgroup.controllers`, 'cpu memory pids\n');
+  const config = smallConfig() as { linux: object };
+  machine.bundle('/bundle', { linux: { ...config.linux, cgroupsPath: 'a-b.slice:pre:one', ...linux } });
+  machine.nodes.set('/run/dbus/system_bus_socket', { type: 'socket', mode: 0o666, uid: 0, text: '' });
+  const systemd = new FakeSystemd();
+  const units = new Set<string>();
+  machine.systemd = systemd;
+  systemd.answers.set('StartTransientUnit', ([unit, , properties]) => {
+    sweep(machine, units);
+    if (units.has(String(unit))) return { error: 'org.freedesktop.systemd1.UnitExists', words: `Unit ${unit} was already loaded.` };
+    const pid = (properties as [string, { value: number[] }][]).find(([name]) => name === 'PIDs')?.[1].value[0];
+    machine.directory(TOP + SCOPE);
+    machine.file(`/proc/${pid}/cgroup`, `0::${SCOPE}\n`);
+    for (const process of machine.processes) if (process.pid === pid) process.cgroups = new Set([TOP + SCOPE]);
+    units.add(String(unit));
+    return { job: 'done' };
+  });
+  systemd.answers.set('StopUnit', ([unit]) => {
+    if (!units.delete(String(unit))) return { error: 'org.freedesktop.systemd1.NoSuchUnit', words: `Unit ${unit} not loaded.` };
+    removeScope(machine);
+    return { job: 'done' };
+  });
+  return { machine, host: new FakeHost(machine), systemd, units };
+}
+
+function removeScope(machine: FakeMachine): void {
+  for (const name of [...machine.nodes.keys()]) if (name.startsWith(`${TOP}/a.slice`)) machine.nodes.delete(name);
+}
+
+/** A scope whose last process is gone ends by itself. */
+function sweep(machine: FakeMachine, units: Set<string>): void {
+  const lives = machine.processes.some(({ phase, cgroups }) => phase !== 'dead' && [...cgroups].some((path) => path.startsWith(TOP + SCOPE)));
+  if (lives) return;
+  units.clear();
+  removeScope(machine);
+}
+
+const OPTIONS = { cgroupManager: 'systemd' } as const;
+
+test('the container is in a cgroup in the scope, which nobody else is in', async (t) => {
+  const { machine, host, systemd, units } = scopeMachine({ resources: { pids: { limit: 5 } } });
+  await createOne(host, OPTIONS);
+  const record = load(host, ROOT, 'c1');
+  t.deepEqual(record.cgroups, [{ hierarchy: TOP, path: `${SCOPE}/container` }]);
+  t.deepEqual(record.systemd, { manager: 'system', unit: 'pre-one.scope' });
+  const living = machine.processes.filter(({ phase }) => phase !== 'dead');
+  t.deepEqual(
+    living.map(({ cgroups }) => [...cgroups]),
+    [[`${TOP}${SCOPE}/container`]],
+  );
+  t.false(machine.nodes.has(`${TOP}${SCOPE}/hold`));
+
+  machine.file(`${TOP}${SCOPE}/container/pids.max`, '5\n');
+  await update(host, { ...NAME, resources: { pids: { limit: 6 } } });
+  t.is(machine.text(`${TOP}${SCOPE}/container/pids.max`), '6');
+  t.deepEqual(systemd.calls.at(-1)?.member, 'SetUnitProperties');
+  systemd.answers.set('SetUnitProperties', () => ({ error: 'org.freedesktop.DBus.Error.InvalidArgs', words: 'No.' }));
+  const refused = await failure(t, update(host, { ...NAME, resources: { pids: { limit: 7 } } }));
+  t.regex(refused.message, /systemd refuses to change pre-one\.scope: No$/);
+  t.is(machine.text(`${TOP}${SCOPE}/container/pids.max`)?.trim(), '6', 'what was written is taken back');
+
+  await kill(host, { ...NAME, signal: 9 });
+  await deleteContainer(host, NAME);
+  t.deepEqual([machine.leftovers(), [...units], host.open.size], [[], [], 0]);
+});
+
+test('a limit that leaves no room for the one that holds the scope comes when that has gone', async (t) => {
+  const { host, systemd } = scopeMachine({ resources: { pids: { limit: 1 } } });
+  await createOne(host, OPTIONS);
+  const [, , properties] = systemd.calls.find(({ member }) => member === 'StartTransientUnit')?.body ?? [];
+  t.false((properties as [string, unknown][]).some(([name]) => name === 'TasksMax'));
+  t.deepEqual(systemd.calls.at(-1)?.body[2], [['TasksMax', { signature: 't', value: 1n }]]);
+});
+
+test('failures: a unit that is there already, systemd that puts it elsewhere, a launch that fails', async (t) => {
+  const taken = scopeMachine();
+  taken.units.add('pre-one.scope');
+  taken.machine.directory(TOP + SCOPE);
+  taken.machine.spawn({ cgroups: new Set([TOP + SCOPE]), plan: [], socket: '', parent: undefined });
+  t.regex((await failure(t, createOne(taken.host, OPTIONS))).message, /already loaded/);
+  t.true(taken.units.has('pre-one.scope'), "somebody else's scope stays");
+
+  const elsewhere = scopeMachine();
+  const make = elsewhere.systemd.answers.get('StartTransientUnit');
+  elsewhere.systemd.answers.set('StartTransientUnit', (body) => {
+    const answer = make?.(body) ?? { job: 'failed' };
+    for (const { pid } of elsewhere.machine.processes) elsewhere.machine.file(`/proc/${pid}/cgroup`, '0::/other\n');
+    return answer;
+  });
+  t.regex((await failure(t, createOne(elsewhere.host, OPTIONS))).message, /made pre-one\.scope at \/other, not at/);
+
+  const launch = scopeMachine();
+  launch.machine.failure = { op: 'cgroup-make', failure: { errno: 13 } };
+  t.is((await failure(t, createOne(launch.host, OPTIONS))).errno, 13);
+  for (const { machine, units, host } of [elsewhere, launch]) {
+    sweep(machine, units);
+    t.deepEqual([machine.leftovers(), [...units], host.open.size], [[], [], 0]);
+  }
+  const hybrid = new FakeMachine();
+  t.regex((await failure(t, createOne(new FakeHost(hybrid), OPTIONS))).message, /needs a machine with cgroup v2 alone/);
+});
+
+for (const [name, verb] of Object.entries({
+  create: (host: FakeHost) => createOne(host, OPTIONS),
+  run: (host: FakeHost) => runForeground(host, { ...NAME, bundle: '/bundle', ...OPTIONS }),
+})) {
+  test(`${name}, killed at every call`, async (t) => {
+    for (let killAt = 1; ; killAt++) {
+      const { machine, units } = scopeMachine();
+      const doomed = new FakeHost(machine, killAt);
+      let survived = true;
+      try {
+        await verb(doomed);
+      } catch (error) {
+        if (!(error instanceof Killed)) throw error;
+        survived = false;
+      }
+      const host = new FakeHost(machine);
+      await deleteContainer(host, { ...NAME, force: true });
+      sweep(machine, units);
+      const left = machine.leftovers();
+      if (left.length > 0 || units.size > 0) t.fail(`killed at call ${killAt}: ${left.join(', ')} ${[...units]}`);
+      await createOne(host, OPTIONS);
+      if ((await statusOf(host)) !== 'created') t.fail(`killed at call ${killAt}: the id cannot be used again`);
+      if (survived) break;
+    }
+    t.pass();
+  });
+}
