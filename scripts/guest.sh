@@ -2,7 +2,7 @@
 # The integration suite in a guest that has cgroup v2 only, and systemd: a user-mode kernel, or with `--full` an emulated machine, which also has cpuset,
 # hugetlb and pressure stall information and takes many times as long.
 #
-#   guest.sh [--full] [PATTERN]      the test files that match
+#   guest.sh [--full] [--manager cgroupfs|systemd] [PATTERN]...      the test files that match one of the patterns, with one or both cgroup managers
 #
 # The guest sees this machine's files read-only, its own system's before them; what is written there is gone afterwards. $VMRUN names the program that
 # boots the guest, and its own `build` makes the guest's disk the first time. Raw results are left in build/guest-logs.
@@ -11,16 +11,21 @@
 # shellcheck source=scripts/suites.sh
 . scripts/suites.sh
 
-engine=uml limit=900
-if [ "${1-}" = --full ]; then
-  engine=tcg limit=5400
+engine=uml limit=600 managers='cgroupfs systemd'
+while [ $# != 0 ]; do
+  case $1 in
+    --full) engine=tcg limit=7200 ;;
+    --manager)
+      managers=$2
+      shift
+      ;;
+    *) break ;;
+  esac
   shift
-fi
-pattern=${1:-}
+done
 logs=build/guest-logs
 rm -rf "$logs"
 mkdir -p "$logs"
-name=guest-$engine
 
 vmrun=${VMRUN:-$root/../shared/vm/vmrun.sh}
 why_not() {
@@ -34,15 +39,17 @@ why_not() {
 }
 reason=$(why_not)
 if [ -n "$reason" ]; then
-  skip "$name" "$reason"
+  skip "guest-$engine" "$reason"
   node scripts/totals.mjs "$logs"
   exit
 fi
 prepare test
 bash scripts/build.sh </dev/null
 
+# in_guest MANAGER PATTERN...
 in_guest() {
-  "$vmrun" -e "$engine" -t "$limit" -m 3072 -s /:/host "bash /host$root/test/guest/inside.sh '$root' '$pattern'"
+  printf -v words ' %q' "$root" "$@"
+  "$vmrun" -e "$engine" -t "$limit" -m 3072 -s /:/host "bash /host$root/test/guest/inside.sh$words"
 }
-suite "$name" in_guest
+for manager in $managers; do suite "guest-$engine-$manager" in_guest "$manager" "$@"; done
 node scripts/totals.mjs "$logs"

@@ -17,6 +17,8 @@ export const STRATA = resolve(process.env['STRATA'] ?? join(import.meta.dirname,
 export const BUSYBOX = '/usr/bin/busybox';
 /** Has this machine cgroup v2 only? */
 export const CGROUP_V2 = fs.existsSync('/sys/fs/cgroup/cgroup.controllers');
+/** Who makes the cgroups of containers that a test does not choose a place for: `systemd`, or strata itself. */
+export const CGROUP_MANAGER = process.env['STRATA_CGROUP_MANAGER'] === 'systemd' ? 'systemd' : 'cgroupfs';
 /** The host that the command runs on: `static` or `node`; '' for the one that it runs on when nobody says. */
 export const HOST = process.env.STRATA_HOST ?? '';
 
@@ -300,7 +302,7 @@ export class Workspace {
     const config = structuredClone(defaultSpec()) as Config;
     config.process.terminal = false;
     config.root.readonly = false;
-    config.linux.cgroupsPath = `/${this.token}/${this.count}`;
+    config.linux.cgroupsPath = CGROUP_MANAGER === 'systemd' ? `:${this.token}:${this.count}` : `/${this.token}/${this.count}`;
     return new Bundle(directory, config).edit(edit);
   }
 
@@ -319,7 +321,8 @@ export class Workspace {
     fs.writeFileSync(input, options.stdin ?? '');
     const descriptors = [fs.openSync(options.stdin === undefined ? '/dev/null' : input, 'r'), fs.openSync(out, 'a'), fs.openSync(err, 'a')];
     const stdio: StdioOptions = [...descriptors, ...(options.descriptors ?? [])];
-    const [command = STRATA, ...rest] = [...(options.through ?? []), options.command ?? STRATA, '--root', this.root, ...args];
+    const manager = CGROUP_MANAGER === 'systemd' ? ['--systemd-cgroup'] : [];
+    const [command = STRATA, ...rest] = [...(options.through ?? []), options.command ?? STRATA, '--root', this.root, ...manager, ...args];
     const child = spawn(command, rest, {
       cwd: options.cwd ?? this.directory,
       env: { PATH: process.env.PATH ?? '/usr/bin:/bin', ...(HOST !== '' && { STRATA_HOST: HOST }), ...options.env, STRATA_TEST: this.token },
