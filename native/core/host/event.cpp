@@ -13,10 +13,10 @@
 namespace strata::host {
 namespace {
 
-// The kernel tells of a change after a read: one that was before it is not told.
-void read_events(int memory) {
+// The kernel tells of a change after a read: one that was before it is not told. False: the cgroup is gone, which it would tell for ever.
+bool read_events(int memory) {
   char text[1024];
-  (void)sys::pread(memory, text, sizeof text, 0);
+  return sys::pread(memory, text, sizeof text, 0) >= 0;
 }
 
 Result<Fd> watch_v1(const std::string& directory) {
@@ -34,7 +34,7 @@ Result<Fd> watch_v1(const std::string& directory) {
 Result<Fd> watch_memory(const std::string& directory, int version) {
   if (version == 1) return watch_v1(directory);
   Result<Fd> events = open_file(AT_FDCWD, (directory + "/memory.events").c_str(), O_RDONLY);
-  if (!events.failed()) read_events(events.value().get());
+  if (!events.failed()) (void)read_events(events.value().get());
   return events;
 }
 
@@ -46,18 +46,17 @@ Result<std::string> wait_event(int pidfd, int memory, int version, int cancel, i
     const int left = timeout < 0 ? -1 : static_cast<int>(std::max<std::int64_t>(deadline - sys::monotonic_ms(), 0));
     const int result = sys::poll(sources.data(), sources.size(), left);
     if (result == 0) return std::string("timeout");
-    if (result > 0) break;
-    if (result != -EINTR) return Status(-result, "poll");
-  }
-  if (sources[0].revents != 0) {
-    std::uint64_t count = 0;
-    if (version == 1)
+    if (result < 0 && result != -EINTR) return Status(-result, "poll");
+    if (result < 0) continue;
+    if (sources[0].revents == 0) return std::string(sources[1].revents != 0 ? "exit" : "cancel");
+    if (version == 1) {
+      std::uint64_t count = 0;
       (void)sys::read(memory, &count, sizeof count);
-    else
-      read_events(memory);
-    return std::string("memory");
+      return std::string("memory");
+    }
+    if (read_events(memory)) return std::string("memory");
+    sources[0].fd = -1;
   }
-  return std::string(sources[1].revents != 0 ? "exit" : "cancel");
 }
 
 }  // namespace strata::host
