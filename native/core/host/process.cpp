@@ -44,7 +44,8 @@ std::optional<ExitStatus> status_of_zombie(int pidfd) {
   const int pid = pid_of(pidfd);
   if (pid == 0 || !may_trace("/proc/" + std::to_string(pid))) return std::nullopt;
   Result<std::optional<ProcessStat>> stat = process_stat(pid);
-  if (stat.failed() || !stat.value() || stat.value()->state != 'Z') return std::nullopt;
+  // X: it is just being reaped, by nobody where SIGCHLD is ignored.
+  if (stat.failed() || !stat.value() || (stat.value()->state != 'Z' && stat.value()->state != 'X')) return std::nullopt;
   // While it can be signalled it has not been reaped, and the pid was its own all the time.
   if (sys::pidfd_send_signal(pidfd, 0, nullptr, 0) < 0) return std::nullopt;
   return decode(stat.value()->exit_status);
