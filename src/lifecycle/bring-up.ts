@@ -19,7 +19,7 @@ import type { CreateOptions, Prepared } from './prepare.ts';
 import { checkRootfs } from './prepare.ts';
 import { rdtRefusal } from './rdt.ts';
 import { checkRights } from './rootless.ts';
-import { type HeldScope, holdScope } from './scope.ts';
+import { endScope, type HeldScope, holdScope } from './scope.ts';
 import { runPoststartHooks, withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import type { CgroupIntent, ContainerRecord } from './store.ts';
@@ -65,6 +65,8 @@ class Attempt {
   /** The process has left our hands: it waits for `start`, or runs the program. */
   private handedOver = false;
   private hooksBegun = false;
+  /** systemd has made the scope. */
+  private scoped = false;
   private pidFileWritten = false;
 
   constructor(host: Host, options: CreateOptions, prepared: Prepared, waits: boolean) {
@@ -127,7 +129,9 @@ class Attempt {
     const { scope } = this.prepared;
     if (scope === undefined) return undefined;
     this.pause(`have systemd make ${scope.name.unit}`);
-    return holdScope(this.host, scope, cgroupDirectories(this.record)[0] ?? '');
+    const held = await holdScope(this.host, scope, cgroupDirectories(this.record)[0] ?? '');
+    this.scoped = true;
+    return held;
   }
 
   private async launch(held: HeldScope | undefined): Promise<Launched> {
@@ -186,7 +190,11 @@ class Attempt {
       }
       if (this.pidFileWritten && options.pidFile !== undefined) host.removeFile(options.pidFile);
       if (this.launching) await destroy(host, options.root, this.remains(cause), options);
-      else release(host, options.root, options.id);
+      else {
+        const { systemd } = this.record;
+        if (this.scoped && systemd !== undefined) await endScope(host, systemd, cgroupDirectories(this.record)[0]);
+        release(host, options.root, options.id);
+      }
     } catch (fault) {
       return withCleanupFault(error, fault);
     }
@@ -197,6 +205,9 @@ class Attempt {
   private explained(error: StrataError): StrataError {
     const { rdt, cgroups } = this.record;
     if (error.operation === 'clone' && error.errno === ERRNO.EOPNOTSUPP) return withFields(error, { hint: threadHint(this.host, cgroups) });
+    if (error.operation === 'clone' && error.errno === ERRNO.EACCES && this.record.systemd?.manager === 'user') {
+      return withFields(error, { hint: "strata itself has to run in a unit of the user's systemd, as systemd-run --user --scope has it" });
+    }
     if (rdt === undefined || error.pointer?.startsWith('/linux/intelRdt') !== true) return error;
     const hint = rdtRefusal(this.host, rdt);
     return hint === undefined ? error : withFields(error, { hint });

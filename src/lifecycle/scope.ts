@@ -94,13 +94,17 @@ export async function holdScope(host: Host, { name, wishes }: Scope, directory: 
   const tight = wishes.limits.filter(({ file, value }) => file === 'pids.max' && (value === '0' || value === '1'));
   const limits = wishes.limits.filter((limit) => !tight.includes(limit));
   const holder = await launchHolder(host);
+  let isOurs = false;
   try {
     await startScope(host, name, { ...wishes, limits }, holder.pid);
+    isOurs = true;
     checkPlace(host, holder, name);
     host.makeDirectory(aside, 0o755);
     host.writeText(`${aside}/cgroup.procs`, `${holder.pid}`);
   } catch (error) {
     await host.abandon(holder);
+    // With a process in it, it has ended by itself; without one it has not.
+    if (isOurs) await stopScope(host, name).catch(() => {});
     throw error;
   }
   return {
@@ -113,8 +117,11 @@ export async function holdScope(host: Host, { name, wishes }: Scope, directory: 
 }
 
 async function launchHolder(host: Host): Promise<Launched> {
+  let launched: Launched | undefined;
   try {
-    return await host.launch(encode(WAITING), { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 });
+    launched = await host.launch(encode(WAITING), { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 });
+    await host.settle(launched);
+    return launched;
   } catch (error) {
     throw error instanceof LaunchError ? launchError(error.failure, undefined) : error;
   }

@@ -409,6 +409,17 @@ struct EnterFields {
   TextList tasks{0, Cursor(nullptr, 0)};
 };
 
+// Is there nothing to do but to wait? Then no mount namespace is needed, which an ordinary user could not have.
+bool only_waits(const Plan& plan) {
+  bool cloned = false;
+  for (Plan::Iterator at(plan); !at.done();) {
+    const OpCode code = at.next().code;
+    if (cloned && code != OpCode::ready) return false;
+    cloned = cloned || code == OpCode::clone;
+  }
+  return true;
+}
+
 bool find_enter(const Plan& plan, EnterFields& ret_fields) {
   for (Plan::Iterator at(plan); !at.done();) {
     const Op op = at.next();
@@ -486,7 +497,7 @@ Status enter_namespaces(Context& context, int& ret_operation) {
     STRATA_TRY(cgroups.join());
     Joined joined;
     STRATA_TRY(join_namespaces(fields.join, false, joined));
-    if ((fields.create & CLONE_NEWNS) == 0) STRATA_TRY(borrow_mount_namespace(context, std::move(joined.mount)));
+    if ((fields.create & CLONE_NEWNS) == 0 && !only_waits(context.plan)) STRATA_TRY(borrow_mount_namespace(context, std::move(joined.mount)));
     STRATA_TRY(make_cgroup_namespace(fields.create));
   }
   return begin_session();
