@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import AjvDraft04 from 'ajv-draft-04';
 import type { ContainerState } from '../../src/lifecycle/state.ts';
-import { eventually, type Result, STRATA, type Workspace, withAllCapabilities, withoutNamespaces } from '../helpers/container.ts';
+import { CGROUP_V2, eventually, type Result, STRATA, type Workspace, withAllCapabilities, withoutNamespaces } from '../helpers/container.ts';
 import { containerTest, failed } from './_support.ts';
 
 const SLEEP = 'sleep 1000';
@@ -248,8 +248,12 @@ containerTest('kill and delete of a paused container do not hang', async (t, wor
     // Other signals wait until it is resumed.
     const asked = await paused();
     await workspace.succeed(['kill', asked, 'USR1']);
-    t.is((await workspace.state(asked)).status, 'paused');
-    await workspace.succeed(['resume', asked]);
+    // On v2 one that ends the process does so at once; the first of a pid namespace hears none of them.
+    if (CGROUP_V2 && share) await workspace.reach(asked, 'stopped');
+    else {
+      t.is((await workspace.state(asked)).status, 'paused');
+      await workspace.succeed(['resume', asked]);
+    }
     await workspace.remove(asked);
   }
 });

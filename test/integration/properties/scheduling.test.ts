@@ -20,7 +20,10 @@ const STAT = 'read -r line </proc/1/stat; set -- $line; shift 18; nice=$1; shift
 
 containerTest('scheduler: policy, priority and nice value', async (t, workspace) => {
   const found = (scheduler: object) =>
-    workspace.shell(STAT, { process: { scheduler }, linux: { resources: REAL_TIME, cgroupsPath: `/${workspace.token}` } });
+    workspace.shell(STAT, {
+      process: { scheduler },
+      linux: { resources: REAL_TIME, ...(HAS_REAL_TIME_GROUPS && { cgroupsPath: `/${workspace.token}` }) },
+    });
   t.is(await found({ policy: 'SCHED_OTHER' }), '0 0 0');
   t.is(await found({ policy: 'SCHED_BATCH', nice: 7 }), '7 0 3');
   t.is(await found({ policy: 'SCHED_IDLE', nice: 3 }), '3 0 5');
