@@ -20,9 +20,9 @@ cd "$root"
 export PATH=$root/node_modules/.bin:$PATH STRATA_CGROUP_MANAGER=$manager
 
 # Engines only when they are asked for: each has tests of its own on the host, which take longer than all others together. What needs no other cgroups
-# than the host has is not repeated either: packages, and how many containers there can be.
+# than the host has is not repeated either: packages, both hosts, every call to be killed at, and how many containers there can be.
 all() {
-  find test/integration -name '*.test.ts' ! -name 'engines-*' ! -name 'images*' ! -name 'package.test.ts' ! -name 'scale.test.ts' ! -name 'launcher.test.ts' \
+  find test/integration -name '*.test.ts' ! -name 'engines-*' ! -name 'images*' ! -name 'package.test.ts' ! -name 'scale.test.ts' ! -name 'launcher.test.ts' ! -name 'crash.test.ts' ! -name 'hosts.test.ts' \
     ! -name 'static.test.ts'
 }
 # With systemd, what is about containers and not about how they are called, or about directories of cgroups.

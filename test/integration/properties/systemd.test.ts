@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { type Bundle, CGROUP_V2, type Edit, eventually, toJson, type Workspace } from '../../helpers/container.ts';
+import { User } from '../../helpers/user.ts';
 import { containerTest, failed } from '../_support.ts';
 
 const HAS_SYSTEMD = CGROUP_V2 && fs.existsSync('/run/systemd/system');
@@ -243,4 +244,41 @@ systemdTest('systemd stops the container with the scope', async (t, workspace) =
   await workspace.reach(id, 'stopped');
   await workspace.succeed(['delete', id]);
   t.pass();
+});
+
+systemdTest("a user's own systemd", async (t, workspace) => {
+  const user = new User(workspace);
+  const service = `user@${user.uid}.service`;
+  const file = `/run/systemd/system/${service}`;
+  const manager = ['[Service]', 'Type=notify', 'ExecStart=/lib/systemd/systemd --user', 'Delegate=yes', 'TimeoutStopSec=5'];
+  const setting = [`User=${user.uid}`, `Slice=user-${user.uid}.slice`, `Environment=XDG_RUNTIME_DIR=${user.runtime} HOME=${user.home}`];
+  fs.writeFileSync(file, [...manager, ...setting, ''].join('\n'));
+  try {
+    execFileSync('systemctl', ['daemon-reload']);
+    execFileSync('systemctl', ['start', service]);
+    const resources = { memory: { limit: 67108864 }, pids: { limit: 20 } };
+    const bundle = user.script('sleep 1000', { linux: { resources, cgroupsPath: `:${workspace.token}:own` } });
+    const id = workspace.id();
+    // Whoever puts a process of his into a cgroup has to be below where he may.
+    const within = ['systemd-run', '--user', '--scope', '--quiet'];
+    const run = [SYSTEMD, 'run', '--detach', '--bundle', bundle.directory, id];
+    const made = await user.strata(run, within);
+    t.is(made.code, 0, made.stderr);
+    const { pid } = JSON.parse((await user.strata(['state', id])).stdout) as { pid: number };
+    const place = fs.readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().slice('0::'.length);
+    t.is(place, `/user.slice/user-${user.uid}.slice/${service}/user.slice/${workspace.token}-own.scope/container`);
+    const limits = () => [TOP + place, `${TOP + place}/..`].map((directory) => read(directory, 'memory.max'));
+    t.deepEqual(limits(), ['67108864', '67108864']);
+    t.is((await user.strata(['update', '--memory', '128m', id], within)).code, 0);
+    t.deepEqual(limits(), ['134217728', '134217728']);
+    t.is((await user.strata(['exec', id, 'cat', '/proc/self/cgroup'], within)).stdout, '0::/\n');
+    t.is((await user.strata(['delete', '--force', id], within)).code, 0);
+    t.false(fs.existsSync(`${TOP + place}/..`));
+    failed(t, await user.strata(run), '/linux', 'systemd-run --user --scope');
+  } finally {
+    spawnSync('systemctl', ['stop', service]);
+    fs.rmSync(file);
+    execFileSync('systemctl', ['daemon-reload']);
+    await user.end();
+  }
 });
