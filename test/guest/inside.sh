@@ -19,11 +19,10 @@ mount -t overlay -o "lowerdir=/host$root,upperdir=/run/project/upper,workdir=/ru
 cd "$root"
 export PATH=$root/node_modules/.bin:$PATH STRATA_CGROUP_MANAGER=$manager
 
-# Engines only when they are asked for: each has tests of its own on the host, which take longer than all others together. What needs no other cgroups
-# than the host has is not repeated either: packages, both hosts, every call to be killed at, and how many containers there can be.
+# What is about containers and their cgroups; the rest is the same on the host: engines (which can be asked for), images, packages, both hosts, every
+# call to be killed at, and how many containers there can be.
 all() {
-  find test/integration -name '*.test.ts' ! -name 'engines-*' ! -name 'images*' ! -name 'package.test.ts' ! -name 'scale.test.ts' ! -name 'launcher.test.ts' ! -name 'crash.test.ts' ! -name 'hosts.test.ts' \
-    ! -name 'static.test.ts'
+  find test/integration/properties test/integration/{bad-input,events,exec,hooks,library,lifecycle,overlay,rootless,terminal,update}.test.ts -name '*.test.ts'
 }
 # With systemd, what is about containers and not about how they are called, or about directories of cgroups.
 with_systemd() {
