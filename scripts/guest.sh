@@ -11,10 +11,10 @@
 # shellcheck source=scripts/suites.sh
 . scripts/suites.sh
 
-engine=uml limit=600 managers='cgroupfs systemd'
+engine=uml limit=600 managers='cgroupfs systemd' needs=guest
 while [ $# != 0 ]; do
   case $1 in
-    --full) engine=tcg limit=7200 ;;
+    --full) engine=tcg limit=7200 needs=emulator ;;
     --manager)
       managers=$2
       shift
@@ -33,6 +33,8 @@ why_not() {
     echo "no program that boots a guest ($vmrun)"
   elif [ "$(id -u)" != 0 ]; then
     echo 'needs root to make the disk of the guest'
+  elif ! quietly bash scripts/setup.sh "$needs"; then
+    echo 'what makes and boots the guest cannot be installed'
   elif [ ! -s "${VMRUN_DIR:-/var/cache/vmrun}/root.img" ] && ! quietly "$vmrun" build; then
     echo 'the disk of the guest cannot be made'
   fi
