@@ -4,7 +4,7 @@
 #
 #   guest.sh [--full] [--manager cgroupfs|systemd] [PATTERN]...      the test files that match one of the patterns, with one or both cgroup managers
 #
-# The guest sees this machine's files read-only, its own system's before them; what is written there is gone afterwards. $VMRUN names the program that
+# The guest sees this machine's programs and this directory read-only, its own system's programs before them; what is written there is gone afterwards. $VMRUN names the program that
 # boots the guest, and its own `build` makes the guest's disk the first time. Raw results are left in build/guest-logs.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
@@ -51,7 +51,7 @@ bash scripts/build.sh </dev/null
 # in_guest MANAGER PATTERN...
 in_guest() {
   printf -v words ' %q' "$root" "$@"
-  "$vmrun" -e "$engine" -t "$limit" -m 3072 -s /:/host "bash /host$root/test/guest/inside.sh$words"
+  "$vmrun" -e "$engine" -t "$limit" -m 3072 -s /usr:/host/usr -s /etc:/host/etc -s "$root:/host$root" "bash /host$root/test/guest/inside.sh$words"
 }
 for manager in $managers; do suite "guest-$engine-$manager" in_guest "$manager" "$@"; done
 node scripts/totals.mjs "$logs"

@@ -18,8 +18,8 @@ for group in "$@"; do
     cross) packages+=(g++-aarch64-linux-gnu) ;;
     fuzz) packages+=(clang libclang-rt-dev) ;;
     bench) packages+=(crun runc) ;;
-    guest) packages+=(cpio e2fsprogs debootstrap) ;;
-    emulator) packages+=(cpio e2fsprogs debootstrap qemu-system-x86) ;;
+    guest) packages+=(cpio kmod e2fsprogs debootstrap) ;;
+    emulator) packages+=(cpio kmod e2fsprogs debootstrap qemu-system-x86) ;;
     images) packages+=(debootstrap umoci podman) ;;
     *) die "setup: no group '$group'; there are test, lint, cross, fuzz, bench and images" ;;
   esac

@@ -232,13 +232,14 @@ v2Test('statistics have pressure where the kernel measures it', async (t, worksp
 });
 
 v2Test('rules for devices: the last that matches decides, and update replaces them all', async (t, workspace) => {
-  const kmsg = { type: 'c', path: '/dev/kmsg', major: 1, minor: 11, fileMode: 0o666 };
+  // One that the default rules do not name, and that can be opened without a capability.
+  const control = { type: 'c', path: '/dev/loop-control', major: 10, minor: 237, fileMode: 0o666 };
   const rule = (allow: boolean, more: object = {}) => ({ allow, access: 'rwm', ...more });
-  const one = { type: 'c', major: 1, minor: 11 };
+  const one = { type: 'c', major: 10, minor: 237 };
   const { id } = await sleeping(workspace, {
-    linux: { devices: [kmsg], resources: { devices: [rule(false), rule(true, { type: 'c', major: 1 })] } },
+    linux: { devices: [control], resources: { devices: [rule(false), rule(true, { type: 'c', major: 10 })] } },
   });
-  const opens = async (mode = '<') => (await workspace.strata(['exec', id, 'sh', '-c', `: ${mode}/dev/kmsg && : </dev/zero`])).code === 0;
+  const opens = async (mode = '<') => (await workspace.strata(['exec', id, 'sh', '-c', `: ${mode}/dev/loop-control && : </dev/zero`])).code === 0;
   t.true(await opens());
   const update = (...devices: object[]) => workspace.succeed(['update', '-r', '-', id], { stdin: toJson({ devices }) });
   await update(rule(true), rule(false, one));
