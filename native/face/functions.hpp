@@ -66,6 +66,7 @@ void describe(Face& face) {
   face.template now<host::read_text>("readText");
   face.template now<host::read_all>("readAll");
   face.template now<host::write_text>("writeText");
+  face.template now<host::create_file>("createFile");
   face.template now<host::replace_file>("replaceFile");
   face.template now<host::append_file>("appendFile");
   face.template now<host::write_all>("writeAll");

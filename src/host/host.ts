@@ -167,6 +167,8 @@ export interface Host {
   readAll(descriptor: Descriptor, limit?: number): string;
   /** Write to a file that exists (a kernel file) with one write(2). */
   writeText(path: string, text: string): void;
+  /** A new file, in a directory that nobody else looks into yet. EEXIST where something has the name. */
+  createFile(path: string, text: string, mode: number): void;
   /** Replace a file: temporary name in the same directory, rename(2). */
   replaceFile(path: string, text: string, mode: number): void;
   /** undefined if nothing is there. Does not follow a final symbolic link. */

@@ -27,6 +27,7 @@ type Later<Value> = Value | Promise<Value>;
 /** What is the same on both sides: `Host` promises it, and the core does it. */
 type Same =
   | 'writeText'
+  | 'createFile'
   | 'replaceFile'
   | 'appendFile'
   | 'stat'
@@ -169,6 +170,7 @@ export function createHost(native: Native, platform: Platform): Host {
     readText: (path, limit = DEFAULT_LIMIT) => readText(path, limit),
     readAll: (descriptor, limit = DEFAULT_LIMIT) => readAll(descriptor, limit),
     writeText: guarded(native.writeText),
+    createFile: guarded(native.createFile),
     replaceFile: guarded(native.replaceFile),
     stat: guarded(native.stat),
     device: guarded(native.device),

@@ -207,8 +207,8 @@ class Making {
         labels,
       };
       // Limits may be larger than JSON.stringify can write, which is many times faster.
-      host.replaceFile(`${temporary}/config.json`, options.limits.length > 0 ? stringifyExact(spec) : JSON.stringify(spec), 0o600);
-      host.replaceFile(`${temporary}/container.json`, `${JSON.stringify(instance)}\n`, 0o600);
+      host.createFile(`${temporary}/config.json`, options.limits.length > 0 ? stringifyExact(spec) : JSON.stringify(spec), 0o600);
+      host.createFile(`${temporary}/container.json`, `${JSON.stringify(instance)}\n`, 0o600);
       options.checkpoint?.();
       host.rename(temporary, directory, false);
       return { instance, store, directory, spec, lock, newVolumes: this.newVolumes };
@@ -248,7 +248,7 @@ class Making {
     for (const [name, text] of networkFiles(this.host, network, hostname)) {
       const destination = `/etc/${name}`;
       if (taken.has(destination)) continue;
-      this.host.replaceFile(`${temporary}/${name}`, text, 0o644);
+      this.host.createFile(`${temporary}/${name}`, text, 0o644);
       const options = ['bind', 'private', 'nosuid', 'nodev', 'noexec', ...(readonly ? ['ro'] : [])];
       out.push({ destination, type: 'bind', source: name, options });
     }

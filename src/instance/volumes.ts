@@ -32,7 +32,7 @@ export async function makeVolume(store: Store, volume: Omit<Volume, 'created'>, 
     if (origin !== undefined) await host.copyLayered(origin.layers, origin.path, `${temporary}/data`);
     const { name, labels, anonymous } = volume;
     const record: Volume = { name, created: host.timestamp(), labels, anonymous };
-    host.replaceFile(`${temporary}/volume.json`, `${JSON.stringify(record)}\n`, 0o600);
+    host.createFile(`${temporary}/volume.json`, `${JSON.stringify(record)}\n`, 0o600);
     host.rename(temporary, place, false);
     return true;
   } catch (error) {

@@ -61,7 +61,7 @@ export function loadLayer(store: Store, chainId: string): LayerRecord | undefine
 
 /** Puts layer.json beside `diff` in a directory in `tmp`. What is there is to be brought to the disk before {@link installLayer}. */
 export function sealLayer({ host }: Store, temporary: string, record: LayerRecord): void {
-  host.replaceFile(`${temporary}/layer.json`, `${JSON.stringify(record)}\n`, 0o600);
+  host.createFile(`${temporary}/layer.json`, `${JSON.stringify(record)}\n`, 0o600);
 }
 
 /** Gives a sealed layer its place. False if another has it already: then `temporary` is the caller's to remove. */

@@ -109,7 +109,7 @@ export async function writeDurably(store: Store, path: string, text: string): Pr
   const { host } = store;
   const temporary = temporaryPath(store);
   try {
-    host.replaceFile(temporary, text, 0o600);
+    host.createFile(temporary, text, 0o600);
     await host.syncFile(temporary);
     host.rename(temporary, path, true);
   } catch (error) {

@@ -98,6 +98,7 @@ void files(const Data& input) {
   (void)host::device_status(path);
   (void)host::make_directory_like(path, path);
   (void)host::make_directories(path, 0700);
+  (void)host::create_file(path, path, 0600);
   (void)host::replace_file(path, path, 0600);
   (void)host::listen_socket(path);
   (void)host::connect_socket(path);

@@ -345,6 +345,7 @@ const PLAN = encode(planCreate(specOf(CONFIGURATIONS['process']?.[0]), contextOf
 const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   readText: ['/proc/self/stat', 100],
   writeText: ['/f', `é${String.fromCharCode(0xd800)}\u{10ffff}`],
+  createFile: ['/d/f', 'text', 0o600],
   replaceFile: ['/d/f', 'text', 0o600],
   appendFile: ['/f', 'text'],
   writeAll: [1, 'text'],

@@ -300,6 +300,13 @@ export class FakeHost implements Host {
     }
   }
 
+  createFile(path: string, text: string, mode: number): void {
+    this.step();
+    this.node(path.slice(0, path.lastIndexOf('/')) || '/', 'open');
+    if (this.machine.nodes.has(path)) throw refused('open', 17, path);
+    this.machine.nodes.set(path, { type: 'file', mode, uid: this.machine.uid, text });
+  }
+
   replaceFile(path: string, text: string, mode: number): void {
     this.step();
     this.node(path.slice(0, path.lastIndexOf('/')) || '/', 'open');

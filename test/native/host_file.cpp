@@ -60,6 +60,16 @@ int main() {
     CHECK(read_text(scratch.path(), 10).status().error() == EISDIR);
   });
 
+  test("create_file makes a file of the exact mode, and leaves one that is there as it is", [&] {
+    const std::string path = scratch / "created";
+    const mode_t mask = umask(077);
+    CHECK(!create_file(path, "one", 0644).failed());
+    umask(mask);
+    CHECK(file_status(path).value()->mode == 0644);
+    CHECK(create_file(path, "two", 0600).error() == EEXIST);
+    CHECK(read_text(path, 10).value() == "one");
+  });
+
   test("replace_file replaces at once, with the exact mode, and leaves no temporary file", [&] {
     const std::string path = scratch / "replaced";
     const mode_t mask = umask(077);

@@ -41,7 +41,7 @@ std::string temporary_name(const std::string& path) {
   return path.substr(0, base) + "." + path.substr(base) + ".tmp." + std::to_string(sys::getpid()) + "." + std::to_string(counter++);
 }
 
-Status write_temporary(const std::string& name, std::string_view text, unsigned mode) {
+Status write_new(const std::string& name, std::string_view text, unsigned mode) {
   Result<Fd> file = open_file(AT_FDCWD, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   if (file.failed()) return file.status();
   if (const int result = sys::fchmod(file.value().get(), mode); result < 0) return Status(-result, "fchmod", name);
@@ -113,9 +113,15 @@ Status write_text(const std::string& path, std::string_view text) {
   return {};
 }
 
+Status create_file(const std::string& path, std::string_view text, unsigned mode) {
+  Status status = write_new(path, text, mode);
+  if (status.failed() && status.error() != EEXIST) sys::unlinkat(AT_FDCWD, path.c_str(), 0);
+  return status;
+}
+
 Status replace_file(const std::string& path, std::string_view text, unsigned mode) {
   const std::string temporary = temporary_name(path);
-  Status status = write_temporary(temporary, text, mode);
+  Status status = write_new(temporary, text, mode);
   if (!status.failed()) {
     const int result = sys::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), 0);
     if (result == 0) return {};

@@ -38,6 +38,8 @@ Result<std::string> read_all(int descriptor, std::size_t limit);
 Result<std::string> read_file_at(int directory, const char* path, std::size_t limit);
 // One write(2) to a file that exists: a kernel file takes each write as one request.
 Status write_text(const std::string& path, std::string_view text);
+// A file that is not there yet (EEXIST), in a directory that nobody else looks into; `mode` is exact, whatever the umask.
+Status create_file(const std::string& path, std::string_view text, unsigned mode);
 // Through a temporary name in the same directory and rename(2); `mode` is exact, whatever the umask.
 Status replace_file(const std::string& path, std::string_view text, unsigned mode);
 // Append, making the file with mode 0600 if it is missing.
