@@ -14,12 +14,12 @@ import type { Limits, Usage } from '../layer/filter.ts';
 import { DEFAULT_LIMITS } from '../layer/filter.ts';
 import { hasBlob, installBlob } from '../store/blobs.ts';
 import type { ImageRecord } from '../store/images.ts';
-import { loadImage, saveImage } from '../store/images.ts';
+import { loadImage, saveImages } from '../store/images.ts';
 import type { LayerRecord } from '../store/layers.ts';
 import { chainIds, hasLayer, installLayer, loadLayer, sealLayer } from '../store/layers.ts';
 import { whileUnpacking, whileUsing } from '../store/lock.ts';
 import { blobPath, layerDiff } from '../store/paths.ts';
-import { updateReferences } from '../store/references.ts';
+import { removeSuperseded } from '../store/prune.ts';
 import type { Store } from '../store/store.ts';
 import { makeTemporary, prepareStore } from '../store/store.ts';
 import type { Passed } from './apply.ts';
@@ -48,21 +48,26 @@ export async function importImages(host: Host, options: ImportOptions): Promise<
   const watch = new Watch(options.checkpoint);
   try {
     const store = prepareStore(host, options.store);
-    const run = async (): Promise<readonly ImportedImage[]> => {
+    const run = async () => {
       const work = makeTemporary(store);
       try {
-        return await new Import(store, work, options, name, watch).run();
+        const made = new Import(store, work, options, name, watch);
+        return { images: await made.run(), superseded: made.superseded };
       } finally {
         await host.removeTree(work);
       }
     };
-    return await whileUsing(store, run, () => watch.check());
+    const { images, superseded } = await whileUsing(store, run, () => watch.check());
+    await removeSuperseded(store, superseded, options.warn ?? (() => {}));
+    return images;
   } finally {
     watch.end();
   }
 }
 
 class Import {
+  /** What the images were before, where it was made of something else. */
+  superseded: readonly ImageRecord[] = [];
   private readonly store: Store;
   private readonly work: string;
   private readonly options: ImportOptions;
@@ -342,13 +347,7 @@ class Import {
     // One that another import has put there meanwhile goes with the rest of `work`.
     for (const [chainId, directory] of this.layers) installLayer(store, directory, chainId);
     await host.syncFile(`${root}/layers`);
-    for (const { record } of images) await saveImage(store, record);
-    const names = images.flatMap((image) => image.names.map((name) => [name, image.id] as const));
-    if (names.length > 0) {
-      await updateReferences(store, (references) => {
-        for (const [name, id] of names) references.set(name, id);
-      });
-    }
+    this.superseded = await saveImages(store, images);
     return images.map(({ record: _, ...image }) => image);
   }
 

@@ -19,12 +19,13 @@ import { state } from '../lifecycle/state.ts';
 import { list, object, required, text } from '../spec/reader.ts';
 import { installBlob, readBlob } from '../store/blobs.ts';
 import type { ImageRecord } from '../store/images.ts';
-import { imageNotFound, loadImage, readImageConfig, readImageManifest, saveImage } from '../store/images.ts';
+import { imageNotFound, loadImage, readImageConfig, readImageManifest, saveImages } from '../store/images.ts';
 import { chainIds, installLayer, sealLayer } from '../store/layers.ts';
 import { whileUsing } from '../store/lock.ts';
 import { containerPath } from '../store/paths.ts';
+import { removeSuperseded } from '../store/prune.ts';
 import { readRecord } from '../store/records.ts';
-import { readId, updateReferences } from '../store/references.ts';
+import { readId } from '../store/references.ts';
 import type { Store } from '../store/store.ts';
 import { makeTemporary, prepareStore } from '../store/store.ts';
 import { writableLayer } from './writable.ts';
@@ -82,7 +83,7 @@ export async function commit(host: Host, options: CommitOptions): Promise<Commit
   changed({}, options.changes);
   const epoch = sourceDate(host);
   const store = prepareStore(host, options.store);
-  return await whileUsing(
+  const { image, superseded } = await whileUsing(
     store,
     async () => {
       const work = makeTemporary(store);
@@ -94,6 +95,8 @@ export async function commit(host: Host, options: CommitOptions): Promise<Commit
     },
     options.checkpoint,
   );
+  await removeSuperseded(store, superseded, options.warn ?? (() => {}));
+  return image;
 }
 
 /** SOURCE_DATE_EPOCH, in seconds since 1970; undefined if it is not set. @throws StrataError `usage`. */
@@ -142,7 +145,8 @@ class Commit {
     this.warn = options.warn ?? (() => {});
   }
 
-  async run(): Promise<CommittedImage> {
+  /** The image, and records of one that it replaces. */
+  async run(): Promise<{ readonly image: CommittedImage; readonly superseded: readonly ImageRecord[] }> {
     const { store, options, host } = this;
     const { id } = options;
     const layer = writableLayer(store, id);
@@ -161,17 +165,18 @@ class Commit {
     const ids = isEmpty ? base.layers : chainIds([...config.diffIds, archive.diffId], host.sha256);
     const document = this.makeConfig(base, config, isEmpty ? undefined : archive.diffId, origin.command);
     const manifest = this.makeManifest(base, document, isEmpty ? undefined : archive);
-    const image: ImageRecord = { id: document.digest, manifest: manifest.digest, config: document.digest, layers: ids, created: host.timestamp() };
+    const record: ImageRecord = { id: document.digest, manifest: manifest.digest, config: document.digest, layers: ids, created: host.timestamp() };
     const chainId = ids.at(-1);
     if (!isEmpty && chainId !== undefined) this.seal(chainId, base.layers.at(-1), archive);
-    await this.install(image, isEmpty ? undefined : chainId, [...(isEmpty ? [] : [this.blobOf(archive)]), document, manifest]);
-    return {
-      id: image.id,
+    const superseded = await this.install(record, isEmpty ? undefined : chainId, [...(isEmpty ? [] : [this.blobOf(archive)]), document, manifest]);
+    const image = {
+      id: record.id,
       manifest: manifest.digest,
       name: this.name,
       layer: isEmpty ? undefined : archive.diffId,
       size: isEmpty ? 0 : archive.size,
     };
+    return { image, superseded };
   }
 
   /** Runs `work` with the processes of the container frozen, if it has any. */
@@ -282,7 +287,7 @@ class Commit {
   }
 
   /** In the order of docs/store.md. */
-  private async install(image: ImageRecord, chainId: string | undefined, blobs: readonly Made[]): Promise<void> {
+  private async install(image: ImageRecord, chainId: string | undefined, blobs: readonly Made[]): Promise<readonly ImageRecord[]> {
     const { store, host, work } = this;
     this.check();
     // Of few files one by one: what others write to the file system is not waited for.
@@ -293,10 +298,7 @@ class Commit {
     // The same container committed before has put it there: then this one goes with the rest of `work`.
     if (chainId !== undefined) installLayer(store, `${work}/layer`, chainId);
     await host.syncFile(`${store.root}/layers`);
-    await saveImage(store, image);
-    await updateReferences(store, (references) => {
-      references.set(this.name, image.id);
-    });
+    return saveImages(store, [{ record: image, names: [this.name] }]);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Images of the store, by id and by name. */
 import { StrataError } from '../base/error.ts';
+import { hasCode } from '../base/fault.ts';
 import { bounded } from '../base/pointer.ts';
 import { shortId } from '../image/digest.ts';
 import { parseImageConfig, parseManifest } from '../image/parse.ts';
@@ -7,11 +8,11 @@ import { candidates, idDigits, nameToKeep, parseReference } from '../image/refer
 import type { ImageConfig, Manifest } from '../image/types.ts';
 import { list, object, required, text, textLike } from '../spec/reader.ts';
 import { readBlob } from './blobs.ts';
-import { whileUsing } from './lock.ts';
+import { whileNaming, whileUsing } from './lock.ts';
 import { imagePath } from './paths.ts';
 import { damaged, readRecord } from './records.ts';
 import type { References } from './references.ts';
-import { readId, readReferences, updateReferences } from './references.ts';
+import { changeReferences, readId, readReferences, updateReferences } from './references.ts';
 import type { Store } from './store.ts';
 import { listNames, writeDurably } from './store.ts';
 
@@ -52,9 +53,40 @@ export function loadImage(store: Store, id: string): ImageRecord | undefined {
   return image;
 }
 
-/** Keeps an image whose blobs and layers are on the disk. One that is there already stays as it is, but for the manifest, which may be another. */
-export async function saveImage(store: Store, image: ImageRecord): Promise<void> {
-  await writeDurably(store, imagePath(store.root, image.id), `${JSON.stringify(image)}\n`);
+/** An image whose blobs and layers are on the disk, and the whole names that it gets. */
+export interface NewImage {
+  readonly record: ImageRecord;
+  readonly names: readonly string[];
+}
+
+/**
+ * Gives images their records and names. Returns the records of images that were there with other manifests: perhaps nobody uses any more what those
+ * are made of, and `removeSuperseded` is to look at that.
+ */
+export function saveImages(store: Store, images: readonly NewImage[]): Promise<readonly ImageRecord[]> {
+  // Of several who save one image, each is told of the one before.
+  return whileNaming(store, async () => {
+    const superseded: ImageRecord[] = [];
+    for (const { record } of images) {
+      const before = readableImage(store, record.id);
+      if (before !== undefined && before.manifest !== record.manifest) superseded.push(before);
+      await writeDurably(store, imagePath(store.root, record.id), `${JSON.stringify(record)}\n`);
+    }
+    await changeReferences(store, (references) => {
+      for (const { record, names } of images) for (const name of names) references.set(name, record.id);
+    });
+    return superseded;
+  });
+}
+
+/** Undefined if its record is damaged, which is mended by saving it again. */
+function readableImage(store: Store, id: string): ImageRecord | undefined {
+  try {
+    return loadImage(store, id);
+  } catch (error) {
+    if (hasCode(error, 'store-damaged')) return undefined;
+    throw error;
+  }
 }
 
 /** Ids of all images, sorted; and the paths of what is none. */

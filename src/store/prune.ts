@@ -109,6 +109,28 @@ export async function removeImage(store: Store, what: string, force: boolean): P
   return removed;
 }
 
+/**
+ * Removes what images were made of before they came again with other manifests, as far as nobody uses it. To be called when `locks/use` is free again; if
+ * others do not let go of it, `prune` finds the same.
+ *
+ * @throws StrataError `system`.
+ */
+export async function removeSuperseded(store: Store, images: readonly ImageRecord[], warn: (text: string) => void): Promise<void> {
+  if (images.length === 0) return;
+  const doomed: string[] = [];
+  try {
+    await whileRemoving(store, async () => {
+      const parts = new Set(images.flatMap((image) => readableBlobs(store, image)));
+      const { garbage } = await findGarbage(store, survey(store), () => false, parts);
+      doomed.push(...(await takeAway(store, garbage)));
+    });
+  } catch (error) {
+    if (!hasCode(error, 'locked')) throw error;
+    warn(`what the image was made of before stays until strata prune: ${messageOf(error)}`);
+  }
+  await removeAll(store, doomed);
+}
+
 interface Removal {
   readonly names: readonly string[];
   readonly isLast: boolean;

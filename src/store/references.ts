@@ -20,15 +20,18 @@ export function readReferences(store: Store): References {
 
 /** Lets `change` change the names, and returns when that is on the disk. Nothing is written if nothing has changed. @throws StrataError. */
 export function updateReferences(store: Store, change: (references: Map<string, string>) => void): Promise<void> {
-  return whileNaming(store, async () => {
-    const before = Object.entries(readReferences(store));
-    const references = new Map(before);
-    change(references);
-    if (references.size === before.length && before.every(([name, id]) => references.get(name) === id)) return;
-    // In order, so that the file tells the same whoever came first; and as own properties, whatever their names.
-    const sorted = Object.fromEntries([...references].sort(([a], [b]) => (a < b ? -1 : 1)));
-    await writeDurably(store, referencesPath(store), `${JSON.stringify(sorted, undefined, 2)}\n`);
-  });
+  return whileNaming(store, () => changeReferences(store, change));
+}
+
+/** {@link updateReferences} for whoever holds the lock. */
+export async function changeReferences(store: Store, change: (references: Map<string, string>) => void): Promise<void> {
+  const before = Object.entries(readReferences(store));
+  const references = new Map(before);
+  change(references);
+  if (references.size === before.length && before.every(([name, id]) => references.get(name) === id)) return;
+  // In order, so that the file tells the same whoever came first; and as own properties, whatever their names.
+  const sorted = Object.fromEntries([...references].sort(([a], [b]) => (a < b ? -1 : 1)));
+  await writeDurably(store, referencesPath(store), `${JSON.stringify(sorted, undefined, 2)}\n`);
 }
 
 function referencesPath({ root }: Store): string {

@@ -6,7 +6,7 @@ import { createArchive } from '../../src/archive/index.ts';
 import { createNodeHost } from '../../src/host/node.ts';
 import type { Workspace } from '../helpers/container.ts';
 import { BASE, DB, TestStore, WEB } from '../helpers/images.ts';
-import { busyboxTar } from '../helpers/layout.ts';
+import { busyboxTar, makeLayout } from '../helpers/layout.ts';
 import { containerTest, failed } from './_support.ts';
 
 function storeTest(title: string, body: (t: ExecutionContext, store: TestStore, workspace: Workspace) => Promise<void>): void {
@@ -121,6 +121,35 @@ storeTest('orphans, half-made things and names that lead nowhere', async (t, sto
   t.is(await store.out('fsck'), 'the store is sound\n');
   t.is(store.names('layers').length, 2);
   t.deepEqual(store.names('tmp'), []);
+});
+
+storeTest('an image that comes again in other archives leaves nothing of the ones before', async (t, store, workspace) => {
+  const kept = (): number => store.names('blobs/sha256').length;
+  const layers = [BASE, WEB];
+  const zipped = makeLayout(workspace.path('zipped'), { layers });
+  const plain = makeLayout(workspace.path('plain'), { layers, compression: 'none' });
+  // As `docker save` had it: no manifest, so the store makes one of what it has.
+  const saved = workspace.path('saved.tar');
+  await store.out('image', 'import', '--name', 'web', plain);
+  await store.out('image', 'export', '--format', 'docker-archive', '--output', saved, 'web');
+  await store.out('image', 'rm', 'web');
+
+  await store.out('image', 'import', '--name', 'web', saved);
+  const before = kept();
+  t.is(before, 4);
+  await store.out('image', 'import', '--name', 'web', plain);
+  t.is(kept(), before);
+  t.is(await store.out('fsck'), 'the store is sound\n');
+  // The archives that the layers were unpacked from stay.
+  await store.out('image', 'import', '--name', 'web', zipped);
+  t.is(kept(), before + layers.length);
+  t.is(await store.out('fsck'), 'the store is sound\n');
+  await store.out('image', 'import', '--name', 'web', plain);
+  t.is(kept(), before);
+  t.is(await store.out('fsck'), 'the store is sound\n');
+  await Promise.all([plain, zipped, saved, plain, zipped].map((source, at) => store.out('image', 'import', '--name', `web${at}`, source)));
+  t.is(await store.out('fsck'), 'the store is sound\n');
+  t.is(await store.out('image', 'verify', 'web'), 'web: sound\n');
 });
 
 storeTest('prune in a dry run tells what prune then does', async (t, store) => {

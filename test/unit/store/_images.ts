@@ -1,7 +1,7 @@
 /** A store with images in it, on a machine in memory. */
 import { createHash } from 'node:crypto';
 import { installBlob } from '../../../src/store/blobs.ts';
-import { saveImage } from '../../../src/store/images.ts';
+import { saveImages } from '../../../src/store/images.ts';
 import { chainIds, hasLayer, installLayer, sealLayer } from '../../../src/store/layers.ts';
 import { containerPath } from '../../../src/store/paths.ts';
 import { updateReferences } from '../../../src/store/references.ts';
@@ -57,7 +57,7 @@ export async function addImage(store: Store, { names, layers, config = {} }: Wan
     }),
   );
   const id = configuration.digest;
-  await saveImage(store, { id, manifest: manifest.digest, config: id, layers: chain, created: '2026-02-03T04:05:06Z' });
+  await saveImages(store, [{ record: { id, manifest: manifest.digest, config: id, layers: chain, created: '2026-02-03T04:05:06Z' }, names: [] }]);
   await updateReferences(store, (references) => {
     for (const name of names) references.set(name, id);
   });

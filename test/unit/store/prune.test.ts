@@ -1,11 +1,12 @@
 import test from 'ava';
+import { listBlobs } from '../../../src/store/blobs.ts';
 import { examine } from '../../../src/store/check.ts';
-import { listImages, loadImage } from '../../../src/store/images.ts';
+import { listImages, loadImage, saveImages } from '../../../src/store/images.ts';
 import { listLayers } from '../../../src/store/layers.ts';
-import { whileRemoving } from '../../../src/store/lock.ts';
+import { whileRemoving, whileUsing } from '../../../src/store/lock.ts';
 import { containerPath } from '../../../src/store/paths.ts';
 import type { Pruned } from '../../../src/store/prune.ts';
-import { prune, removeImage } from '../../../src/store/prune.ts';
+import { prune, removeImage, removeSuperseded } from '../../../src/store/prune.ts';
 import { readReferences, updateReferences } from '../../../src/store/references.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { openStore } from '../../../src/store/store.ts';
@@ -237,4 +238,26 @@ test('what does not fit together is told', async (t) => {
   t.regex(told, /^fault: containers\/file does not belong into the store$/m);
   t.regex(told, /^fault: the record of volume cut is damaged: not valid JSON/m);
   t.regex(told, /^fault: letters does not belong into the store$/m);
+});
+
+test('an image comes again with another manifest: the one before goes, and what others use stays', async (t) => {
+  const { store, web, db } = await withImages();
+  const [before, other] = [loadImage(store, web), loadImage(store, db)];
+  if (before === undefined || other === undefined) return t.fail();
+  // Of the same blobs in other words; the store has no need to know.
+  const { manifest } = before;
+  const again = { ...before, manifest: other.manifest };
+  t.deepEqual(await saveImages(store, [{ record: before, names: [] }]), []);
+  const superseded = await saveImages(store, [{ record: again, names: [] }]);
+  t.deepEqual(superseded, [before]);
+  const count = listBlobs(store).digests.length;
+  const warnings: string[] = [];
+  // Somebody who is adding keeps everything; then it is said, and no error.
+  await whileUsing(store, () => removeSuperseded(store, superseded, (text) => warnings.push(text)));
+  t.regex(warnings.join('\n'), /^what the image was made of before stays until strata prune: .* is in use by another strata process/);
+  t.is(listBlobs(store).digests.length, count);
+  await removeSuperseded(store, superseded, () => t.fail());
+  t.is(listBlobs(store).digests.length, count - 1);
+  t.false(listBlobs(store).digests.includes(manifest));
+  t.deepEqual(await findings(store), []);
 });

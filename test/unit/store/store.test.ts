@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import test from 'ava';
 import { hasBlob, installBlob, listBlobs, readBlob } from '../../../src/store/blobs.ts';
-import { findImage, listImages, loadImage, saveImage } from '../../../src/store/images.ts';
+import { findImage, listImages, loadImage, saveImages } from '../../../src/store/images.ts';
 import { chainIds, hasLayer, installLayer, listLayers, loadLayer, sealLayer } from '../../../src/store/layers.ts';
 import { whileRemoving, whileUnpacking, whileUsing } from '../../../src/store/lock.ts';
 import { layerDiff } from '../../../src/store/paths.ts';
@@ -21,7 +21,8 @@ function prepared(): { store: Store; machine: FakeMachine; other: () => Store } 
 
 async function withImages(): Promise<{ store: Store; machine: FakeMachine }> {
   const { store, machine } = prepared();
-  for (const id of [A, B]) await saveImage(store, { id, manifest: C, config: id, layers: [C], created: '2026-01-02T03:04:05Z' });
+  for (const id of [A, B])
+    await saveImages(store, [{ record: { id, manifest: C, config: id, layers: [C], created: '2026-01-02T03:04:05Z' }, names: [] }]);
   await updateReferences(store, (names) => names.set('docker.io/library/web:1', A).set('localhost/web:2', B));
   return { store, machine };
 }
@@ -95,7 +96,7 @@ test('a name that looks like an id goes before the id', async (t) => {
 test('too few digits for two images', async (t) => {
   const { store } = await withImages();
   const near = `sha256:${'a'.repeat(63)}0`;
-  await saveImage(store, { id: near, manifest: C, config: near, layers: [], created: '' });
+  await saveImages(store, [{ record: { id: near, manifest: C, config: near, layers: [], created: '' }, names: [] }]);
   t.throws(() => findImage(store, 'a'.repeat(12)), { code: 'usage', message: /could mean 2 images/ });
 });
 
