@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
+import { isInstance } from '../instance/instances.ts';
 import type { ExecOptions, ProcessChanges } from '../lifecycle/exec.ts';
 import { execDetached, execForeground, readProcess } from '../lifecycle/exec.ts';
 import { MAX_SPEC_LENGTH } from '../spec/parse.ts';
@@ -78,8 +79,11 @@ export function addExec(program: Command, shell: Shell): void {
     .description('run one more program in a container')
     .action(async (container: string, command: readonly string[], flags: ExecFlags) => {
       const options = execOptions(shell, container, command, flags);
-      if (flags.detach === true) shell.host.close((await execDetached(shell.host, options)).pidfd);
-      else shell.exitCode = (await execForeground(shell.host, options)).code;
+      const run = async (): Promise<void> => {
+        if (flags.detach === true) shell.host.close((await execDetached(shell.host, options)).pidfd);
+        else shell.exitCode = (await execForeground(shell.host, options)).code;
+      };
+      await shell.executing(run, () => isInstance(shell.host, shell.instance(container)));
     });
 }
 

@@ -155,6 +155,7 @@ export class CommandLine {
     } else if (error instanceof StrataError) {
       shell.log.error(shell.explained(error));
       if (error.code === 'aborted') return 128 + host.interruption();
+      return shell.failureCode;
     } else {
       // The code, as text has no other place for it: it tells a fault of ours from all that is the user's to mend.
       shell.log.error(internalError(error, shell.debug ? 'code internal' : 'code internal; --debug shows where'));

@@ -9,6 +9,6 @@ export function addRestart(program: Command, shell: Shell): void {
   addStopOptions(program.command('restart').argument('<container-id>'))
     .description('stop a container made of an image, if it runs, and start it again')
     .action(async (id: string, flags: StopFlags) => {
-      await restartInstance(shell.host, { ...startOptions(shell, id), ...stopOptions(flags) });
+      await shell.executing(() => restartInstance(shell.host, { ...startOptions(shell, id), ...stopOptions(flags) }));
     });
 }

@@ -30,8 +30,10 @@ export function addRun(program: Command, shell: Shell): void {
       refuseFlags(command, flags, BUNDLE_FLAGS, 'is for bundles, not for an image');
       if (!detach) refuseFlags(command, flags, ['logDriver', 'logOpt'], 'is for a container in the background: give --detach');
       const options = { ...creationOptions(shell, id, flags), ...instanceOptions(shell, id, flags.image, words, flags) };
-      if (detach) await runInstanceKept(shell.host, options);
-      else shell.exitCode = (await runInstance(shell.host, options)).code;
+      await shell.executing(async () => {
+        if (detach) await runInstanceKept(shell.host, options);
+        else shell.exitCode = (await runInstance(shell.host, options)).code;
+      });
       return;
     }
     checkNoImageFlags(command, words, flags);

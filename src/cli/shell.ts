@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
+import { ERRNO } from '../base/fault.ts';
 import type { Host } from '../host/host.ts';
 import type { InstanceName } from '../instance/instances.ts';
 import { isInstance } from '../instance/instances.ts';
@@ -14,6 +15,10 @@ import { Log } from './log.ts';
 /** Who makes the cgroups of containers. */
 export const CGROUP_MANAGERS = ['cgroupfs', 'systemd', 'disabled'] as const;
 type CgroupManager = (typeof CGROUP_MANAGERS)[number];
+
+/** As a shell has it, for a program that is not there and for one that cannot be executed. */
+const NO_PROGRAM = 127;
+const NO_EXECUTABLE = 126;
 
 /** The global options as commander reads them. */
 interface GlobalOptions {
@@ -32,6 +37,8 @@ export class Shell {
   readonly host: Host;
   /** The status with which the command ends if nothing fails. */
   exitCode = 0;
+  /** The status with which it ends if something fails. */
+  failureCode = 1;
   /** Of the container that the command is about. */
   private lastId = '';
   private readonly program: Command;
@@ -101,6 +108,19 @@ export class Shell {
   /** The same for verbs that know the store too. */
   instance(id: string): InstanceName {
     return { ...this.container(id), store: this.store };
+  }
+
+  /** Runs a program of an image's container. As people know it from Docker, one that cannot be executed has a status of its own. */
+  async executing<T>(work: () => Promise<T>, isOfImage: () => boolean = () => true): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof StrataError && error.code === 'exec' && isOfImage()) {
+        // Without an errno it was looked for in PATH.
+        this.failureCode = error.errno === undefined || error.errno === ERRNO.ENOENT ? NO_PROGRAM : NO_EXECUTABLE;
+      }
+      throw error;
+    }
   }
 
   /** That a container does not exist is half of the truth for one that only does not run. */

@@ -12,7 +12,7 @@ export function addStart(program: Command, shell: Shell): void {
     .description('run the program of a created container; of one made of an image in the background, for the first time or again')
     .action(async (id: string) => {
       const { host } = shell;
-      if (isInstance(host, shell.instance(id))) await startInstance(host, startOptions(shell, id));
+      if (isInstance(host, shell.instance(id))) await shell.executing(() => startInstance(host, startOptions(shell, id)));
       else await start(host, shell.container(id));
     });
 }

@@ -44,7 +44,12 @@ export function fields(text: string): Record<string, string> {
 
 /** Asserts that a command has failed as all failures do: with status 1 and one line on standard error, which holds these words and no stack trace. */
 export function failed(t: ExecutionContext, result: Result, ...words: (string | RegExp)[]): void {
-  t.is(result.code, 1, result.stderr);
+  failedWith(t, 1, result, ...words);
+}
+
+/** {@link failed} for the failures that have another status. */
+export function failedWith(t: ExecutionContext, status: number, result: Result, ...words: (string | RegExp)[]): void {
+  t.is(result.code, status, result.stderr);
   t.regex(result.stderr, /^strata: [^\n]+\n$/);
   t.notRegex(result.stderr, /internal error|\bat .+:\d+:\d+/);
   for (const word of words) {

@@ -7,7 +7,7 @@ import type { CommandOptions, Result, Workspace } from '../helpers/container.ts'
 import { eventually } from '../helpers/container.ts';
 import { fingerprint } from '../helpers/layout.ts';
 import { IMAGE, type MadeImage, makeStore } from '../helpers/store.ts';
-import { containerTest, failed, fields } from './_support.ts';
+import { containerTest, failed, failedWith, fields } from './_support.ts';
 
 class Images {
   readonly made: MadeImage;
@@ -139,7 +139,6 @@ imageTest('--rm leaves nothing, nor does what cannot be run', async (t, workspac
   t.is((await images.run(['--rm'], workspace.id(), ['sh', '-c', 'exit 9'])).code, 9);
   t.deepEqual(images.leftovers(), []);
   const wrong: readonly (readonly [flags: readonly string[], command: readonly string[], message: string])[] = [
-    [[], ['no-such-program'], 'executable file not found'],
     [['--volume', '/no/such/place:/x'], ['true'], 'no such file or directory'],
     [['--volume', 'fresh:/x', '--user', 'nobody-here'], ['true'], 'there is no user "nobody-here"'],
     [['--device', '/etc/passwd'], ['true'], 'is no device'],
@@ -157,6 +156,33 @@ imageTest('--rm leaves nothing, nor does what cannot be run', async (t, workspac
     t.deepEqual(images.leftovers(), [], message);
   }
   failed(t, await images.strata(['run', '--image', 'nope', workspace.id()]), 'image does not exist: nope');
+});
+
+imageTest('a program that cannot be run ends with what docker and podman end with', async (t, workspace) => {
+  const script = (name: string, content: string, mode: number) => (directory: string) => {
+    fs.writeFileSync(join(directory, name), content);
+    fs.chmodSync(join(directory, name), mode);
+  };
+  const images = new Images(workspace, {}, [script('plain', 'echo', 0o644), script('orphan', '#!/no/interpreter\n', 0o755)]);
+  const programs: readonly (readonly [program: string, status: number, message: string])[] = [
+    ['no-such-program', 127, 'executable file not found in $PATH'],
+    ['/no/such/program', 127, 'no such file or directory'],
+    ['/orphan', 127, 'no such file or directory'],
+    ['/plain', 126, 'permission denied'],
+    ['/etc', 126, 'is a directory: permission denied'],
+  ];
+  const up = workspace.id();
+  t.is((await images.run(['--detach'], up, ['sleep', '1000'])).stderr, '');
+  for (const [program, status, message] of programs) {
+    for (const flags of [[], ['--rm'], ['--detach']]) failedWith(t, status, await images.run(flags, workspace.id(), [program]), message);
+    for (const flags of [[], ['--detach']]) failedWith(t, status, await images.strata(['exec', ...flags, up, program]), message);
+    const id = workspace.id();
+    t.is((await images.strata(['create', '--image', IMAGE, id, program])).stderr, '');
+    for (const verb of ['start', 'restart']) failedWith(t, status, await images.strata([verb, id]), message);
+    t.is((await images.strata(['delete', id])).stderr, '');
+  }
+  t.is((await images.strata(['delete', '--force', up])).stderr, '');
+  t.deepEqual(images.leftovers(), []);
 });
 
 imageTest('flags change what the image says', async (t, workspace) => {
@@ -323,7 +349,7 @@ imageTest('in the background its output is kept, and its end recorded', async (t
   await eventually('the end', () => fs.existsSync(images.path('containers', id, 'exit.json')));
   t.is(images.json('containers', id, 'exit.json')['code'], 3);
   t.regex(fs.readFileSync(images.path('containers', id, 'container.log'), 'utf8'), /"log":"out\\n"/);
-  failed(t, await images.run(['-d'], workspace.id(), ['nope']), 'executable file not found');
+  failedWith(t, 127, await images.run(['-d'], workspace.id(), ['nope']), 'executable file not found');
   await images.strata(['delete', '--force', id]);
 });
 
