@@ -104,8 +104,25 @@ const DEFAULT_CAPABILITIES =
 /** Ways to learn of the machine's load, and through it of what others do. */
 const MORE_MASKED = ['/proc/interrupts', '/sys/devices/virtual/powercap'];
 
-/** Annotations by which runtimes take orders: an image gives none. */
-const ORDERS = ['dev.strata.', 'run.oci.', 'org.systemd.property.'];
+/**
+ * Annotations by which some runtime takes orders: an image gives none. Ours, what runc, crun and youki tell of themselves in `features`
+ * (`potentiallyUnsafeConfigAnnotations`), and those of Kata Containers and gVisor. One that ends in a dot or a slash stands for all that begin so.
+ */
+const ORDERS = [
+  'dev.strata.',
+  'org.systemd.property.',
+  'org.criu.config',
+  'bundle',
+  'run.oci.',
+  'module.wasm.image/',
+  'io.kubernetes.cri.',
+  'io.kubernetes.cri-o.',
+  'io.katacontainers.',
+  'dev.gvisor.',
+];
+
+/** Where the kernel's own file systems are, and everything that lies in them. */
+const KERNEL_PLACES = /^\/(proc|sys)(\/|$)|^\/dev(\/(pts|mqueue))?$/;
 
 /**
  * @throws StrataError `usage` if there is no program to run, or for a mount or capability that cannot be; `image-invalid` for what is wrong with the image's configuration.
@@ -147,14 +164,20 @@ export function convert(image: ImageConfig, wishes: Wishes, surroundings: Surrou
   return { spec, command, labels, warnings };
 }
 
-/** Where the image wants data outside of its root, and the caller has put nothing. @throws StrataError `image-invalid` */
-export function imageVolumes(image: ImageConfig, asked: readonly { readonly destination: string }[]): string[] {
+/**
+ * Where the image wants data outside of its root, and the caller has put nothing. `warn` gets those that would take a place of the kernel's.
+ *
+ * @throws StrataError `image-invalid`
+ */
+export function imageVolumes(image: ImageConfig, asked: readonly { readonly destination: string }[], warn: (text: string) => void): string[] {
   const taken = new Set(asked.map(({ destination }) => cleanPath(destination)));
   const out = new Set<string>();
   for (const path of image.config.Volumes ?? []) {
     const place = cleanPath(path);
     if (!path.startsWith('/') || place === '/') throw broken(`the volume "${path}" is no absolute path below the root`);
-    if (!taken.has(place)) out.add(place);
+    if (taken.has(place)) continue;
+    if (KERNEL_PLACES.test(place)) warn(`the image's volume ${JSON.stringify(path)} would cover what the kernel has there: it is left out`);
+    else out.add(place);
   }
   return [...out];
 }
@@ -210,11 +233,14 @@ function annotations(image: ImageConfig, wishes: Wishes, surroundings: Surroundi
     if (value !== undefined && value !== '') out.push([`org.opencontainers.image.${name}`, value]);
   for (const [name, value] of Object.entries(Labels ?? {})) {
     if (name === '') continue;
-    if (ORDERS.some((prefix) => name.startsWith(prefix)))
-      warnings.push(`the image's label ${JSON.stringify(name)} is an order to a runtime: it does not become an annotation`);
+    if (isOrder(name)) warnings.push(`the image's label ${JSON.stringify(name)} is an order to a runtime: it does not become an annotation`);
     else out.push([name, value]);
   }
   return Object.fromEntries(out.concat(Object.entries(wishes.labels), Object.entries(surroundings.annotations)));
+}
+
+function isOrder(name: string): boolean {
+  return ORDERS.some((order) => (/[./]$/.test(order) ? name.startsWith(order) : name === order));
 }
 
 /** @throws StrataError `usage` */

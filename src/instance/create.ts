@@ -256,8 +256,8 @@ class Making {
   }
 
   private async mountVolumes(): Promise<ContainerMount[]> {
-    const { volumes, tmpfs } = this.options;
-    const own = imageVolumes(this.parts.config, [...volumes, ...tmpfs]).map((destination): VolumeWish => {
+    const { volumes, tmpfs, warn = () => {} } = this.options;
+    const own = imageVolumes(this.parts.config, [...volumes, ...tmpfs], warn).map((destination): VolumeWish => {
       return { destination, readonly: false, options: [], copy: true };
     });
     const out: ContainerMount[] = [];

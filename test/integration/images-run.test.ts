@@ -312,6 +312,17 @@ imageTest('hostile: its labels and files give no orders and lead nowhere', async
   t.deepEqual(fs.readdirSync(secret), ['passwd']);
 });
 
+imageTest('volumes over what the kernel has are left out, and one over the root is refused', async (t, workspace) => {
+  const images = new Images(workspace, { Volumes: { '/proc': {}, '/sys/': {}, '/dev': {}, '/data': {} } });
+  const { code, stdout, stderr } = await images.run(['--rm'], workspace.id(), ['sh', '-c', 'echo kept >/data/x; cat /proc/1/comm; echo >/dev/null']);
+  t.is(code, 0, stderr);
+  t.is(stdout, 'sh\n');
+  for (const place of ['/proc', '/sys/', '/dev']) t.true(stderr.includes(`volume "${place}" would cover what the kernel has there`), stderr);
+  const over = new Images(workspace, { Volumes: { '/': {} } });
+  failed(t, await over.run([], workspace.id(), ['true']), 'the volume "/" is no absolute path below the root');
+  t.deepEqual([...images.leftovers(), ...over.leftovers()], []);
+});
+
 imageTest('of many who want one id, one gets it', async (t, workspace) => {
   const images = new Images(workspace);
   const id = workspace.id();

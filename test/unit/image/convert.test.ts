@@ -112,7 +112,18 @@ test('capabilities are added and dropped by name, by case and with ALL', (t) => 
 });
 
 test('labels become annotations, over the implicit ones; nothing that gives a runtime orders does', (t) => {
-  const labels = { 'org.opencontainers.image.os': 'mine', 'dev.strata.overlay': '{"lower":["/etc"]}', 'run.oci.handler': 'krun', plain: 'x' };
+  const orders = {
+    'dev.strata.overlay': '{"lower":["/etc"]}',
+    'run.oci.handler': 'krun',
+    'org.criu.config': '/etc/passwd',
+    'org.systemd.property.DynamicUser': 'true',
+    'module.wasm.image/variant': 'compat',
+    'io.kubernetes.cri.container-type': 'sandbox',
+    'io.katacontainers.config_path': '/x',
+    'dev.gvisor.flag.network': 'host',
+    bundle: '/x',
+  };
+  const labels = { 'org.opencontainers.image.os': 'mine', ...orders, plain: 'x', bundled: 'x', 'org.criu.configured': 'x' };
   const config = image(
     { Labels: labels, StopSignal: 'SIGQUIT', ExposedPorts: ['80/tcp', '53/udp'] },
     { author: 'A', created: '2026-01-01T00:00:00Z', 'os.version': '6', 'os.features': ['a', 'b'] },
@@ -128,9 +139,14 @@ test('labels become annotations, over the implicit ones; nothing that gives a ru
     'org.opencontainers.image.exposedPorts': '80/tcp,53/udp',
     'org.opencontainers.image.stopSignal': 'SIGQUIT',
     plain: 'y',
+    bundled: 'x',
+    'org.criu.configured': 'x',
     'dev.strata.overlay': 'ours',
   });
-  t.is(warnings.length, 2);
+  t.deepEqual(
+    warnings,
+    Object.keys(orders).map((name) => `the image's label "${name}" is an order to a runtime: it does not become an annotation`),
+  );
 });
 
 test('mounts: the caller takes the place of a usual one, and parents come before children', (t) => {
@@ -143,9 +159,22 @@ test('mounts: the caller takes the place of a usual one, and parents come before
 });
 
 test('volumes of the image are those where the caller has put nothing', (t) => {
-  t.deepEqual(imageVolumes(image({ Volumes: ['/a', '/b/', '/b'] }), [{ destination: '/a/' }]), ['/b']);
-  t.throws(() => imageVolumes(image({ Volumes: ['../x'] }), []), { message: /no absolute path/ });
-  t.throws(() => imageVolumes(image({ Volumes: ['/'] }), []), { message: /no absolute path/ });
+  const warnings: string[] = [];
+  const volumes = (paths: readonly string[], ...asked: readonly string[]): string[] =>
+    imageVolumes(
+      image({ Volumes: paths }),
+      asked.map((destination) => ({ destination })),
+      (text) => warnings.push(text),
+    );
+  t.deepEqual(volumes(['/a', '/b/', '/b'], '/a/'), ['/b']);
+  t.throws(() => volumes(['../x']), { message: /no absolute path/ });
+  for (const root of ['/', '//', '/.', '/a/..']) t.throws(() => volumes([root]), { message: /no absolute path below the root/ }, root);
+  t.deepEqual(warnings, []);
+
+  const places = ['/proc', '/proc/', '//proc/sys', '/x/../sys', '/sys/fs/cgroup', '/dev', '/dev/pts', '/dev/mqueue'];
+  t.deepEqual(volumes([...places, '/dev/shm', '/process', '/sys2'], '/proc'), ['/dev/shm', '/process', '/sys2']);
+  t.is(warnings.length, places.length - 2);
+  t.is(warnings[0], `the image's volume "//proc/sys" would cover what the kernel has there: it is left out`);
 });
 
 test('limits, devices and networks', (t) => {
