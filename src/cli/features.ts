@@ -61,8 +61,8 @@ function features(host: Host, build: Build): object {
       'dev.strata.version': VERSION,
       ...(build.commit && { 'dev.strata.commit': build.commit }),
     },
-    // The prefix of all annotations that are strata's own.
-    potentiallyUnsafeConfigAnnotations: ['dev.strata.'],
+    // Prefixes of the annotations that strata obeys.
+    potentiallyUnsafeConfigAnnotations: ['dev.strata.', 'org.systemd.property.'],
   };
 }
 
