@@ -1,6 +1,7 @@
 // The Node-API face of the core: registration, and how a call goes to C++ and back.
 #include <napi.h>
 
+#include "../core/host/beneath.hpp"
 #include "../face/functions.hpp"
 #include "environment.hpp"
 #include "layer.hpp"
@@ -74,6 +75,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   registration.add("finishLayer", finish_layer);
   registration.add("abortLayer", abort_layer);
   registration.later<layer::compare_trees>("compareTrees");
+  registration.now<host::open_beneath>("openBeneath");
   return exports;
 }
 

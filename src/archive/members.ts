@@ -1,11 +1,12 @@
 /** The files of an archive of images, whatever it is: a directory, or a tar archive in a file that can be read at any place. */
+import * as fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StrataError } from '../base/error.ts';
-import { ERRNO, hasErrno } from '../base/fault.ts';
 import { TarReader } from '../layer/tar.ts';
 import type { Chunks } from './bytes.ts';
-import { fileRange, openInput } from './bytes.ts';
+import { fileRange } from './bytes.ts';
+import { openBeneath } from './native.ts';
 
 export interface Member {
   /** For messages. */
@@ -28,10 +29,7 @@ export async function need(members: Members, path: string): Promise<Member> {
   return member;
 }
 
-/**
- * Below a directory: by symbolic links too, for it is the caller's own, and what is read is verified. A file is open only while it is read, for an
- * image may have hundreds of layers.
- */
+/** Below a directory, and not out of it by symbolic links. A file is open only while it is read, for an image may have hundreds of layers. */
 export class DirectoryMembers implements Members {
   private readonly root: string;
 
@@ -41,20 +39,26 @@ export class DirectoryMembers implements Members {
 
   async find(path: string): Promise<Member | undefined> {
     const name = join(this.root, path);
+    const file = openBeneath(this.root, path);
+    if (file === undefined) return undefined;
     try {
-      await using file = await openInput(name, 'file');
-      const { size } = await file.stat();
-      return { name, size, read: () => contents(name, size) };
-    } catch (error) {
-      if (hasErrno(error, ERRNO.ENOENT, ERRNO.ENOTDIR)) return undefined;
-      throw error;
+      const { size } = fs.fstatSync(file);
+      return { name, size, read: () => this.contents(path, size) };
+    } finally {
+      fs.closeSync(file);
     }
   }
-}
 
-async function* contents(name: string, size: number): AsyncGenerator<Buffer> {
-  await using file = await openInput(name, 'file');
-  yield* fileRange(file.fd, 0, size, name);
+  private async *contents(path: string, size: number): AsyncGenerator<Buffer> {
+    const name = join(this.root, path);
+    const file = openBeneath(this.root, path);
+    if (file === undefined) throw new StrataError({ code: 'image-invalid', reason: `${name} is gone`, path: name });
+    try {
+      yield* fileRange(file, 0, size, name);
+    } finally {
+      fs.closeSync(file);
+    }
+  }
 }
 
 /** What is enough of an archive to find most headers, and of a large member to be left unread. */

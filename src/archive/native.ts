@@ -57,6 +57,7 @@ interface LayerFunctions {
   finishLayer(layer: Handle): Promise<LayerSummary>;
   abortLayer(layer: Handle): Promise<void>;
   compareTrees(first: string, second: string): Promise<TreeDifference | undefined>;
+  openBeneath(directory: string, path: string): number | undefined;
 }
 
 /** Batches that may wait: enough for the thread to have something to do while JavaScript makes the next. */
@@ -113,6 +114,14 @@ export async function compareTrees(first: string, second: string): Promise<TreeD
   } catch (error) {
     throw layerError(error);
   }
+}
+
+/**
+ * A descriptor of a file below a directory that came from somebody else, the caller's to close; undefined if there is none. Symbolic links lead nowhere
+ * outside of it. @throws StrataError `image-invalid` for what is no file.
+ */
+export function openBeneath(directory: string, path: string): number | undefined {
+  return attempt(() => addonFunctions<LayerFunctions>().openBeneath(directory, path));
 }
 
 function attempt<Value>(call: () => Value): Value {

@@ -395,3 +395,41 @@ containerTest(
     }
   },
 );
+
+containerTest('a directory: links lead nowhere outside of it, and nothing but files is opened', async (t, workspace) => {
+  const outside = makeLayout(workspace.path('outside'), { layers: FILES });
+  const images = new Images(workspace);
+  const [id = ''] = await images.import(t, [outside]);
+  const fresh = (change: (layout: string) => void): string => {
+    const layout = workspace.path('layout');
+    fs.cpSync(outside, layout, { recursive: true });
+    change(layout);
+    return layout;
+  };
+  const replaced = (layout: string, path: string, make: (place: string) => void): void => {
+    fs.rmSync(join(layout, path), { recursive: true });
+    make(join(layout, path));
+  };
+
+  const inside = fresh((layout) => {
+    fs.renameSync(join(layout, 'blobs'), join(layout, 'store'));
+    fs.symlinkSync('store', join(layout, 'blobs'));
+    fs.renameSync(join(layout, 'index.json'), join(layout, 'list.json'));
+    fs.symlinkSync('/list.json', join(layout, 'index.json'));
+  });
+  t.deepEqual(await images.import(t, [inside]), [id]);
+
+  const out = /a symbolic link leads out of the directory, or to nothing/;
+  const linked = (path: string) => (layout: string) => replaced(layout, path, (place) => fs.symlinkSync(join(outside, path), place));
+  const refused: readonly (readonly [change: (layout: string) => void, words: RegExp])[] = [
+    [linked('index.json'), out],
+    [linked('oci-layout'), out],
+    [linked('blobs'), out],
+    [linked('blobs/sha256'), out],
+    [(layout) => replaced(layout, 'index.json', (place) => fs.symlinkSync('../../../../../../dev/watchdog', place)), out],
+    [(layout) => replaced(layout, 'index.json', (place) => execFileSync('mkfifo', [place])), /index\.json: not a file/],
+    [(layout) => replaced(layout, 'index.json', (place) => execFileSync('mknod', [place, 'c', '1', '3'])), /index\.json: not a file/],
+    [(layout) => replaced(layout, 'index.json', (place) => fs.mkdirSync(place)), /index\.json: not a file/],
+  ];
+  for (const [change, words] of refused) failed(t, await images.strata(['image', 'import', fresh(change)]), words);
+});
