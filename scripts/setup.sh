@@ -44,22 +44,32 @@ if [ ${#missing[@]} != 0 ]; then
   quietly apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" || die "setup: apt-get could not install ${missing[*]}"
 fi
 
-# fetch NAME SUITE PACKAGE: unpack a package of another of Debian's suites in build/NAME, through lists of packages that are our own, so that the machine's
-# sources stay as they are and nothing is installed.
+# fetch NAME SUITE PACKAGE [whole]: unpack a package of another of Debian's suites in build/NAME, and if `whole` also all that it depends on, through lists of
+# packages that are our own, so that the machine's sources stay as they are and nothing is installed.
 fetch() (
   # shellcheck disable=SC2016 # the format is apt's
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | sort -u | head -n 1)
   keys=/usr/share/keyrings/debian-archive-keyring.gpg
   [ -n "$mirror" ] && [ -e "$keys" ] || return 1
   place=$root/build/$1.new
+  lists=$root/build/packages-of-$2
   rm -rf "$place"
-  mkdir -p "$place/lists/partial" "$place/cache"
+  mkdir -p "$place/cache" "$lists/partial"
   cd "$place"
   echo "deb [signed-by=$keys] $mirror $2 main" >sources
-  options=(-qq -o "Dir::Etc::sourcelist=$place/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$place/lists" -o "Dir::Cache=$place/cache"
+  : >status
+  options=(-qq -o "Dir::Etc::sourcelist=$place/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$lists" -o "Dir::Cache=$place/cache"
     -o "APT::Sandbox::User=$(id -un)")
-  apt-get "${options[@]}" update && apt-get "${options[@]}" download "$3" && dpkg-deb -x "$3"_*.deb . &&
-    rm -rf lists cache && mv "$place" "$root/build/$1"
+  [ -e "$lists/whole" ] || { apt-get "${options[@]}" update && touch "$lists/whole"; } || return 1
+  if [ "${4-}" = whole ]; then
+    # As on a machine that has nothing yet.
+    apt-get "${options[@]}" -o "Dir::State::status=$place/status" --no-install-recommends --download-only -y install "$3" || return 1
+    mv cache/archives/*.deb .
+  else
+    apt-get "${options[@]}" download "$3" || return 1
+  fi
+  for package in ./*.deb; do dpkg-deb -x "$package" . || return 1; done
+  rm -rf cache sources status lock* ./*.deb && mv "$place" "$root/build/$1"
 )
 
 # QuickJS, the engine of the static command. Debian has it since trixie; an older system gets trixie's.
@@ -72,9 +82,9 @@ if [ ! -e /usr/include/quickjs/quickjs.h ] && [ ! -e build/quickjs ] && [ ! -e b
   rm -rf build/quickjs.new
 fi
 
-# The description of Kubernetes' runtime interface, for the tests that speak it.
 case " $* " in
   *' test '*)
+    # The description of Kubernetes' runtime interface, for the tests that speak it.
     if [ ! -e build/cri-api ] && [ ! -e build/no-cri-api ]; then
       echo 'setup: fetching golang-k8s-cri-api-dev'
       if ! quietly fetch cri-api sid golang-k8s-cri-api-dev; then
@@ -83,8 +93,20 @@ case " $* " in
       fi
       rm -rf build/cri-api.new
     fi
+    # CRIU, for the tests of checkpoints. Debian's stable releases have none that knows current kernels: sid's runs here with its own loader and libraries.
+    if [ ! -e build/criu ] && [ ! -e build/no-criu ]; then
+      echo 'setup: fetching criu'
+      if quietly fetch criu sid criu whole; then
+        install -m 755 scripts/criu-launcher.sh build/criu/criu
+      else
+        echo 'setup: criu cannot be had, so the tests of checkpoints are skipped (to try again, remove build/no-criu)'
+        touch build/no-criu
+      fi
+      rm -rf build/criu.new
+    fi
     ;;
 esac
+rm -rf build/packages-of-*
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   echo 'setup: installing node_modules'
