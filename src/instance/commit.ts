@@ -3,19 +3,14 @@
  * the same records, at once, and of the image below nothing but documents is looked at.
  */
 import { StrataError } from '../base/error.ts';
-import { hasCode } from '../base/fault.ts';
 import { momentOf } from '../base/time.ts';
-import type { FinishedLayer, Host } from '../host/host.ts';
+import type { Host } from '../host/host.ts';
 import type { RawConfig } from '../image/change.ts';
 import { changed } from '../image/change.ts';
 import { MEDIA_TYPES } from '../image/media-types.ts';
 import { MOST_LAYERS } from '../image/parse.ts';
 import { nameToKeep } from '../image/reference.ts';
 import type { Descriptor, HistoryEntry, ImageConfig } from '../image/types.ts';
-import { LayerArchiveWriter } from '../layer/archive-writer.ts';
-import { RecordReader } from '../layer/records.ts';
-import { pause, resume } from '../lifecycle/pause.ts';
-import { state } from '../lifecycle/state.ts';
 import { list, object, required, text } from '../spec/reader.ts';
 import { installBlob, readBlob } from '../store/blobs.ts';
 import type { ImageRecord } from '../store/images.ts';
@@ -28,6 +23,10 @@ import { readRecord } from '../store/records.ts';
 import { readId } from '../store/references.ts';
 import type { Store } from '../store/store.ts';
 import { makeTemporary, prepareStore } from '../store/store.ts';
+import type { MadeLayer } from './layer-archive.ts';
+import { archiveLayer } from './layer-archive.ts';
+import { whilePaused } from './paused.ts';
+import type { WritableLayer } from './writable.ts';
 import { writableLayer } from './writable.ts';
 
 export interface CommitOptions {
@@ -107,13 +106,6 @@ function sourceDate(host: Host): number | undefined {
   return Number(seconds);
 }
 
-/** The new layer and its archive. */
-interface MadeLayer extends FinishedLayer {
-  readonly entries: number;
-  /** Bytes of file content. */
-  readonly size: number;
-}
-
 /** A blob that waits for its place. */
 interface Made {
   readonly digest: string;
@@ -156,7 +148,7 @@ class Commit {
     if (base === undefined) throw imageNotFound(`${origin.image}, of which container ${id} was made`);
     const config = readImageConfig(store, base);
 
-    const archive = await this.whilePaused(() => this.read(layer));
+    const archive = options.pause ? await whilePaused(host, options, this.warn, () => this.read(layer)) : await this.read(layer);
     // As for a RUN that changes nothing: the history has it, and no layer is added.
     const isEmpty = archive.entries === 0;
     if (!isEmpty && base.layers.length >= MOST_LAYERS) {
@@ -179,48 +171,9 @@ class Commit {
     return { image, superseded };
   }
 
-  /** Runs `work` with the processes of the container frozen, if it has any. */
-  private async whilePaused<Value>(work: () => Promise<Value>): Promise<Value> {
-    const { host, options } = this;
-    const container = { root: options.root, id: options.id, warn: this.warn };
-    const statusNow = (): Promise<string> => statusOf(host, container, containerPath(this.store.root, options.id));
-    if (!options.pause || (await statusNow()) !== 'running') return work();
-    await pause(host, container);
-    try {
-      return await work();
-    } finally {
-      // It may have been killed meanwhile, or resumed by somebody else.
-      if ((await statusNow()) === 'paused') await resume(host, container);
-    }
-  }
-
-  private async read({ upper, lower, destinations, userAttributes }: ReturnType<typeof writableLayer>): Promise<MadeLayer> {
-    const { host, epoch: latest } = this;
-    const directory = this.layerDirectory();
-    const archive = this.archivePath();
-    const layer = await host.beginNewLayer({ upper, lower, destinations, userAttributes, latest, directory: `${directory}/diff`, archive });
-    try {
-      const writer = new LayerArchiveWriter((part) => {
-        // A single hole can be larger than any disk.
-        this.check();
-        return host.writeArchive(layer, part);
-      });
-      for (;;) {
-        const batch = await host.nextRecords(layer);
-        this.check();
-        if (batch === undefined) break;
-        const reader = new RecordReader(batch);
-        for (let record = reader.next(); record !== undefined; record = reader.next()) await writer.add(record);
-      }
-      await writer.finish();
-      const finished = await host.finishNewLayer(layer);
-      const { sockets, socket, attributes, attribute } = finished;
-      if (sockets > 0) this.warn(`sockets cannot be in a layer and are left out: ${sockets}, such as /${socket}`);
-      if (attributes > 0) this.warn(`extended attributes that cannot be in a layer are left out: ${attributes}, such as ${attribute}`);
-      return { ...finished, entries: writer.entries, size: writer.total };
-    } finally {
-      host.endNewLayer(layer);
-    }
+  private read(written: WritableLayer): Promise<MadeLayer> {
+    const { epoch: latest, check, warn } = this;
+    return archiveLayer(this.store, written, { directory: `${this.layerDirectory()}/diff`, archive: this.archivePath(), latest, check, warn });
   }
 
   private layerDirectory(): string {
@@ -314,15 +267,4 @@ const OCI_TYPES: Readonly<Record<string, string>> = {
 /** Docker's name for the same thing does not belong into a manifest of OCI's. */
 function ociLayer(layer: Descriptor): Descriptor {
   return { ...layer, mediaType: OCI_TYPES[layer.mediaType] ?? layer.mediaType };
-}
-
-/** Of the container with this bundle: one of another bundle may run under the id of one that has stopped. */
-async function statusOf(host: Host, container: { readonly root: string; readonly id: string }, directory: string): Promise<string> {
-  try {
-    const { bundle, status } = await state(host, container);
-    return bundle === host.realPath(directory) ? status : 'stopped';
-  } catch (error) {
-    if (hasCode(error, 'not-found')) return 'stopped';
-    throw error;
-  }
 }
