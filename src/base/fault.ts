@@ -16,6 +16,7 @@ export const ERRNO = {
   EISDIR: 21,
   EINVAL: 22,
   EFBIG: 27,
+  EPIPE: 32,
   ENOTEMPTY: 39,
   EILSEQ: 84,
   EOPNOTSUPP: 95,

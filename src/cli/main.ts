@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { CommanderError } from 'commander';
 import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
+import { ERRNO, hasErrno } from '../base/fault.ts';
 import type { Host } from '../host/host.ts';
 import { internalError } from '../lifecycle/fault.ts';
 import { DEFAULT_STORE } from '../store/paths.ts';
@@ -76,6 +77,9 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
 };
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;
+
+/** Nobody reads the output any more, as in `strata logs ID | head`: what other programs end with, which SIGPIPE ends. */
+const UNREAD = 128 + 13;
 
 /** The whole command line, ready for the one command that it will run. */
 export class CommandLine {
@@ -152,6 +156,8 @@ export class CommandLine {
       shell.log.error(
         new StrataError({ code: 'usage', reason: oneLine(this.complaint === '' ? error.message : this.complaint), ...(hint && { hint }) }),
       );
+    } else if (isUnread(error)) {
+      return UNREAD;
     } else if (error instanceof StrataError) {
       shell.log.error(shell.explained(error));
       if (error.code === 'aborted') return 128 + host.interruption();
@@ -180,6 +186,13 @@ function verbsFor(program: Command, argv: readonly string[]): string[] {
   }
   return Object.keys(VERBS);
 }
+
+function isUnread(error: unknown): boolean {
+  return hasErrno(error, ERRNO.EPIPE) && error instanceof StrataError && error.syscall === 'write' && STANDARD_OUTPUT.includes(error.path);
+}
+
+/** As errors name it; most do not. */
+const STANDARD_OUTPUT = [undefined, 'standard output'];
 
 /** commander puts the suggestion of a similar name on a line of its own. */
 function oneLine(text: string): string {

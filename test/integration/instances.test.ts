@@ -8,7 +8,7 @@ import type { CommandOptions, Result, Workspace } from '../helpers/container.ts'
 import { eventually, STRATA } from '../helpers/container.ts';
 import { Screen } from '../helpers/screen.ts';
 import { IMAGE, makeStore } from '../helpers/store.ts';
-import { containerTest, failed } from './_support.ts';
+import { containerTest, failed, failedWith } from './_support.ts';
 
 /** A store with an image, and one container of it. */
 class Life {
@@ -107,6 +107,17 @@ lifeTest('what it writes in the background is logged, and its end is recorded', 
   t.is((JSON.parse(await life.strata(['state', life.id])) as { status: string }).status, 'stopped');
 });
 
+lifeTest('logs ends without a word when nobody reads it any more', async (t, life) => {
+  await life.run('yes | head -c 1000000');
+  await life.strata(['wait', life.id]);
+  const through = ['bash', '-c', 'set -o pipefail; "$@" | head -n 1', 'bash'];
+  for (const flags of [[], ['--follow']]) {
+    const { code, stdout, stderr } = await life.try(['logs', ...flags, life.id], { through });
+    // As if by SIGPIPE.
+    t.deepEqual([code, stdout, stderr], [141, 'y\n', '']);
+  }
+});
+
 lifeTest('its keeper is small, holds nothing of ours, and no signal but SIGKILL ends it', async (t, life) => {
   await life.run(WAITS);
   const keeper = life.keeper();
@@ -201,7 +212,7 @@ lifeTest('with --rm it goes when it has ended', async (t, life) => {
 });
 
 lifeTest('a program that cannot be run is an error of the command, and nothing is left', async (t, life) => {
-  failed(t, await life.try(['run', '--detach', '--image', IMAGE, life.id, '/bin/nothing']), /no such file or directory/);
+  failedWith(t, 127, await life.try(['run', '--detach', '--image', IMAGE, life.id, '/bin/nothing']), /no such file or directory/);
   t.is(await life.listed(), undefined);
 });
 
