@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { ExportFormat } from '../archive/archive.ts';
+import { Bar } from './bar.ts';
 import { Flag } from './command.ts';
 import { stopIfInterrupted } from './options.ts';
 import type { Shell } from './shell.ts';
@@ -15,7 +16,17 @@ export function addImageExport(group: Command, shell: Shell): void {
     .description('write images into an archive')
     .action(async (images: readonly string[], { format, output }: { readonly format: ExportFormat; readonly output: string }) => {
       const { archive, host } = shell;
+      const width = archive.errorWidth();
+      const bar = new Bar(host, width);
       host.holdSignals();
-      await archive.exportImages({ store: shell.store, images, output, format, checkpoint: () => stopIfInterrupted(host) });
+      try {
+        await archive.exportImages({
+          ...{ store: shell.store, images, output, format },
+          checkpoint: () => stopIfInterrupted(host),
+          ...(width > 0 && { progress: (event) => bar.show(event) }),
+        });
+      } finally {
+        bar.clear();
+      }
     });
 }

@@ -5,9 +5,9 @@ import type { ImportProgress, ReadingOptions } from '../archive/archive.ts';
 import type { Host } from '../host/host.ts';
 import { shortId } from '../image/digest.ts';
 import { DEFAULT_LIMITS } from '../layer/filter.ts';
+import { Bar } from './bar.ts';
 import { size, stopIfInterrupted } from './options.ts';
 import type { Shell } from './shell.ts';
-import { sizeText } from './table.ts';
 
 export interface LimitFlags {
   readonly maxSize: number;
@@ -53,52 +53,32 @@ export function readingOptions(shell: Shell, flags: LimitFlags, errorWidth: numb
   };
 }
 
-/** Milliseconds between two looks of the bar. */
-const PAUSE = 100;
-const BAR = 24;
-
-/** A bar that is drawn again and again on a terminal, and elsewhere a line for each layer. */
+/** A bar on a terminal, and elsewhere a line for each layer. */
 class Display {
   private readonly host: Host;
   /** Columns of the terminal, 0 for none; undefined if nothing is to be shown. */
   private readonly width: number | undefined;
-  private shownAt = Number.NEGATIVE_INFINITY;
-  private shown = false;
+  private readonly bar: Bar;
 
   constructor(host: Host, width: number | undefined) {
     this.host = host;
     this.width = width;
+    this.bar = new Bar(host, width ?? 0);
   }
 
   show(event: ImportProgress): void {
     const { host, width } = this;
     if (width === undefined) return;
-    if (width === 0) {
-      if (event.step !== 'read') host.printError(`${place(event)} ${event.step === 'present' ? 'is already there' : event.step}\n`);
-      return;
-    }
-    if (host.now() - this.shownAt < PAUSE && event.step === 'read') return;
-    this.shownAt = host.now();
-    this.shown = true;
-    // Back to the start of the line, and the rest of it erased.
-    host.printError(`\r${line(event).slice(0, width - 1)}\u001b[K`);
+    if (width > 0) this.bar.show(event, place(event), event.step !== 'read');
+    else if (event.step !== 'read') host.printError(`${place(event)} ${event.step === 'present' ? 'is already there' : event.step}\n`);
   }
 
   clear(): void {
-    if (this.shown) this.host.printError('\r\u001b[K');
-    this.shown = false;
+    this.bar.clear();
   }
 }
 
 function place({ layer, layers, digest }: ImportProgress): string {
   if (layer === 0) return 'archive';
   return `layer ${layer} of ${layers}${digest === '' ? '' : ` ${shortId(digest)}`}`;
-}
-
-function line(event: ImportProgress): string {
-  const { bytes, total } = event;
-  if (total === 0) return `${sizeText(bytes)}  ${place(event)}`;
-  const part = Math.min(1, bytes / total);
-  const bar = '#'.repeat(Math.round(part * BAR)).padEnd(BAR, '.');
-  return `[${bar}] ${String(Math.floor(part * 100)).padStart(3)}%  ${sizeText(bytes)} of ${sizeText(total)}  ${place(event)}`;
 }

@@ -33,6 +33,11 @@ async function run(argv: readonly string[], { width = 0, fails = false } = {}): 
       work(given);
       return [{ id: ID, manifest: ID, names: ['docker.io/library/app:1', 'example.org/app:1'], layers: 2, added: 1 }];
     },
+    exportImages: async ({ progress }) => {
+      progress?.({ bytes: 500_000, total: 1_000_000 });
+      progress?.({ bytes: 500_001, total: 1_000_000 });
+      if (fails) throw new StrataError({ code: 'system', reason: 'the disk is full' });
+    },
     unpackLayer: async (given) => {
       work(given);
       return { diffId: ID, entries: 3, size: 1234 };
@@ -90,6 +95,19 @@ test('import: flags that are wrong are refused', async (t) => {
     const { status, err } = await run(['image', 'import', ...flags, 'x']);
     t.is(status, 1);
     t.regex(err, /^strata: [^\n]+\n$/);
+  }
+});
+
+test('export: a bar on a terminal only, and none is left', async (t) => {
+  for (const [width, fails] of [
+    [0, false],
+    [80, false],
+    [80, true],
+  ] as const) {
+    const { out, err } = await run(['image', 'export', 'app', '--output', 'app.tar'], { width, fails });
+    const [bar, gone] = ['\r[############............]  50%  500 kB of 1.00 MB\u001b[K', '\r\u001b[K'];
+    t.is(out, '');
+    t.is(err, `${width === 0 ? '' : bar + gone}${fails ? 'strata: the disk is full\n' : ''}`);
   }
 });
 
