@@ -57,13 +57,19 @@ export async function readLogs(host: Host, options: LogOptions, take: (records: 
   }
 }
 
+/** A file of the log, and how far it has been read. */
+interface File {
+  readonly descriptor: Descriptor;
+  offset: bigint;
+}
+
 class Reading {
   private readonly host: Host;
   private readonly options: LogOptions;
   private readonly take: (records: readonly LogRecord[]) => void;
   private readonly path: string;
   /** Oldest first. */
-  private files: { readonly descriptor: Descriptor; offset: bigint }[] = [];
+  private files: File[] = [];
 
   constructor(host: Host, options: LogOptions, take: (records: readonly LogRecord[]) => void) {
     this.host = host;
@@ -78,20 +84,34 @@ class Reading {
   }
 
   open(): void {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      this.close();
-      for (let number = 0; this.add(number); number++);
-      const newest = this.files.at(-1);
-      if (newest === undefined || this.host.isFileAt(newest.descriptor, this.path)) return;
+    this.openSince(undefined);
+  }
+
+  /** Opens all files that were begun after this one. False if there are none. */
+  private openSince(old: Descriptor | undefined): boolean {
+    for (let attempt = 1; ; attempt++) {
+      const found = this.filesSince(old);
+      const newest = found.at(-1);
+      // If it is the newest still, none has got another name behind our back.
+      if (newest === undefined || attempt === ATTEMPTS || this.host.isFileAt(newest.descriptor, this.path)) {
+        this.files.push(...found);
+        return newest !== undefined;
+      }
+      for (const { descriptor } of found) this.host.close(descriptor);
     }
   }
 
-  /** Opens the file of this number, and puts it before the newer ones; false if there is none. */
-  private add(number: number): boolean {
-    const descriptor = this.host.openLog(this.nameOf(number));
-    if (descriptor === undefined) return false;
-    this.files.unshift({ descriptor, offset: 0n });
-    return true;
+  /** Oldest first. */
+  private filesSince(old: Descriptor | undefined): File[] {
+    const { host } = this;
+    const found: File[] = [];
+    for (let number = 0; old === undefined || !host.isFileAt(old, this.nameOf(number)); number++) {
+      const descriptor = host.openLog(this.nameOf(number));
+      if (descriptor !== undefined) found.unshift({ descriptor, offset: 0n });
+      // While they get other names, one number is nobody's.
+      else if (host.stat(this.nameOf(number + 1)) === undefined) break;
+    }
+    return found;
   }
 
   private nameOf(number: number): string {
@@ -102,7 +122,7 @@ class Reading {
   skipTo(count: number): void {
     let left = count;
     for (let index = this.files.length - 1; index >= 0; index--) {
-      const file = this.files[index] as { readonly descriptor: Descriptor; offset: bigint };
+      const file = this.files[index] as File;
       const { offset, found } = this.host.lastLines(file.descriptor, left);
       file.offset = offset;
       left -= found;
@@ -115,29 +135,15 @@ class Reading {
     for (;;) {
       while (this.files.length > 1) {
         this.readFirst();
-        this.host.close((this.files.shift() as { readonly descriptor: Descriptor }).descriptor);
+        this.host.close((this.files.shift() as File).descriptor);
       }
       const [last] = this.files;
       if (last === undefined) return;
       // Asked first: what was written before the file got another name is there when it is read.
       const current = this.host.isFileAt(last.descriptor, this.path);
       this.readFirst();
-      if (current || !this.followRotation(last.descriptor)) return;
+      if (current || !this.openSince(last.descriptor)) return;
     }
-  }
-
-  /** Opens what came after the file that is no longer the current one. False if nothing did. */
-  private followRotation(old: Descriptor): boolean {
-    let number = 1;
-    while (this.host.stat(this.nameOf(number)) !== undefined && !this.host.isFileAt(old, this.nameOf(number))) number++;
-    // Those between are there still, unless they have been deleted in their turn.
-    const added: { readonly descriptor: Descriptor; offset: bigint }[] = [];
-    for (let newer = number - 1; newer >= 0; newer--) {
-      const descriptor = this.host.openLog(this.nameOf(newer));
-      if (descriptor !== undefined) added.push({ descriptor, offset: 0n });
-    }
-    this.files.push(...added);
-    return added.length > 0;
   }
 
   private readFirst(): void {
