@@ -1,4 +1,5 @@
 /** How a container's program ended, as `exit.json` in its directory tells it. */
+import { isCgroupGone } from '../base/fault.ts';
 import type { ExitStatus, Host } from '../host/host.ts';
 import { cgroupDirectories } from '../lifecycle/destroy.ts';
 import type { ContainerRecord } from '../lifecycle/store.ts';
@@ -24,7 +25,13 @@ export function recordExit(host: Host, directory: string, { code, signal }: Exit
 
 function wasOutOfMemory(host: Host, record: ContainerRecord): boolean {
   const path = memoryEvents(host, record);
-  return path !== '' && /^oom_kill [1-9]/m.test(host.readText(path));
+  try {
+    return path !== '' && /^oom_kill [1-9]/m.test(host.readText(path));
+  } catch (error) {
+    // systemd takes a scope away as soon as it is empty, and others may delete the container.
+    if (isCgroupGone(error)) return false;
+    throw error;
+  }
 }
 
 /** The file in which the kernel counts the processes that it has killed for want of memory; '' if there is none. */

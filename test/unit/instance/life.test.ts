@@ -1,10 +1,15 @@
 /** What the life of instances is on a machine in memory: what is recorded, what it reads as, what a keeper is told. */
 import test from 'ava';
+import { StrataError } from '../../../src/base/error.ts';
+import { ERRNO } from '../../../src/base/fault.ts';
 import { detachKeys } from '../../../src/instance/attach.ts';
+import { recordExit } from '../../../src/instance/exit.ts';
 import { observeInstance, stateOf } from '../../../src/instance/instances.ts';
 import { removeContainer, renameInstance, restartInstance, startInstance, stopContainer, waitForExit } from '../../../src/instance/life.ts';
 import { readLogs } from '../../../src/instance/logs.ts';
 import { listContainers } from '../../../src/instance/ps.ts';
+import { cgroupDirectories } from '../../../src/lifecycle/destroy.ts';
+import { load } from '../../../src/lifecycle/store.ts';
 import { FakeHost, FakeMachine, smallConfig } from '../../helpers/fake-host.ts';
 
 const STORE = '/var/lib/strata';
@@ -110,6 +115,23 @@ test('one whose record is damaged is not deleted, but with force', async (t) => 
   t.is(warnings.length, 1);
   await removeContainer(host, { ...NAME, force: true });
   t.deepEqual(machine.children(`${STORE}/containers`), []);
+});
+
+test('the end is recorded though the cgroup goes away while it is asked', async (t) => {
+  const { machine, host, directory } = machineWith();
+  await startInstance(host, NAME);
+  const record = load(host, ROOT, 'c');
+  const [cgroup = ''] = cgroupDirectories(record);
+  machine.file(`${cgroup}/memory.events`, 'oom_kill 0\n');
+  const gone = new StrataError({ code: 'system', reason: 'read', errno: ERRNO.ENODEV });
+  const vanishing = new (class extends FakeHost {
+    override readText(path: string, limit?: number): string {
+      if (path.startsWith(cgroup)) throw gone;
+      return super.readText(path, limit);
+    }
+  })(machine);
+  recordExit(vanishing, directory, { code: 3 }, record);
+  t.like(JSON.parse(machine.text(`${directory}/exit.json`) ?? ''), { code: 3, oomKilled: false });
 });
 
 test('logs are read over all files, the oldest first', async (t) => {
