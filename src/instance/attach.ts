@@ -46,7 +46,7 @@ export async function attach(host: Host, options: AttachOptions): Promise<ExitSt
 
 function letGo(id: string): StrataError {
   const reason = `the keeper of container ${id} has let go, and the container runs on`;
-  return new StrataError({ code: 'status', stage: 'state', reason, hint: `no more than ${MOST} can be attached at the same time` });
+  return new StrataError({ code: 'status', stage: 'state', reason, hint: `${MOST} others are attached already, or it was killed` });
 }
 
 /** Clients::most of native/keeper. */

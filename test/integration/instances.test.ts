@@ -65,13 +65,39 @@ class Life {
   async attached(count: number): Promise<void> {
     const directory = `/proc/${this.keeper()}/fd`;
     await eventually(`${count} to be attached`, () => {
-      const links = fs.readdirSync(directory).map((name) => fs.readlinkSync(`${directory}/${name}`));
-      return links.filter((link) => link.startsWith('socket:')).length === 1 + count;
+      return descriptors(directory).filter((link) => link.startsWith('socket:')).length === 1 + count;
     });
+  }
+
+  /** Ends its keeper as nothing else can. */
+  async loseKeeper(): Promise<void> {
+    const keeper = this.keeper();
+    process.kill(keeper, 'SIGKILL');
+    await eventually('the keeper to be gone', () => isOver(keeper));
   }
 
   get pid(): Promise<number> {
     return this.strata(['state', this.id]).then((text) => (JSON.parse(text) as { pid: number }).pid);
+  }
+}
+
+/** What is open in this directory of /proc, as far as it is still when it is looked at. */
+function descriptors(directory: string): string[] {
+  return fs.readdirSync(directory).flatMap((name) => {
+    try {
+      return [fs.readlinkSync(`${directory}/${name}`)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Whether a process is gone, or a zombie: of a pid namespace that has seen all others off. */
+function isOver(pid: number): boolean {
+  try {
+    return /\) Z /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
   }
 }
 
@@ -140,8 +166,9 @@ lifeTest('who has its output still open and goes on writing does not keep its en
   const writer = spawn('sh', ['-c', `exec yes >/proc/${pid}/fd/1`], { stdio: 'ignore' });
   try {
     // Not through logs, which would read what comes faster than it can be told.
-    const before = fs.statSync(life.path('container.log')).size;
-    await eventually('the log to grow', () => fs.statSync(life.path('container.log')).size > before);
+    const size = (): number => fs.statSync(life.path('container.log'), { throwIfNoEntry: false })?.size ?? 0;
+    const before = size();
+    await eventually('the log to grow', () => size() > before);
     process.kill(pid, 'SIGKILL');
     t.is(await life.strata(['wait', life.id]), '137\n');
     await eventually('its end to be recorded', () => fs.existsSync(life.path('exit.json')));
@@ -169,7 +196,7 @@ lifeTest(
   async (t, life) => {
     await life.run('trap "echo usr1" USR1; trap "" TERM; echo ready; while :; do sleep 0.05; done');
     await life.said('ready');
-    await life.strata(['stop', '--time', '0.5', life.id]);
+    await life.strata(['stop', '--time', '2', life.id]);
     t.like(await life.listed(), { exit: { code: 137, signal: 9 } });
     t.true((await life.strata(['logs', life.id])).includes('usr1'));
   },
@@ -180,10 +207,9 @@ lifeTest('it is there after the machine was down, and is started again', async (
   await life.run(`echo more >>/kept; cat /kept; ${WAITS}`);
   await life.said('ready');
   const pid = await life.pid;
-  process.kill(life.keeper(), 'SIGKILL');
+  await life.loseKeeper();
   process.kill(pid, 'SIGKILL');
-  // A zombie has seen all others of its pid namespace off.
-  await eventually('the end', () => !fs.existsSync(`/proc/${pid}`) || / Z \d/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')));
+  await eventually('the end', () => isOver(pid));
   await workspace.succeed(['delete', life.id]).catch(() => undefined);
   fs.rmSync(join(workspace.root, life.id), { recursive: true, force: true });
   const listed = await life.listed();
@@ -196,17 +222,18 @@ lifeTest('it is there after the machine was down, and is started again', async (
 
 lifeTest('without its keeper it can still be stopped and deleted', async (t, life) => {
   await life.run('while :; do sleep 0.05; done');
-  process.kill(life.keeper(), 'SIGKILL');
+  await life.loseKeeper();
   failed(t, await life.try(['attach', life.id]), 'no keeper to attach to');
   await life.strata(['stop', '--time', '0', life.id]);
   t.is((await life.listed())?.['status'], 'stopped');
 });
 
-lifeTest('with --rm it goes when it has ended', async (t, life) => {
-  await life.run('until [ -e /go ]; do sleep 0.02; done; sleep 1; exit 4', ['--rm']);
-  const waiting = life.strata(['wait', life.id]);
+lifeTest('with --rm it goes when it has ended', async (t, life, workspace) => {
+  await life.run('until [ -e /go ]; do sleep 0.02; done; exit 4', ['--rm']);
+  const waiting = workspace.spawn(['--store', life.store, 'wait', life.id]);
+  await eventually('somebody to wait', () => descriptors(`/proc/${waiting.pid}/fd`).some((link) => link.includes('pidfd')));
   await life.strata(['exec', life.id, 'touch', '/go']);
-  t.is(await waiting, '4\n');
+  t.is((await waiting.result).stdout, '4\n');
   await eventually('it to be gone', async () => (await life.listed()) === undefined);
   failed(t, await life.try(['start', life.id]), 'does not exist');
 });
@@ -216,7 +243,7 @@ lifeTest('a program that cannot be run is an error of the command, and nothing i
   t.is(await life.listed(), undefined);
 });
 
-lifeTest('logs: the last ones, those since a moment, with moments, and following until the end', async (t, life) => {
+lifeTest('logs: the last ones, those since a moment, with moments, and following until the end', async (t, life, workspace) => {
   await life.run('for i in 1 2 3; do echo line $i; done; until [ -e /go ]; do sleep 0.02; done; echo line 4; echo line 5');
   await life.said('line 3');
   t.is(await life.strata(['logs', '--tail', '2', life.id]), 'line 2\nline 3\n');
@@ -226,9 +253,10 @@ lifeTest('logs: the last ones, those since a moment, with moments, and following
   t.is(await life.strata(['logs', '--since', '1h', '--until', first.split(' ')[0] ?? '', life.id]), '');
   t.is(await life.strata(['logs', '--since', '2100-01-01', life.id]), '');
   failed(t, await life.try(['logs', '--since', 'yesterday', life.id]), 'a moment such as');
-  const following = life.strata(['logs', '--follow', '--tail', '1', life.id]);
+  const following = workspace.spawn(['--store', life.store, 'logs', '--follow', '--tail', '1', life.id]);
+  await eventually('the first line', () => following.stdout() !== '');
   await life.strata(['exec', life.id, 'touch', '/go']);
-  t.is(await following, 'line 3\nline 4\nline 5\n');
+  t.is((await following.result).stdout, 'line 3\nline 4\nline 5\n');
 });
 
 lifeTest('its log is begun anew when it is long enough, and old files go', async (t, life) => {
@@ -275,7 +303,7 @@ lifeTest('attach: one more than the keeper takes is told so', async (t, life, wo
   await life.run('exec cat', ['--interactive']);
   const others = Array.from({ length: 8 }, () => connect(join(workspace.root, life.id, 'attach.sock')));
   await life.attached(others.length);
-  failed(t, await life.try(['attach', life.id], { stdin: 'lost' }), 'no more than 8');
+  failed(t, await life.try(['attach', life.id], { stdin: 'lost' }), '8 others are attached already');
   for (const socket of others) socket.destroy();
   await life.attached(0);
   t.is((await life.try(['attach', life.id], { stdin: 'heard' })).stdout, 'heard');
