@@ -1,18 +1,18 @@
 /** How the integration suites declare a test: see {@link containerTest}. */
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { type Result, STRATA, Workspace, whyNoContainers } from '../helpers/container.ts';
 
 const reason = whyNoContainers();
-if (reason !== undefined) console.error(`integration suites are skipped: ${reason}`);
 
 /**
  * A test that runs containers. It has a {@link Workspace} of its own, and when it has passed nothing of its containers may be left: it deletes what it
- * has created. Where containers cannot be run the test is skipped.
+ * has created. Where containers cannot be run the test is skipped, and its title says why.
  */
 export function containerTest(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>): void {
   if (reason !== undefined) {
-    test.skip(title, (t) => t.pass());
+    test.skip(`${title} (${reason})`, (t) => t.pass());
     return;
   }
   test.serial(title, async (t) => {
@@ -25,6 +25,16 @@ export function containerTest(title: string, body: (t: ExecutionContext, workspa
       await workspace.dispose();
     }
   });
+}
+
+/** Declares a test that is skipped, with the reason in its title, where something that it needs is `lacking`: `needs two CPUs`. */
+export function unless(lacking: string | undefined): typeof containerTest {
+  return lacking === undefined ? containerTest : (title) => test.skip(`${title} (${lacking})`, (t) => t.pass());
+}
+
+/** Why ps(1) cannot be used: a user-mode kernel has no time of its boot, without which it prints nothing. */
+export function noPs(): string | undefined {
+  return spawnSync('ps', ['-ef']).status === 0 ? undefined : 'needs a ps that works';
 }
 
 /** Whether the command is the static program, and not the script that starts Node where there is no QuickJS. */

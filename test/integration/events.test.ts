@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import * as strata from '../../src/index.ts';
 import type { Workspace } from '../helpers/container.ts';
-import { containerTest, failed } from './_support.ts';
+import { containerTest, failed, unless } from './_support.ts';
 
 interface Line {
   readonly type: string;
@@ -20,6 +20,7 @@ function lines(text: string): Line[] {
 
 const LIMIT = { resources: { memory: { limit: 16777216, swap: 16777216 }, pids: { limit: 33 } } };
 const HAS_MEMORY = ['memory/memory.limit_in_bytes', 'cgroup.controllers'].some((file) => fs.existsSync(`/sys/fs/cgroup/${file}`));
+const NO_MEMORY = HAS_MEMORY ? undefined : 'needs cgroups with memory';
 
 async function sleeping(workspace: Workspace): Promise<string> {
   return (await workspace.start(workspace.bundle({ process: { args: ['sleep', '1000'] }, linux: LIMIT }))).id;
@@ -40,8 +41,7 @@ containerTest('events --stats prints what the container uses, once', async (t, w
   await workspace.remove(id);
 });
 
-containerTest('events tells of a want of memory, and ends with the container', async (t, workspace) => {
-  if (!HAS_MEMORY) return t.pass();
+unless(NO_MEMORY)('events tells of a want of memory, and ends with the container', async (t, workspace) => {
   const { id } = await workspace.create(workspace.script('tail /dev/zero; sleep 0.1', { linux: LIMIT }));
   const watching = workspace.spawn(['events', '--interval', '10ms', id]);
   while (!watching.stdout().includes('\n')) await new Promise((resolve) => setTimeout(resolve, 5));

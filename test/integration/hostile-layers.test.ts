@@ -83,7 +83,7 @@ function inPlace(title: string, body: (t: ExecutionContext, place: Place) => Pro
   if (names.has(title)) throw new Error(`two cases are named ${title}`);
   names.add(title);
   if (!isRoot) {
-    test.skip(title, (t) => t.pass());
+    test.skip(`${title} (needs root)`, (t) => t.pass());
     return;
   }
   test(title, async (t) => {

@@ -2,8 +2,8 @@
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Bundle, CommandOptions, Edit, HookConfig, Workspace } from '../helpers/container.ts';
-import { eventually, STRATA, withUserNamespace } from '../helpers/container.ts';
-import { containerTest, isStatic } from './_support.ts';
+import { eventually, withUserNamespace } from '../helpers/container.ts';
+import { containerTest, isStatic, unless } from './_support.ts';
 
 const HOSTS = ['static', 'node'] as const;
 const SLEEP = 'sleep 1000';
@@ -51,17 +51,14 @@ function withoutChance(text: string): string {
 }
 
 const lines = { compared: 0 };
+const LACKING = isStatic() ? undefined : 'needs the static command';
 
 /**
  * A test that runs the same on each host. `prepare` makes what the commands find and gives back what runs them: the state root is empty before and
  * after, so ids and paths can be the same.
  */
 function onBoth(title: string, prepare: (workspace: Workspace) => (record: Record) => Promise<void>): void {
-  containerTest(title, async (t, workspace) => {
-    if (!isStatic()) {
-      t.log(`there is no static command in ${STRATA}`);
-      return t.pass();
-    }
+  unless(LACKING)(title, async (t, workspace) => {
     const scene = prepare(workspace);
     const records = HOSTS.map((host) => new Record(host, workspace));
     for (const record of records) {
@@ -628,8 +625,7 @@ onBoth('signals that come while strata waits', (workspace) => {
   };
 });
 
-containerTest('that were many command lines', async (t) => {
-  if (!isStatic()) return t.pass();
+unless(LACKING)('that were many command lines', async (t) => {
   t.log(`${lines.compared} notes`);
   t.true(lines.compared >= 400);
 });

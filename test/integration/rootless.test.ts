@@ -1,8 +1,9 @@
 /** Containers of ordinary users: without any right on the host, with ids that newuidmap(1) gives, with cgroups that were given to them; and of root in a user namespace. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import {
+  CGROUP_V2,
   type Config,
   type Edit,
   eventually,
@@ -15,28 +16,26 @@ import {
 } from '../helpers/container.ts';
 import { agent } from '../helpers/seccomp-agent.ts';
 import { program, SUBORDINATE, User } from '../helpers/user.ts';
-import { containerTest, failed, isStatic } from './_support.ts';
+import { failed, isStatic, unless } from './_support.ts';
 
 const missing = ['useradd', 'userdel', 'setpriv', 'newuidmap', 'newgidmap'].filter((name) => program(name) === undefined);
 let reason: string | undefined;
 if (missing.length > 0) reason = `needs ${missing.join(', ')} (Debian: passwd, util-linux, uidmap)`;
 else if (HOST === 'node' || !isStatic()) reason = 'needs the static command, for the user cannot read the build';
-if (reason !== undefined) console.error(`rootless tests are skipped: ${reason}`);
 
-function userTest(title: string, body: (t: ExecutionContext, user: User, workspace: Workspace) => Promise<unknown>): void {
-  if (reason !== undefined) {
-    test.skip(title, (t) => t.pass());
-    return;
-  }
-  containerTest(title, async (t, workspace) => {
-    const user = new User(workspace);
-    try {
-      await body(t, user, workspace);
-    } finally {
-      await user.end();
-    }
-  });
+function usersUnless(lacking: string | undefined) {
+  return (title: string, body: (t: ExecutionContext, user: User, workspace: Workspace) => Promise<unknown>): void =>
+    unless(lacking)(title, async (t, workspace) => {
+      const user = new User(workspace);
+      try {
+        await body(t, user, workspace);
+      } finally {
+        await user.end();
+      }
+    });
 }
+
+const userTest = usersUnless(reason);
 
 function withoutUser(config: Config): void {
   withoutNamespaces(config, 'user');
@@ -254,10 +253,11 @@ userTest('what an ordinary user cannot have is one clear error, and leaves nothi
   t.regex(warned.stderr, /^strata: warning: \/linux\/resources\/devices is not in force[^\n]*\n$/);
 });
 
-userTest('cgroups that were given to the user: by cgroupsPath, and as the own one', async (t, user, workspace) => {
-  const hierarchy = '/sys/fs/cgroup/pids';
-  if (!fs.existsSync(`${hierarchy}/tasks`)) return t.pass();
-  const given = join(hierarchy, workspace.token);
+const PIDS = '/sys/fs/cgroup/pids';
+const NO_V1 = fs.existsSync(`${PIDS}/tasks`) ? undefined : 'needs cgroup v1 with pids';
+
+usersUnless(reason ?? NO_V1)('cgroups that were given to the user: by cgroupsPath, and as the own one', async (t, user, workspace) => {
+  const given = join(PIDS, workspace.token);
   fs.mkdirSync(given);
   try {
     for (const name of ['', 'tasks', 'cgroup.procs']) fs.chownSync(join(given, name), user.uid, user.gid);
@@ -289,9 +289,7 @@ userTest('cgroups that were given to the user: by cgroupsPath, and as the own on
   }
 });
 
-containerTest('a user namespace for one process at most: an intermediate one is not counted', async (t, workspace) => {
-  const hierarchy = '/sys/fs/cgroup/pids';
-  if (!fs.existsSync(`${hierarchy}/tasks`)) return t.pass();
+unless(CGROUP_V2 ? undefined : NO_V1)('a user namespace for one process at most: an intermediate one is not counted', async (t, workspace) => {
   const bundle = workspace.bundle((config) => {
     config.process.args = ['echo', 'alone'];
     config.linux.resources['pids'] = { limit: 1 };
@@ -330,11 +328,9 @@ userTest('root in a user namespace, as engines of ordinary users call the runtim
   t.true(fs.existsSync(join(user.runtime, 'strata')));
 });
 
-userTest('podman without root', async (t, user) => {
-  if (program('podman') === undefined || program('conmon') === undefined) {
-    console.error('podman without root is not tested: there is no podman');
-    return t.pass();
-  }
+const NO_PODMAN = program('podman') === undefined || program('conmon') === undefined ? 'needs podman and conmon' : undefined;
+
+usersUnless(reason ?? NO_PODMAN)('podman without root', async (t, user) => {
   const { rootfs } = user.script('true');
   const podman = async (...args: string[]): Promise<string> => {
     const { code, stdout, stderr } = await user.execute('podman', '--cgroup-manager=cgroupfs', '--storage-driver=vfs', ...args);

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import type { ContainerState } from '../../src/lifecycle/state.ts';
 import { type Bundle, type CommandOptions, eventually, type Result, STRATA, type Workspace } from '../helpers/container.ts';
-import { containerTest, failed, isStatic } from './_support.ts';
+import { failed, isStatic, unless } from './_support.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../..');
 const HOSTS = ['static', 'node'] as const;
@@ -13,13 +13,8 @@ const HOSTS = ['static', 'node'] as const;
 const CEILING = 400 * 1024;
 const MIB = 1024 * 1024;
 
-/** A test of the static command; where there is none it only says so. */
 function staticTest(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>): void {
-  containerTest(title, async (t, workspace) => {
-    if (isStatic()) return body(t, workspace);
-    t.log(`there is no static command in ${STRATA}`);
-    return t.pass();
-  });
+  unless(isStatic() ? undefined : 'needs the static command')(title, body);
 }
 
 staticTest('the program is one static file at a fixed address', async (t) => {

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Bundle, toJson, type Workspace } from '../helpers/container.ts';
-import { containerTest, failed } from './_support.ts';
+import { containerTest, failed, unless } from './_support.ts';
 
 const TOP = '/sys/fs/cgroup';
 
@@ -17,9 +17,18 @@ function limits(bundle: Bundle, ...names: string[]): (string | undefined)[] {
 }
 
 const V1 = fs.existsSync(`${TOP}/memory/memory.limit_in_bytes`);
-const FILES = V1
-  ? ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes', 'cpu.cfs_quota_us', 'cpu.shares', 'pids.max', 'cpuset.cpus']
-  : ['memory.max', 'memory.swap.max', 'cpu.max', 'cpu.weight', 'pids.max', 'cpuset.cpus'];
+const HAS_CPUSET = V1 || fs.readFileSync(`${TOP}/cgroup.controllers`, 'utf8').includes('cpuset');
+const FILES = [
+  ...(V1
+    ? ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes', 'cpu.cfs_quota_us', 'cpu.shares', 'pids.max']
+    : ['memory.max', 'memory.swap.max', 'cpu.max', 'cpu.weight', 'pids.max']),
+  ...(HAS_CPUSET ? ['cpuset.cpus'] : []),
+];
+
+/** What {@link FILES} are to hold, on v1 and on v2; the CPUs are always the first one. */
+function expected(v1: readonly string[], v2: readonly string[]): string[] {
+  return [...(V1 ? v1 : v2), ...(HAS_CPUSET ? ['0'] : [])];
+}
 
 async function sleeping(workspace: Workspace): Promise<{ id: string; bundle: Bundle }> {
   const bundle = workspace.bundle({ process: { args: ['sleep', '1000'] } });
@@ -39,17 +48,21 @@ containerTest('update by flags and from standard input, up and down again', asyn
     '512',
     '--pids-limit',
     '50',
-    '--cpuset-cpus',
-    '0',
+    ...(HAS_CPUSET ? ['--cpuset-cpus', '0'] : []),
   ];
   await workspace.succeed(['update', ...flags, id]);
-  const first = limits(bundle, ...FILES);
-  if (V1) t.deepEqual(first, ['67108864', '134217728', '50000', '512', '50', '0']);
+  t.deepEqual(
+    limits(bundle, ...FILES),
+    expected(['67108864', '134217728', '50000', '512', '50'], ['67108864', '67108864', '50000 100000', '59', '50']),
+  );
 
   await workspace.succeed(['update', '--resources', '-', id], {
     stdin: '{"memory": {"limit": 1073741824, "swap": 2147483648}, "cpu": {"shares": 0}}',
   });
-  if (V1) t.deepEqual(limits(bundle, ...FILES), ['1073741824', '2147483648', '50000', '512', '50', '0']);
+  t.deepEqual(
+    limits(bundle, ...FILES),
+    expected(['1073741824', '2147483648', '50000', '512', '50'], ['1073741824', '1073741824', '50000 100000', '59', '50']),
+  );
 
   // What podman and containerd hand over: everything, in a file.
   const resources = {
@@ -62,18 +75,20 @@ containerTest('update by flags and from standard input, up and down again', asyn
   const file = workspace.path('resources');
   fs.writeFileSync(file, toJson(resources));
   await workspace.succeed(['update', `--resources=${file}`, id]);
-  if (V1) t.deepEqual(limits(bundle, ...FILES), ['33554432', '33554432', '-1', '1024', 'max', '0']);
+  t.deepEqual(limits(bundle, ...FILES), expected(['33554432', '33554432', '-1', '1024', 'max'], ['33554432', '0', 'max 100000', '100', 'max']));
 
   await workspace.succeed(['update', '--memory', '-1', id]);
-  if (V1) t.deepEqual(limits(bundle, ...FILES).slice(0, 2), ['9223372036854771712', '9223372036854771712']);
+  const none = V1 ? '9223372036854771712' : 'max';
+  t.deepEqual(limits(bundle, ...FILES).slice(0, 2), [none, none]);
   await workspace.remove(id);
 });
 
 containerTest('a value that the kernel refuses changes nothing and is named', async (t, workspace) => {
   const { id, bundle } = await sleeping(workspace);
   const before = limits(bundle, ...FILES);
-  const refused = await workspace.strata(['update', '--cpu-quota', '70000', '--pids-limit', '9', '--cpuset-cpus', '4000', id]);
-  failed(t, refused, 'resources /cpu/cpus: ', 'cpuset.cpus');
+  const impossible = HAS_CPUSET ? { cpu: { quota: 70000, cpus: '4000' } } : { cpu: { quota: 70000 }, unified: { 'memory.high': 'nothing' } };
+  const refused = await workspace.strata(['update', '-r', '-', id], { stdin: toJson({ ...impossible, pids: { limit: 9 } }) });
+  failed(t, refused, ...(HAS_CPUSET ? ['resources /cpu/cpus: ', 'cpuset.cpus'] : ['resources /unified/memory.high: ', 'invalid argument']));
   t.deepEqual(limits(bundle, ...FILES), before);
   if (V1) {
     failed(
@@ -139,6 +154,7 @@ containerTest('huge pages, and limits of single devices, which are set back one 
 const MIXED = fs.existsSync(join(TOP, 'unified')) && fs.readFileSync(join(TOP, 'unified/cgroup.controllers'), 'utf8').trim() !== '';
 /** Where crun and runc are installed: what they write is what engines know. */
 const PEERS = [...(MIXED ? [] : ['/usr/bin/crun']), '/usr/sbin/runc'].filter((path) => fs.existsSync(path));
+const NO_PEERS = V1 && PEERS.length > 0 ? undefined : 'needs cgroup v1, and crun or runc';
 const COMPARED = [
   ...['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes', 'memory.soft_limit_in_bytes', 'memory.swappiness'],
   ...['cpu.shares', 'cpu.cfs_quota_us', 'cpu.cfs_period_us', 'cpuset.cpus', 'cpuset.mems', 'pids.max', 'hugetlb.2MB.limit_in_bytes'],
@@ -155,11 +171,7 @@ const STEPS: readonly [created: Record<string, unknown>, updated: Record<string,
   [{ hugepageLimits: [{ pageSize: '2MB', limit: 4 * MIB }] }, { cpu: { shares: 300 } }],
 ];
 
-containerTest('the files hold what crun and runc write for the same resources', async (t, workspace) => {
-  if (!V1 || PEERS.length === 0) {
-    t.log('skipped: the limits are compared on cgroup v1, with crun or runc');
-    return t.pass();
-  }
+unless(NO_PEERS)('the files hold what crun and runc write for the same resources', async (t, workspace) => {
   for (const [created, updated] of STEPS) {
     if (created['hugepageLimits'] !== undefined && !fs.existsSync(join(TOP, 'hugetlb/cgroup.procs'))) continue;
     const bundle = workspace.bundle({ ociVersion: '1.0.2', linux: { resources: created } });

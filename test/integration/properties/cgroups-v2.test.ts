@@ -2,17 +2,17 @@
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import type { ExecutionContext } from 'ava';
 import { type Bundle, CGROUP_V2, type Edit, eventually, toJson, type Workspace, withNamespace, withoutNamespaces } from '../../helpers/container.ts';
-import { containerTest, failed } from '../_support.ts';
+import { failed, unless } from '../_support.ts';
 
 const TOP = '/sys/fs/cgroup';
 const CONTROLLERS = CGROUP_V2 ? fs.readFileSync(join(TOP, 'cgroup.controllers'), 'utf8').trim().split(' ') : [];
 const has = (controller: string): boolean => CONTROLLERS.includes(controller);
 
-function v2Test(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>): void {
-  containerTest(title, async (t, workspace) => (CGROUP_V2 ? body(t, workspace) : t.log('needs cgroup v2 only')));
-}
+const NO_V2 = CGROUP_V2 ? undefined : 'needs cgroup v2 only';
+const v2Test = unless(NO_V2);
+const NO_DELEGATION =
+  NO_V2 ?? (/^cgroup2? \S+ cgroup2 \S*nsdelegate/m.test(fs.readFileSync('/proc/mounts', 'utf8')) ? undefined : 'needs the mount option nsdelegate');
 
 function directoryOf(bundle: Bundle): string {
   return join(TOP, bundle.config.linux.cgroupsPath ?? '');
@@ -169,9 +169,7 @@ v2Test('a parent with processes of its own, and one that is threaded', async (t,
   });
 });
 
-v2Test('a container that may write to its cgroup cannot lift its own limits', async (t, workspace) => {
-  if (!/nsdelegate/.test(/^cgroup2? \S+ cgroup2 (\S+)/m.exec(fs.readFileSync('/proc/mounts', 'utf8'))?.[1] ?? ''))
-    return t.log('needs the mount option nsdelegate');
+unless(NO_DELEGATION)('a container that may write to its cgroup cannot lift its own limits', async (t, workspace) => {
   const script =
     'echo max >/sys/fs/cgroup/pids.max; mkdir /sys/fs/cgroup/in && echo $$ >/sys/fs/cgroup/in/cgroup.procs && cat /proc/self/cgroup /sys/fs/cgroup/pids.max';
   const bundle = workspace.script(script, (config) => {
@@ -255,6 +253,7 @@ v2Test('rules for devices: the last that matches decides, and update replaces th
 });
 
 const PEERS = ['/usr/bin/crun', '/usr/sbin/runc'].filter((path) => fs.existsSync(path));
+const NO_PEERS = NO_V2 ?? (PEERS.length > 0 ? undefined : 'needs crun or runc');
 const COMPARED = [
   'memory.max',
   'memory.swap.max',
@@ -268,8 +267,7 @@ const COMPARED = [
   'hugetlb.2MB.max',
 ];
 
-v2Test('the files hold what crun and runc write for the same resources', async (t, workspace) => {
-  if (PEERS.length === 0) return t.log('needs crun or runc');
+unless(NO_PEERS)('the files hold what crun and runc write for the same resources', async (t, workspace) => {
   const cases: object[] = [
     {},
     { memory: { limit: 64 * MIB } },

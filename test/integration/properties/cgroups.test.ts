@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Bundle, eventually, type Workspace, withNamespace, withoutNamespaces, withUserNamespace } from '../../helpers/container.ts';
-import { containerTest, failed, mountTable } from '../_support.ts';
+import { containerTest, failed, mountTable, unless } from '../_support.ts';
 
 /** Mount points of the hierarchies, by controller; `unified` and `name=systemd` among them. */
 function hierarchies(): Record<string, string> {
@@ -34,6 +34,12 @@ async function filesOf(workspace: Workspace, bundle: Bundle, names: readonly str
 function has(controller: string): boolean {
   return HIERARCHIES[controller] !== undefined;
 }
+
+/** Declares a test that needs a hierarchy with this controller. */
+function withController(controller: string): typeof containerTest {
+  return unless(has(controller) ? undefined : `needs cgroup v1 with ${controller}`);
+}
+const onV2 = unless(has('unified') ? undefined : 'needs cgroup v2');
 
 containerTest('the process is in its cgroup in every hierarchy, wherever that is', async (t, workspace) => {
   const paths: [asked: string | undefined, found: (id: string) => string][] = [
@@ -86,8 +92,7 @@ containerTest('parents that were there stay, and a cgroup that is in use is left
   for (const parent of parents) fs.rmdirSync(parent);
 });
 
-containerTest('memory, exact beyond 2^53', async (t, workspace) => {
-  if (!has('memory')) return t.pass();
+withController('memory')('memory, exact beyond 2^53', async (t, workspace) => {
   const set = await filesOf(
     workspace,
     workspace.bundle({
@@ -125,8 +130,7 @@ containerTest('memory, exact beyond 2^53', async (t, workspace) => {
   t.is(exact['memory: memory.limit_in_bytes'], '4611686018427387904');
 });
 
-containerTest('disableOOMKiller is done, or said to be impossible', async (t, workspace) => {
-  if (!has('memory')) return t.pass();
+withController('memory')('disableOOMKiller is done, or said to be impossible', async (t, workspace) => {
   const bundle = workspace.bundle({ linux: { resources: { memory: { disableOOMKiller: true } } } });
   const result = await workspace.strata(['create', '--bundle', bundle.directory, 'probe']);
   if (result.code === 0) {
@@ -138,16 +142,14 @@ containerTest('disableOOMKiller is done, or said to be impossible', async (t, wo
   } else failed(t, result, '/linux/resources/memory/disableOOMKiller');
 });
 
-containerTest('a memory limit is in force', async (t, workspace) => {
-  if (!has('memory')) return t.pass();
+withController('memory')('a memory limit is in force', async (t, workspace) => {
   const { code } = await workspace.run(
     workspace.bundle({ process: { args: ['tail', '/dev/zero'] }, linux: { resources: { memory: { limit: 16777216, swap: 16777216 } } } }),
   );
   t.is(code, 137);
 });
 
-containerTest('cpu and cpuset', async (t, workspace) => {
-  if (!has('cpu')) return t.pass();
+withController('cpu')('cpu and cpuset', async (t, workspace) => {
   const names = [
     'cpu: cpu.shares',
     'cpu: cpu.cfs_quota_us',
@@ -180,8 +182,7 @@ containerTest('cpu and cpuset', async (t, workspace) => {
   }
 });
 
-containerTest('pids', async (t, workspace) => {
-  if (!has('pids')) return t.pass();
+withController('pids')('pids', async (t, workspace) => {
   const limit = async (value: number) =>
     (await filesOf(workspace, workspace.bundle({ linux: { resources: { pids: { limit: value } } } }), ['pids: pids.max']))['pids: pids.max'];
   t.is(await limit(17), '17');
@@ -195,7 +196,7 @@ containerTest('pids', async (t, workspace) => {
   t.regex(stderr, /can't fork|Resource temporarily unavailable/);
 });
 
-containerTest('hugetlb and block I/O', async (t, workspace) => {
+unless(has('hugetlb') || has('blkio') ? undefined : 'needs cgroup v1 with hugetlb or blkio')('hugetlb and block I/O', async (t, workspace) => {
   if (has('hugetlb') && fs.existsSync(`${HIERARCHIES.hugetlb}/hugetlb.2MB.limit_in_bytes`)) {
     const files = ['hugetlb.2MB.limit_in_bytes', 'hugetlb.2MB.rsvd.limit_in_bytes'].filter((name) => fs.existsSync(`${HIERARCHIES.hugetlb}/${name}`));
     const resources = { hugepageLimits: [{ pageSize: '2MB', limit: 8388608 }] };
@@ -289,8 +290,7 @@ containerTest("a mount of type cgroup shows the container's own cgroups and nobo
   }
 });
 
-containerTest('the user of a container with a v2 cgroup to write to can make cgroups in it, and change no limit', async (t, workspace) => {
-  if (!has('unified')) return t.pass();
+onV2('the user of a container with a v2 cgroup to write to can make cgroups in it, and change no limit', async (t, workspace) => {
   const script = 'mkdir /sys/fs/cgroup/inner && echo 0 >/sys/fs/cgroup/inner/cgroup.procs && ls -n /sys/fs/cgroup && sleep 1000';
   const bundle = workspace.script(script, (config) => {
     withUserNamespace(config, 100000);

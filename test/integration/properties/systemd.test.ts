@@ -4,15 +4,14 @@ import * as fs from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { type Bundle, CGROUP_V2, type Edit, eventually, toJson, type Workspace } from '../../helpers/container.ts';
 import { User } from '../../helpers/user.ts';
-import { containerTest, failed } from '../_support.ts';
+import { failed, unless } from '../_support.ts';
 
-const HAS_SYSTEMD = CGROUP_V2 && fs.existsSync('/run/systemd/system');
+const LACKING = CGROUP_V2 && fs.existsSync('/run/systemd/system') ? undefined : 'needs systemd and cgroup v2 only';
 const TOP = '/sys/fs/cgroup';
 const SYSTEMD = '--systemd-cgroup';
 
 function systemdTest(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>): void {
-  containerTest(title, async (t, workspace) => {
-    if (!HAS_SYSTEMD) return t.log('needs systemd and cgroup v2 only');
+  unless(LACKING)(title, async (t, workspace) => {
     await body(t, workspace);
     t.deepEqual(units(workspace), [], 'units are left');
   });
