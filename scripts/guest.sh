@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# The integration suite in a guest that has cgroup v2 only, and systemd: a user-mode kernel, or with `--full` an emulated machine, which also has cpuset,
-# hugetlb and pressure stall information and takes many times as long.
+# The integration suite in guests that have cgroup v2 only, and systemd: user-mode kernels, or with `--full` an emulated machine, which also has cpuset,
+# hugetlb, pressure stall information and what CRIU needs, and takes many times as long.
 #
-#   guest.sh [--full] [--manager cgroupfs|systemd] [PATTERN]...      the test files that match one of the patterns, with one or both cgroup managers
+#   guest.sh [--full | --quick] [--manager cgroupfs|systemd] [PATTERN]...
 #
-# The guest sees this machine's programs and this directory read-only, its own system's programs before them; what is written there is gone afterwards. $VMRUN names the program that
-# boots the guest, and its own `build` makes the guest's disk the first time. Raw results are left in build/guest-logs.
+# There is a guest for each cgroup manager. Without a PATTERN they run what is about containers and their cgroups; with --quick, which is for CI, only what
+# tells most about cgroup v2 and systemd; else the test files that match a PATTERN.
+#
+# A guest sees this machine's programs and this directory read-only, its own system's programs before them; what is written there is gone afterwards. $VMRUN
+# names the program that boots guests, and its own `build` makes their disk the first time. Raw results are left in build/guest-logs.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 # shellcheck source=scripts/suites.sh
 . scripts/suites.sh
 
-engine=uml limit=600 managers='cgroupfs systemd' needs=guest
+# A guest that hangs is the fault; the limits, seconds, only end it.
+engine=uml limit=1800 managers='cgroupfs systemd' needs=guest selection=all
 while [ $# != 0 ]; do
   case $1 in
     --full) engine=tcg limit=7200 needs=emulator ;;
+    --quick) selection=quick ;;
     --manager)
       managers=$2
       shift
@@ -41,7 +46,7 @@ why_not() {
 }
 reason=$(why_not)
 if [ -n "$reason" ]; then
-  skip "guest-$engine" "$reason"
+  for manager in $managers; do skip "guest-$engine-$manager" "$reason"; done
   node scripts/totals.mjs "$logs"
   exit
 fi
@@ -50,8 +55,13 @@ bash scripts/build.sh </dev/null
 
 # in_guest MANAGER PATTERN...
 in_guest() {
-  printf -v words ' %q' "$root" "$@"
-  "$vmrun" -e "$engine" -t "$limit" -m 3072 -s /usr:/host/usr -s /etc:/host/etc -s "$root:/host$root" "bash /host$root/test/guest/inside.sh$words"
+  printf -v words ' %q' "$root" "$selection" "$@"
+  "$vmrun" -e "$engine" -t "$limit" -m 2048 -s /usr:/host/usr -s /etc:/host/etc -s "$root:/host$root" "bash /host$root/test/guest/inside.sh$words"
 }
-for manager in $managers; do suite "guest-$engine-$manager" in_guest "$manager" "$@"; done
+# User-mode kernels have one processor each, so they run at the same time; an emulated machine takes all there are.
+for manager in $managers; do
+  suite "guest-$engine-$manager" in_guest "$manager" "$@" &
+  if [ "$engine" != uml ]; then wait; fi
+done
+wait
 node scripts/totals.mjs "$logs"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# In the guest, as root: the host's programs and this project where they are on the host, then the integration suite. What it prints is TAP.
+# In the guest, as root: the host's programs and this project where they are on the host, then tests of the integration suite. What it prints is TAP.
 #
-#   inside.sh ROOT MANAGER [PATTERN]...
+#   inside.sh ROOT all|quick MANAGER [PATTERN]...
 set -euo pipefail
-root=$1 manager=$2
-shift 2
+root=$1 selection=$2 manager=$3
+shift 3
 
 # A user-mode kernel takes the memory of io_uring for its own and falls over it.
 sysctl -q kernel.io_uring_disabled=2 || true
@@ -19,14 +19,29 @@ mount -t overlay -o "lowerdir=/host$root,upperdir=/run/project/upper,workdir=/ru
 cd "$root"
 export PATH=$root/node_modules/.bin:$PATH STRATA_CGROUP_MANAGER=$manager
 
-# What is about containers and their cgroups; the rest is the same on the host: engines (which can be asked for), images, packages, both hosts, every
-# call to be killed at, and how many containers there can be.
+# files DIRECTORY NAME...: test files of a directory.
+files() {
+  local name
+  for name in "${@:2}"; do printf 'test/integration/%s.test.ts\n' "$1$name"; done
+}
+# What is about containers and their cgroups; the rest is the same on the host: engines (which can be asked for), how images come and go, packages, both
+# hosts, every call to be killed at, and how many containers there can be.
 all() {
-  find test/integration/properties test/integration/{bad-input,events,exec,hooks,library,lifecycle,overlay,rootless,terminal,update}.test.ts -name '*.test.ts'
+  find test/integration/properties -name '*.test.ts'
+  files '' bad-input events exec hooks images-run instances library lifecycle overlay rootless terminal update
 }
 # With systemd, what is about containers and not about how they are called, or about directories of cgroups.
-with_systemd() {
-  find test/integration/properties test/integration/{lifecycle,exec,hooks,overlay,events}.test.ts -name '*.test.ts' ! -name 'cgroups*'
+all_with_systemd() {
+  find test/integration/properties -name '*.test.ts' ! -name 'cgroups*'
+  files '' engines-podman-systemd events exec hooks instances lifecycle overlay
+}
+quick() {
+  files properties/ cgroups-v2 apparmor
+  files '' events lifecycle update
+}
+quick_with_systemd() {
+  files properties/ systemd
+  files '' engines-podman-systemd exec
 }
 chosen() {
   local pattern
@@ -35,9 +50,9 @@ chosen() {
 if [ $# != 0 ]; then
   list=$(chosen "$@")
 elif [ "$manager" = systemd ]; then
-  list=$(with_systemd)
+  list=$("${selection}_with_systemd")
 else
-  list=$(all)
+  list=$("$selection")
 fi
-mapfile -t files < <(sort -u <<<"$list")
-exec ava --tap --serial --concurrency=1 "${files[@]}"
+mapfile -t list < <(sort -u <<<"$list")
+exec ava --tap --serial --concurrency=1 "${list[@]}"

@@ -16,12 +16,15 @@ export const IMAGE_CHANGES: readonly string[] = [
   'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
 ];
 
-/** Limits that podman's own would exceed where root lacks CAP_SYS_RESOURCE, and nothing that needs systemd. */
-const CONFIGURATION = `
+/** Who makes the cgroups of an engine's containers. */
+export type EngineCgroups = 'cgroupfs' | 'systemd';
+
+/** Limits that podman's own would exceed where root lacks CAP_SYS_RESOURCE, and nothing that needs systemd but what is asked for. */
+const configuration = (manager: EngineCgroups): string => `
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]
 [engine]
-cgroup_manager = "cgroupfs"
+cgroup_manager = "${manager}"
 events_logger = "file"
 `;
 
@@ -39,9 +42,9 @@ export class Place {
   readonly directory: string;
   readonly environment: Record<string, string>;
 
-  constructor(engine: string) {
+  constructor(engine: string, manager: EngineCgroups = 'cgroupfs') {
     this.directory = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), `strata-${engine}-`)));
-    fs.writeFileSync(this.path('containers.conf'), CONFIGURATION);
+    fs.writeFileSync(this.path('containers.conf'), configuration(manager));
     this.environment = {
       PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
       HOME: this.directory,

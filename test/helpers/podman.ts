@@ -3,14 +3,14 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Result, STRATA } from './container.ts';
-import { IMAGE, IMAGE_CHANGES, Place } from './engine.ts';
+import { type EngineCgroups, IMAGE, IMAGE_CHANGES, Place } from './engine.ts';
 
 /** Where strata has its state when nobody says otherwise. */
 const STATE = '/run/strata';
 
 export class Podman extends Place {
-  constructor() {
-    super('podman');
+  constructor(manager?: EngineCgroups) {
+    super('podman', manager);
   }
 
   /** Makes the image, or another one of the same files. */

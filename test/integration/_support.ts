@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { type Result, STRATA, Workspace, whyNoContainers } from '../helpers/container.ts';
+import { CGROUP_V2, type Result, STRATA, Workspace, whyNoContainers } from '../helpers/container.ts';
 
 const reason = whyNoContainers();
 
@@ -36,6 +36,9 @@ export function unless(lacking: string | undefined): typeof containerTest {
 export function noPs(): string | undefined {
   return spawnSync('ps', ['-ef']).status === 0 ? undefined : 'needs a ps that works';
 }
+
+/** Why systemd cannot be asked for cgroups here. */
+export const NO_SYSTEMD = CGROUP_V2 && fs.existsSync('/run/systemd/system') ? undefined : 'needs systemd and cgroup v2 only';
 
 /** Whether the command is the static program, and not the script that starts Node where there is no QuickJS. */
 export function isStatic(): boolean {

@@ -2,16 +2,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import type { ExecutionContext } from 'ava';
-import { type Bundle, CGROUP_V2, type Edit, eventually, toJson, type Workspace } from '../../helpers/container.ts';
+import { type Bundle, type Edit, eventually, toJson, type Workspace } from '../../helpers/container.ts';
 import { User } from '../../helpers/user.ts';
-import { failed, unless } from '../_support.ts';
+import { failed, NO_SYSTEMD, unless } from '../_support.ts';
 
-const LACKING = CGROUP_V2 && fs.existsSync('/run/systemd/system') ? undefined : 'needs systemd and cgroup v2 only';
 const TOP = '/sys/fs/cgroup';
 const SYSTEMD = '--systemd-cgroup';
 
 function systemdTest(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>): void {
-  unless(LACKING)(title, async (t, workspace) => {
+  unless(NO_SYSTEMD)(title, async (t, workspace) => {
     await body(t, workspace);
     t.deepEqual(units(workspace), [], 'units are left');
   });
