@@ -344,6 +344,10 @@ Status clone_container(Context& context, const CloneFields& fields, int& ret_ope
     create &= ~std::uint64_t{CLONE_NEWUSER};
   }
   const bool new_user = (create & CLONE_NEWUSER) != 0;
+  // The root of the message queues belongs to whoever makes the ipc namespace. Where that is somebody whom the user namespace does not know,
+  // nobody may label it there.
+  const bool late_ipc = changes_user && (create & CLONE_NEWIPC) != 0;
+  if (late_ipc) create &= ~std::uint64_t{CLONE_NEWIPC};
 
   // Sources are opened, and the root mounted, by the caller: the mapped root may not be able to reach them.
   if ((create & CLONE_NEWNS) != 0 && changes_user) {
@@ -384,6 +388,9 @@ Status clone_container(Context& context, const CloneFields& fields, int& ret_ope
     STRATA_TRY(cgroups.join());
     STRATA_TRY(make_cgroup_namespace(fields.create));
     if (changes_user) become_namespace_root();
+    if (late_ipc) {
+      if (const int result = sys::unshare(CLONE_NEWIPC); result < 0) return {-result, "unshare", "ipc"};
+    }
     return (fields.create & CLONE_NEWNS) != 0 ? Status() : borrow_mount_namespace(context, std::move(joined.mount));
   }
 
