@@ -11,7 +11,7 @@ const LIMIT = 4095;
  * @throws StrataError `config-unsupported` if the layers do not fit; the reason names the number that does.
  */
 export function classicData({ lower, upper, work, options }: Stack): string {
-  const head = [...options];
+  const head = options.map(quoted);
   if (upper !== undefined && work !== undefined) head.push(`upperdir=${escaped(upper)}`, `workdir=${escaped(work)}`);
   const layers = lower.map((layer) => escaped(layer).replaceAll(':', '\\:'));
   const fit = fitting(layers, utf8Length([...head, 'lowerdir='].join(',')));
@@ -23,6 +23,11 @@ export function classicData({ lower, upper, work, options }: Stack): string {
     reason: `the ${lower.length} lower layers do not fit into the ${LIMIT} bytes that this kernel takes: only the first ${fit} do`,
     hint: 'Linux 6.8 and later take up to 500 layers; shorter paths help too',
   });
+}
+
+/** A security label may have commas; its module, which reads it before overlayfs does, takes it in quotes. */
+function quoted(option: string): string {
+  return option.includes(',') ? option.replace(/=(.*)$/s, '="$1"') : option;
 }
 
 function escaped(path: string): string {

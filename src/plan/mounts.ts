@@ -49,7 +49,7 @@ export function rootOperation(spec: Spec, context: PlanContext): Operation {
   const path = rootPath(spec, context);
   const asked = overlayOf(spec, context.bundle);
   if (asked === undefined) return { op: 'root-bind', pointer: '/root/path', path };
-  const stack = isNamespaceRoot(context) ? withUserAttributes(asked) : asked;
+  const stack = withLabel(isNamespaceRoot(context) ? withUserAttributes(asked) : asked, spec.linux.mountLabel);
   const { lower, upper = '', work = '', options } = stack;
   const classic = isAtLeast(context.facts.kernel, 6, 8) ? '' : classicData(stack);
   return { op: 'root-overlay', pointer: OVERLAY_POINTER, path, lower, upper, work, options, classic };
@@ -63,6 +63,12 @@ function isNamespaceRoot({ facts, caller }: PlanContext): boolean {
 /** overlayfs keeps its notes in extended attributes: `trusted.*`, which only the machine's root can write, or `user.*`. */
 function withUserAttributes(stack: Stack): Stack {
   return stack.options.includes('userxattr') ? stack : { ...stack, options: [...stack.options, 'userxattr'] };
+}
+
+/** The SELinux label of all its files, unless the options name one. */
+function withLabel(stack: Stack, label: string | undefined): Stack {
+  if (label === undefined || stack.options.some((option) => option.startsWith('context='))) return stack;
+  return { ...stack, options: [...stack.options, `context=${label}`] };
 }
 
 /** The host directory that `root.path` names. */

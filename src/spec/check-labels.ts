@@ -1,5 +1,5 @@
 /** Checks of labels: `process.apparmorProfile`, `process.selinuxLabel` and `linux.mountLabel`. */
-import { unsupported } from './refuse.ts';
+import { invalid, unsupported } from './refuse.ts';
 import type { Process, Spec } from './types.ts';
 
 /** Which security modules the kernel enforces labels of. */
@@ -18,5 +18,9 @@ export function checkLabels({ apparmorProfile, selinuxLabel }: Process, facts: S
 }
 
 export function checkMountLabel({ linux }: Spec, facts: SecurityFacts = NEITHER): void {
-  if (linux.mountLabel !== undefined && !facts.selinux) unsupported('/linux/mountLabel', 'not supported: SELinux is not enabled in this kernel');
+  const { mountLabel } = linux;
+  if (mountLabel === undefined) return;
+  if (!facts.selinux) unsupported('/linux/mountLabel', 'not supported: SELinux is not enabled in this kernel');
+  // It could end the label where an old kernel takes it among other options.
+  if (mountLabel.includes('"')) invalid('/linux/mountLabel', 'must not contain a quotation mark');
 }

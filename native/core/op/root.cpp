@@ -94,7 +94,7 @@ Result<Fd> classic_overlay(const char* data, Text path) {
   return tree;
 }
 
-Result<Fd> mount_overlay(TextList lower, Text upper, Text work, TextList options, Text label) {
+Result<Fd> mount_overlay(TextList lower, Text upper, Text work, TextList options) {
   Result<FileSystem> opened = FileSystem::open("overlay");
   if (opened.failed()) return opened.status();
   FileSystem& overlay = opened.value();
@@ -108,9 +108,6 @@ Result<Fd> mount_overlay(TextList lower, Text upper, Text work, TextList options
   }
   for (std::uint32_t i = 0; i < options.count; i++) {
     if (const Status status = overlay.option(options.next()); status.failed()) return status;
-  }
-  if (!label.empty()) {
-    if (const Status status = overlay.set("context", label.c_str()); status.failed()) return status;
   }
   return overlay.mount(0);
 }
@@ -161,7 +158,7 @@ Status op_root_overlay(Context& context, Fields fields) {
     STRATA_TRY(set_attributes(root.value().get(), MOUNT_ATTR_RDONLY, 0, ms_private, false, only.view()));
     return attach_root(context, std::move(root.value()), path);
   }
-  Result<Fd> root = classic.empty() ? mount_overlay(lower, upper, work, options, context.mount_label) : classic_overlay(classic.c_str(), path);
+  Result<Fd> root = classic.empty() ? mount_overlay(lower, upper, work, options) : classic_overlay(classic.c_str(), path);
   if (root.failed()) return root.status();
   return attach_root(context, std::move(root.value()), path);
 }

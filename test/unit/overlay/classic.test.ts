@@ -10,6 +10,10 @@ test('layers, upper, work and options become the data of mount(2)', (t) => {
   );
 });
 
+test('a label keeps its commas', (t) => {
+  t.is(classicData({ lower: ['/b', '/a'], options: ['context=u:r:t:s0:c1,c2', 'index=off'] }), 'context="u:r:t:s0:c1,c2",index=off,lowerdir=/b:/a');
+});
+
 test('no path can add a layer or an option', (t) => {
   t.is(classicData({ lower: ['/a:b,c\\d'], upper: '/u:,', work: '/w\\', options: [] }), 'upperdir=/u:\\,,workdir=/w\\\\,lowerdir=/a\\:b\\,c\\\\d');
 });

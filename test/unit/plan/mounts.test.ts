@@ -152,6 +152,15 @@ test('the root as a stack of layers', (t) => {
   t.is(only(operations, 'root-readonly').length, 1);
 });
 
+test('a stack has the label of mounts, unless its options name one', (t) => {
+  const options = (own: readonly string[]) => {
+    const annotation = JSON.stringify({ lower: ['/l/2', '/l/1'], options: own });
+    return only(plan({ annotations: { 'dev.strata.overlay': annotation }, linux: { mountLabel: 'u:r:t:s0:c1,c2' } }), 'root-overlay')[0]?.options;
+  };
+  t.deepEqual(options(['volatile']), ['volatile', 'context=u:r:t:s0:c1,c2']);
+  t.deepEqual(options(['context=u:r:t:s0']), ['context=u:r:t:s0']);
+});
+
 test('on a kernel without lowerdir+ the stack is the data of mount(2)', (t) => {
   const annotations = { 'dev.strata.overlay': JSON.stringify({ lower: ['/l/2', '/l/1'] }) };
   const old = { ...SMALL, kernel: { major: 6, minor: 7, release: '6.7.0' } };

@@ -57,6 +57,7 @@ const REFUSED: readonly [parts: object, pointer: string, reason: RegExp, code?: 
   [process({ apparmorProfile: 'unconfined' }), '/process/apparmorProfile', /AppArmor is not enabled/, 'config-unsupported', BARE],
   [process({ selinuxLabel: 'u:r:t:s0' }), '/process/selinuxLabel', /SELinux is not enabled/, 'config-unsupported', BARE],
   [{ linux: { mountLabel: 'u:r:t:s0' } }, '/linux/mountLabel', /SELinux is not enabled/, 'config-unsupported', BARE],
+  [{ linux: { mountLabel: 'u:r:t:s0",x="' } }, '/linux/mountLabel', /must not contain a quotation mark/],
 ];
 
 for (const [index, [parts, pointer, reason, code = 'config-invalid', facts = FACTS]] of REFUSED.entries()) {
