@@ -2,10 +2,11 @@
 # The integration suite in guests that have cgroup v2 only, and systemd: user-mode kernels, or with `--full` an emulated machine, which also has cpuset,
 # hugetlb, pressure stall information and what CRIU needs, and takes many times as long.
 #
-#   guest.sh [--full | --quick] [--manager cgroupfs|systemd] [PATTERN]...
+#   guest.sh [--full | --quick] [--manager cgroupfs|systemd] [--lsm selinux] [PATTERN]...
 #
 # There is a guest for each cgroup manager. Without a PATTERN they run what is about containers and their cgroups; with --quick, which is for CI, only what
-# tells most about cgroup v2 and systemd; else the test files that match a PATTERN.
+# tells most about cgroup v2 and systemd; else the test files that match a PATTERN. The kernel enforces AppArmor, or with `--lsm selinux` SELinux; without a
+# PATTERN the tests of SELinux run too, in a guest of their own.
 #
 # A guest sees this machine's programs and this directory read-only, its own system's programs before them; what is written there is gone afterwards. $VMRUN
 # names the program that boots guests, and its own `build` makes their disk the first time. Raw results are left in build/guest-logs.
@@ -15,13 +16,17 @@
 . scripts/suites.sh
 
 # A guest that hangs is the fault; the limits, seconds, only end it.
-engine=uml limit=1800 managers='cgroupfs systemd' needs=guest selection=all
+engine=uml limit=1800 managers='cgroupfs systemd' needs=guest selection=all lsm=apparmor
 while [ $# != 0 ]; do
   case $1 in
     --full) engine=tcg limit=7200 needs=emulator ;;
     --quick) selection=quick ;;
     --manager)
       managers=$2
+      shift
+      ;;
+    --lsm)
+      lsm=$2
       shift
       ;;
     *) break ;;
@@ -56,7 +61,7 @@ bash scripts/build.sh </dev/null
 # in_guest MANAGER PATTERN...
 in_guest() {
   printf -v words ' %q' "$root" "$selection" "$@"
-  "$vmrun" -e "$engine" -t "$limit" -m 2048 -s /usr:/host/usr -s /etc:/host/etc -s "$root:/host$root" "bash /host$root/test/guest/inside.sh$words"
+  "$vmrun" -e "$engine" -l "$lsm" -t "$limit" -m 2048 -s /usr:/host/usr -s /etc:/host/etc -s "$root:/host$root" "bash /host$root/test/guest/inside.sh$words"
 }
 # User-mode kernels have one processor each, so they run at the same time; an emulated machine takes all there are.
 for manager in $managers; do
@@ -64,4 +69,8 @@ for manager in $managers; do
   if [ "$engine" != uml ]; then wait; fi
 done
 wait
+if [ $# = 0 ]; then
+  lsm=selinux
+  suite "guest-$engine-selinux" in_guest cgroupfs properties/selinux
+fi
 node scripts/totals.mjs "$logs"

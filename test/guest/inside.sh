@@ -9,13 +9,14 @@ shift 3
 # A user-mode kernel takes the memory of io_uring for its own and falls over it.
 sysctl -q kernel.io_uring_disabled=2 || true
 
-# The guest's own programs come first; the host's add compilers, busybox and the engines.
-mount -t overlay -o lowerdir=/usr:/host/usr host-usr /usr
+# The guest's own programs come first; the host's add compilers, busybox and the engines. Under SELinux mount(8) has a domain of its own, in whose name the
+# overlay would look into what the host shares; busybox has ours.
+/host/usr/bin/busybox mount -t overlay -o lowerdir=/usr:/host/usr host-usr /usr
 cp -an /host/etc/. /etc/
 mkdir -p "$root" /run/project
 mount -t tmpfs -o size=512m project /run/project
 mkdir /run/project/{upper,work}
-mount -t overlay -o "lowerdir=/host$root,upperdir=/run/project/upper,workdir=/run/project/work" project "$root"
+/host/usr/bin/busybox mount -t overlay -o "lowerdir=/host$root,upperdir=/run/project/upper,workdir=/run/project/work" project "$root"
 cd "$root"
 export PATH=$root/node_modules/.bin:$PATH STRATA_CGROUP_MANAGER=$manager
 
@@ -55,4 +56,6 @@ else
   list=$("$selection")
 fi
 mapfile -t list < <(sort -u <<<"$list")
+# Not before: systemd's own programs lack rules for what was done so far.
+if [ -e /sys/fs/selinux/enforce ]; then setenforce 1; fi
 exec ava --tap --serial --concurrency=1 "${list[@]}"
