@@ -15,13 +15,22 @@ export async function whilePaused<Value>(
 ): Promise<Value> {
   const container = { root, id, warn };
   const statusNow = (): Promise<string> => statusOf(host, container, containerPath(store, id));
-  if ((await statusNow()) !== 'running') return work();
-  await pause(host, container);
+  /** Whether it was `from` and has been changed: it may end, and others may pause or resume it, at any moment, which is no failure of the work. */
+  const change = async (from: string, verb: () => Promise<void>): Promise<boolean> => {
+    if ((await statusNow()) !== from) return false;
+    try {
+      await verb();
+      return true;
+    } catch (error) {
+      if ((await statusNow()) === from) throw error;
+      return false;
+    }
+  };
+  if (!(await change('running', () => pause(host, container)))) return work();
   try {
     return await work();
   } finally {
-    // It may have been killed meanwhile, or resumed by somebody else.
-    if ((await statusNow()) === 'paused') await resume(host, container);
+    await change('paused', () => resume(host, container));
   }
 }
 

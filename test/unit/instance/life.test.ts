@@ -7,6 +7,7 @@ import { recordExit } from '../../../src/instance/exit.ts';
 import { observeInstance, stateOf } from '../../../src/instance/instances.ts';
 import { removeContainer, renameInstance, restartInstance, startInstance, stopContainer, waitForExit } from '../../../src/instance/life.ts';
 import { readLogs } from '../../../src/instance/logs.ts';
+import { whilePaused } from '../../../src/instance/paused.ts';
 import { listContainers } from '../../../src/instance/ps.ts';
 import { cgroupDirectories } from '../../../src/lifecycle/destroy.ts';
 import { load } from '../../../src/lifecycle/store.ts';
@@ -115,6 +116,34 @@ test('one whose record is damaged is not deleted, but with force', async (t) => 
   t.is(warnings.length, 1);
   await removeContainer(host, { ...NAME, force: true });
   t.deepEqual(machine.children(`${STORE}/containers`), []);
+});
+
+test('a container that ends just when it is to be paused or resumed fails no work', async (t) => {
+  for (const last of [1, 2]) {
+    const { machine } = machineWith();
+    // Killed by whoever had the lock before us.
+    const late = new (class extends FakeHost {
+      locked = 0;
+      override tryLock(directory: string): number | undefined {
+        if (directory === `${ROOT}/c` && ++this.locked === last)
+          for (const process of machine.processes.values()) machine.die(process, { code: 137 });
+        return super.tryLock(directory);
+      }
+    })(machine);
+    await startInstance(new FakeHost(machine), NAME);
+    t.is(
+      await whilePaused(
+        late,
+        NAME,
+        () => t.fail(),
+        async () => 'done',
+      ),
+      'done',
+      `lock ${last}`,
+    );
+    t.is(late.locked, last);
+    t.is((await observeInstance(late, NAME)).status, 'stopped');
+  }
 });
 
 test('the end is recorded though the cgroup goes away while it is asked', async (t) => {
