@@ -408,9 +408,16 @@ function isExiting(host: Host, pid: number): boolean {
   }
 }
 
-/** Host path of the v2 cgroup that a process is in. */
+/** Host path of the v2 cgroup that a process is in; undefined if it is gone. */
 function ownCgroup(host: Host, pid: number): string | undefined {
-  const path = /^0::(\/.*)$/m.exec(host.readText(`/proc/${pid}/cgroup`))?.[1];
+  let text: string;
+  try {
+    text = host.readText(`/proc/${pid}/cgroup`);
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return undefined;
+    throw error;
+  }
+  const path = /^0::(\/.*)$/m.exec(text)?.[1];
   const mount = recentFacts(host).cgroup.unified?.mount;
   return path === undefined || mount === undefined ? undefined : cgroupDirectory(mount, path);
 }
