@@ -208,9 +208,11 @@ class Attempt {
     if (error.operation === 'clone' && error.errno === ERRNO.EACCES && this.record.systemd?.manager === 'user') {
       return withFields(error, { hint: "strata itself has to run in a unit of the user's systemd, as systemd-run --user --scope has it" });
     }
+    const hint = cgroupHint(error, this.prepared.spec.linux.cgroupsPath ?? '', this.host.userId());
+    if (hint !== undefined) return withFields(error, { hint });
     if (rdt === undefined || error.pointer?.startsWith('/linux/intelRdt') !== true) return error;
-    const hint = rdtRefusal(this.host, rdt);
-    return hint === undefined ? error : withFields(error, { hint });
+    const refusal = rdtRefusal(this.host, rdt);
+    return refusal === undefined ? error : withFields(error, { hint: refusal });
   }
 
   /** The record of what is to be destroyed: cgroups that we failed to make are somebody else's, hooks that did not begin need no counterpart. */
@@ -221,7 +223,8 @@ class Attempt {
     const made = this.plan.operations.flatMap((operation, index) => {
       if (operation.op !== 'cgroup-make' || index > last) return [];
       const foreign = index === last && failed !== undefined && [ERRNO.EEXIST, ERRNO.EBUSY, ERRNO.ENOTEMPTY].some((errno) => errno === failed.errno);
-      return foreign ? [] : [{ hierarchy: operation.hierarchy, path: operation.path }];
+      // With its topmost parent, which nothing else tells where the core's mark cannot be set.
+      return foreign ? [] : this.record.cgroups.filter(({ hierarchy, path }) => hierarchy === operation.hierarchy && path === operation.path);
     });
     const begun = this.hooksBegun || (failed !== undefined && hook !== -1 && failed.operation >= hook);
     const own = this.record.rdt?.own.filter((path) => {
@@ -230,6 +233,16 @@ class Attempt {
     });
     return { ...this.record, cgroups: made, hooksBegun: begun, ...(this.record.rdt && own && { rdt: { ...this.record.rdt, own } }) };
   }
+}
+
+/** What an ordinary user can do where a cgroup takes neither limits nor the process. `asked`: the `cgroupsPath`. */
+function cgroupHint({ operation, syscall, errno, hint }: StrataError, asked: string, uid: number): string | undefined {
+  if (uid === 0) return undefined;
+  if (operation === 'clone' && syscall === 'clone3' && errno === ERRNO.EACCES) {
+    return 'strata itself has to run in a cgroup that was given to this user, together with the one above it: no process comes in from elsewhere';
+  }
+  if (operation !== 'cgroup-make' || errno !== ERRNO.EBUSY || asked !== '') return undefined;
+  return `${hint ?? ''}; linux.cgroupsPath can name another place, and --systemd-cgroup has systemd make one`.replace(/^; /, '');
 }
 
 /** A cgroup that takes no process (cgroup-v2, Threads). */

@@ -76,7 +76,7 @@ export function limitWrites(resources: Resources, places: readonly CgroupPlace[]
     const controller = unifiedName(name);
     for (const setting of place.unified ? onV2(resources, facts) : settings) out.push({ ...setting, place, controller });
   }
-  return out.concat(unified(resources, places));
+  return out.concat(unified(resources, places, facts));
 }
 
 /** What only takes back an earlier setting, and so is nothing to a new cgroup. It comes first: an idle cgroup refuses shares. */
@@ -145,12 +145,15 @@ function rdma({ rdma: asked }: Resources): Setting[] {
 }
 
 /** v2 files verbatim. Last of the limits, so that they win over what was converted from v1's properties. */
-function unified({ unified: files }: Resources, places: readonly CgroupPlace[]): LimitWrite[] {
+function unified({ unified: files }: Resources, places: readonly CgroupPlace[], { cgroup }: HostFacts): LimitWrite[] {
   const place = places.find((item) => item.unified);
   return Object.entries(files).map(([file, value]) => {
     const at = pointer('/unified', file);
     const controller = file.split('.', 1)[0] ?? '';
-    if (place === undefined) throw unsupported(at, 'needs cgroup v2, which is not mounted');
+    if (place === undefined) {
+      const exists = cgroup.forbidden?.some((item) => 'weightFile' in item) ?? false;
+      throw unsupported(at, exists ? 'needs cgroup v2, in whose hierarchy this user may not make a cgroup' : 'needs cgroup v2, which is not mounted');
+    }
     if (controller !== 'cgroup' && !place.controllers.includes(controller)) {
       throw unsupported(at, `needs the cgroup v2 controller ${controller}, which is not available in ${place.hierarchy}`);
     }

@@ -56,6 +56,9 @@ else
   list=$("$selection")
 fi
 mapfile -t list < <(sort -u <<<"$list")
-# Not before: systemd's own programs lack rules for what was done so far.
-if [ -e /sys/fs/selinux/enforce ]; then setenforce 1; fi
+# Not before: systemd's own programs lack rules for what was done so far. Node makes machine code.
+if [ -e /sys/fs/selinux/enforce ]; then
+  setsebool allow_execmem=on
+  setenforce 1
+fi
 exec ava --tap --serial --concurrency=1 "${list[@]}"
