@@ -1,10 +1,10 @@
 /** Containers of ordinary users where there is cgroup v2 only: in a cgroup that was given to the user, and without one; and overlays in the user's namespace. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { type Bundle, CGROUP_V2, type Edit, eventually, HOST, type Result, type Workspace } from '../helpers/container.ts';
 import { program, User } from '../helpers/user.ts';
-import { containerTest, failed, isStatic } from './_support.ts';
+import { failed, isStatic, unless } from './_support.ts';
 
 const TOP = '/sys/fs/cgroup';
 
@@ -18,11 +18,7 @@ function whyNot(): string | undefined {
 const reason = whyNot();
 
 function userTest(title: string, body: (t: ExecutionContext, user: User, workspace: Workspace) => Promise<unknown>): void {
-  if (reason !== undefined) {
-    test.skip(`${title} (${reason})`, (t) => t.pass());
-    return;
-  }
-  containerTest(title, async (t, workspace) => {
+  unless(reason)(title, async (t, workspace) => {
     const user = new User(workspace);
     try {
       await body(t, user, workspace);

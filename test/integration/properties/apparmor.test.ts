@@ -1,10 +1,10 @@
 /** `process.apparmorProfile` and `exec --apparmor`, where the kernel enforces AppArmor. The profiles are the test's own, loaded for its time. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { type Edit, eventually, type Workspace, withUserNamespace } from '../../helpers/container.ts';
 import { program } from '../../helpers/user.ts';
-import { containerTest, failed } from '../_support.ts';
+import { failed, unless } from '../_support.ts';
 
 const PARAMETER = '/sys/module/apparmor/parameters/enabled';
 const PROFILES = '/sys/kernel/security/apparmor/profiles';
@@ -26,11 +26,7 @@ interface Profiles {
 }
 
 function labelTest(title: string, body: (t: ExecutionContext, workspace: Workspace, profiles: Profiles) => Promise<unknown>): void {
-  if (reason !== undefined) {
-    test.skip(`${title} (${reason})`, (t) => t.pass());
-    return;
-  }
-  containerTest(title, async (t, workspace) => {
+  unless(reason)(title, async (t, workspace) => {
     const profiles = { closed: `${workspace.token}-closed`, changing: `${workspace.token}-changing`, other: `${workspace.token}-other` };
     const all = 'file, signal, capability, network, ptrace, unix,';
     const denied = 'deny /secret r, deny /tmp/closed/** w, deny mount,';

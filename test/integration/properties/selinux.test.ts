@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type Edit, eventually, type Workspace, withUserNamespace } from '../../helpers/container.ts';
 import { program } from '../../helpers/user.ts';
-import { containerTest, failed, mountTable } from '../_support.ts';
+import { failed, mountTable, unless } from '../_support.ts';
 
 const HELPERS = join(import.meta.dirname, '../../helpers');
 const ENFORCE = '/sys/fs/selinux/enforce';
@@ -37,11 +37,7 @@ test.after.always(() => {
 });
 
 function labelTest(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>): void {
-  if (reason !== undefined) {
-    test.skip(`${title} (${reason})`, (t) => t.pass());
-    return;
-  }
-  containerTest(title, body);
+  unless(reason)(title, body);
 }
 
 function relabel(label: string, ...paths: string[]): void {
