@@ -67,40 +67,56 @@ const char* why_not_enabled(int error) {
   }
 }
 
-// `+cpu +io`: those of the controllers that are not among the words of `enabled`. False: they are too many, or one has a name that none can have.
-bool write_list(TextList controllers, std::string_view enabled, char* buffer, std::size_t size, std::size_t& ret_length) {
-  ret_length = 0;
-  buffer[0] = '\0';
-  for (std::uint32_t i = 0; i < controllers.count; i++) {
-    const Text name = controllers.next();
-    if (name.size > 255) return false;
-    if (has_word(enabled, name.view())) continue;
-    const int length = std::snprintf(buffer + ret_length, size - ret_length, ret_length == 0 ? "+%s" : " +%s", name.c_str());
-    if (length < 0 || static_cast<std::size_t>(length) >= size - ret_length) return false;
-    ret_length += static_cast<std::size_t>(length);
+// Controllers as `cgroup.subtree_control` takes them, `+cpu +io`.
+struct Request {
+  char text[1024] = {};
+  std::size_t size = 0;
+
+  // Adds those that are not among the words of `enabled`. False: they are too many, or one has a name that none can have.
+  bool add(TextList controllers, std::string_view enabled) {
+    for (std::uint32_t i = 0; i < controllers.count; i++) {
+      const Text name = controllers.next();
+      if (name.size > 255) return false;
+      if (has_word(enabled, name.view())) continue;
+      const int length = std::snprintf(text + size, sizeof text - size, size == 0 ? "+%s" : " +%s", name.c_str());
+      if (length < 0 || static_cast<std::size_t>(length) >= sizeof text - size) return false;
+      size += static_cast<std::size_t>(length);
+    }
+    return true;
   }
-  return true;
-}
+};
 
 // v2: a controller works in a cgroup only when its parent says so. All in one write, which changes nothing if it fails; then only those that do not
-// work already, for which no permission is needed.
-Status enable_controllers(const char* parent, TextList controllers) {
+// work already, for which no permission is needed; then `others` one by one: the CPU controller, say, is not to be had where real-time processes run.
+// A cgroup with processes of its own (EBUSY) would hand some down still, but become threaded by that, and be no place for a container below.
+Status enable_controllers(const char* parent, TextList controllers, TextList others) {
   char path[file_limit];
   std::snprintf(path, sizeof path, "%s/cgroup.subtree_control", parent);
-  char list[1024];
-  std::size_t size = 0;
-  if (!write_list(controllers, {}, list, sizeof list, size)) return {EINVAL, "write", path};
-  if (!write_file(path, {list, size}).failed()) return {};
+  Request all;
+  if (!all.add(controllers, {}) || !all.add(others, {})) return {EINVAL, "write", path};
+  Status status = write_file(path, {all.text, all.size});
+  if (!status.failed()) return {};
+  const bool busy = status.error() == EBUSY;
   char enabled[1024];
   std::size_t length = 0;
   STRATA_TRY(read_small(parent, "cgroup.subtree_control", enabled, sizeof enabled, length));
-  (void)write_list(controllers, {enabled, length}, list, sizeof list, size);
-  if (size == 0) return {};
-  const Status status = write_file(path, {list, size});
+  Request needed;
+  (void)needed.add(controllers, {enabled, length});
+  if (needed.size == 0) {
+    status = {};
+  } else if (!busy) {
+    status = write_file(path, {needed.text, needed.size});
+  }
+  for (std::uint32_t i = 0; i < others.count && !busy && !status.failed(); i++) {
+    Request one;
+    const Text name = others.next();
+    one.size = static_cast<std::size_t>(std::snprintf(one.text, sizeof one.text, "+%s", name.c_str()));
+    if (!has_word({enabled, length}, name.view())) (void)write_file(path, {one.text, one.size});
+  }
   const char* why = why_not_enabled(status.error());
   if (!status.failed() || *why == '\0') return status;
   char detail[256];
-  std::snprintf(detail, sizeof detail, "it cannot hand down %.150s: %s", list, why);
+  std::snprintf(detail, sizeof detail, "it cannot hand down %.150s: %s", needed.text, why);
   return Status::with_detail("write", path, detail, status.error());
 }
 
@@ -116,6 +132,7 @@ Status make_once(Fields fields) {
   const Text hierarchy = fields.text();
   const Text path = fields.text();
   const TextList controllers = fields.texts();
+  const TextList others = fields.texts();
   const bool cpuset = fields.boolean();
   if (hierarchy.size + path.size + 64 > path_limit) return {ENAMETOOLONG, "mkdir", path.view()};
 
@@ -138,7 +155,7 @@ Status make_once(Fields fields) {
     while (*rest == '/') rest++;
     const bool last = *rest == '\0';
 
-    if (controllers.count > 0) STRATA_TRY(enable_controllers(parent, controllers));
+    if (controllers.count + others.count > 0) STRATA_TRY(enable_controllers(parent, controllers, others));
     const int made = sys::mkdirat(AT_FDCWD, current, 0755);
     if (made == 0 && !last) {
       // The container's own cgroup stands in its state; of the parents only this mark tells that they are ours to take back. Only the machine's root
@@ -185,6 +202,15 @@ namespace {
 // By this name a program is known for ours.
 constexpr char program_name[] = "strata_devices";
 
+// The verifier gives up (EAGAIN) when a signal waits for us.
+int load_program(union bpf_attr& load) {
+  constexpr int most = 5;  // as libbpf
+  for (int attempt = 1;; attempt++) {
+    const int result = sys::bpf(BPF_PROG_LOAD, &load, sizeof load);
+    if (result != -EAGAIN || attempt == most) return result;
+  }
+}
+
 // Our program on the cgroup; an invalid descriptor if there is none.
 Result<Fd> attached_program(int directory, std::string_view path) {
   constexpr std::uint32_t most = 64;  // as many as the kernel attaches to one cgroup
@@ -228,13 +254,14 @@ Status op_cgroup_device_program(Fields fields) {
   load.insn_cnt = static_cast<std::uint32_t>(program.size / sizeof(bpf_insn));
   load.license = reinterpret_cast<std::uint64_t>(license);
   std::memcpy(load.prog_name, program_name, sizeof program_name);
-  int loaded = sys::bpf(BPF_PROG_LOAD, &load, sizeof load);
+  int loaded = load_program(load);
+  if (loaded == -E2BIG) return Status::with_detail("bpf", path.view(), "the kernel takes some thousands of rules, and these are more", E2BIG);
   if (loaded < 0) {
     // Once more with the verifier's log, for its reason.
     load.log_buf = reinterpret_cast<std::uint64_t>(log);
     load.log_size = sizeof log;
     load.log_level = 1;
-    const int again = sys::bpf(BPF_PROG_LOAD, &load, sizeof load);
+    const int again = load_program(load);
     if (again < 0) return Status::with_detail("bpf", path.view(), log, -loaded);
     loaded = again;
   }

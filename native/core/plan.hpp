@@ -13,7 +13,7 @@ namespace strata {
 
 // Every operation: name, code, name on the wire, fields. The twin of OPERATIONS in `src/plan/op.ts`; a test compares the two.
 #define STRATA_OPERATIONS(X)                                                                                                 \
-  X(cgroup_make, 1, "cgroup-make", "hierarchy:string,path:string,controllers:strings,cpuset:bool")                           \
+  X(cgroup_make, 1, "cgroup-make", "hierarchy:string,path:string,controllers:strings,others:strings,cpuset:bool")            \
   X(cgroup_write, 2, "cgroup-write", "path:string,value:string,optional:bool")                                               \
   X(cgroup_device_program, 3, "cgroup-device-program", "path:string,program:bytes,replace:bool")                             \
   X(seccomp_compile, 4, "seccomp-compile", "profile:bytes,cache:string,keep:string")                                         \

@@ -75,16 +75,18 @@ export function cgroupOperations(spec: Spec, places: readonly CgroupPlace[], fac
   const limits = resourceOperations(spec.linux.resources, places, facts);
   const at = spec.linux.cgroupsPath === undefined ? '' : POINTER;
   const make = places.map((item): Operation => {
-    const controllers = item.unified ? enabled(item, limits, facts) : [];
+    const controllers = item.unified ? limiting(item, limits) : [];
+    // On pure v2 root gets every controller, because engines read the statistics of all: those that nothing is asked of need not be had.
+    const gets = item.unified && facts.cgroup.mode === 'v2' && facts.cgroup.forbidden === undefined;
+    const others = gets ? item.controllers.filter((name) => !controllers.includes(name)) : [];
     const cpuset = !item.unified && item.controllers.includes('cpuset');
-    return { op: 'cgroup-make', pointer: at, hierarchy: item.hierarchy, path: item.path, controllers, cpuset };
+    return { op: 'cgroup-make', pointer: at, hierarchy: item.hierarchy, path: item.path, controllers, others, cpuset };
   });
   return [...make, ...limits];
 }
 
-/** On pure v2 root gets every controller, because engines read the statistics of all; others only those whose files are written. */
-function enabled(item: CgroupPlace, limits: readonly Operation[], facts: HostFacts): readonly string[] {
-  if (facts.cgroup.mode === 'v2' && facts.cgroup.forbidden === undefined) return item.controllers;
+/** Those of the controllers whose files are written. */
+function limiting(item: CgroupPlace, limits: readonly Operation[]): readonly string[] {
   const prefix = `${item.directory}/`;
   return item.controllers.filter((name) => limits.some((limit) => limit.op === 'cgroup-write' && limit.path.startsWith(`${prefix}${name}.`)));
 }

@@ -7,22 +7,23 @@ import { type AccessRule, DEFAULT_RULES, matchesAll } from './device-rules.ts';
 
 /** Instruction codes: class | size or operation | source. The 32-bit classes, because the fields are unsigned 32-bit numbers. */
 const LOAD = 0x61; // LDX | MEM | W: destination = *(u32 *)(source + offset)
+const LOAD_HALF = 0x69; // LDX | MEM | H: destination = *(u16 *)(source + offset)
 const AND = 0x54; // ALU | AND | K
 const SHIFT_RIGHT = 0x74; // ALU | RSH | K
 const MOVE = 0xb4; // ALU | MOV | K
 const COPY = 0xbc; // ALU | MOV | X
 const JUMP_NOT_EQUAL = 0x56; // JMP32 | JNE | K
 const JUMP_EQUAL = 0x16; // JMP32 | JEQ | K
+const JUMP = 0x05; // JMP | JA
 const EXIT = 0x95; // JMP | EXIT
 
-/** Registers: the verdict, the context, then the request. */
+/** Registers: the verdict, and the context. */
 const VERDICT = 0;
 const CONTEXT = 1;
 /** Access bits that no rule has allowed yet. */
 const OPEN = 2;
-const TYPE = 3;
-const MAJOR = 4;
-const MINOR = 5;
+/** What a rule looks at. */
+const FIELD = 3;
 
 const TYPES = { b: 1, c: 2 } as const;
 
@@ -38,11 +39,7 @@ const DEFAULT_CODE: ReadonlyMap<AccessRule, readonly Instruction[]> = new Map(DE
 export function deviceProgram(rules: readonly AccessRule[]): Uint8Array {
   const program: Instruction[] = [
     [LOAD, OPEN, CONTEXT, 0, 0],
-    [COPY, TYPE, OPEN, 0, 0],
-    [AND, TYPE, 0, 0, 0xffff],
     [SHIFT_RIGHT, OPEN, 0, 0, 16],
-    [LOAD, MAJOR, CONTEXT, 4, 0],
-    [LOAD, MINOR, CONTEXT, 8, 0],
   ];
   for (const rule of [...rules].reverse()) {
     if (matchesAll(rule)) {
@@ -56,17 +53,27 @@ export function deviceProgram(rules: readonly AccessRule[]): Uint8Array {
   return assemble(program);
 }
 
+/**
+ * In a form that the kernel's verifier gets through with thousands of rules. It follows every way through a program, unless it came to the same place before
+ * and knew no more. So each rule loads again what it looks at: of a value in a register it would know something else on every way to the next rule, and the
+ * work would grow with the square of the rules. And what does not match comes first, because that way it goes first, and puts off the other one: of those
+ * that it has put off, it takes 8192.
+ */
 function ruleCode(rule: AccessRule): Instruction[] {
-  const tests: (readonly [register: number, value: number])[] = [];
-  if (rule.type !== 'a') tests.push([TYPE, TYPES[rule.type]]);
-  if (rule.major !== undefined) tests.push([MAJOR, rule.major]);
-  if (rule.minor !== undefined) tests.push([MINOR, rule.minor]);
+  const tests: (readonly [load: number, offset: number, value: number])[] = [];
+  if (rule.type !== 'a') tests.push([LOAD_HALF, 0, TYPES[rule.type]]);
+  if (rule.major !== undefined) tests.push([LOAD, 4, rule.major]);
+  if (rule.minor !== undefined) tests.push([LOAD, 8, rule.minor]);
   const end = answer(rule.allow);
   const effect: Instruction[] = rule.allow
     ? [[AND, OPEN, 0, 0, ~rule.access], [JUMP_NOT_EQUAL, OPEN, 0, end.length, 0], ...end]
     : [[COPY, VERDICT, OPEN, 0, 0], [AND, VERDICT, 0, 0, rule.access], [JUMP_EQUAL, VERDICT, 0, end.length, 0], ...end];
-  // A test that fails jumps over the tests behind it and the effect: an offset counts from the next instruction.
-  const skip = tests.map(([register, value], index): Instruction => [JUMP_NOT_EQUAL, register, 0, tests.length - index - 1 + effect.length, value]);
+  // A test that fails jumps over the tests behind it, of three instructions each, and the effect: an offset counts from the next instruction.
+  const skip = tests.flatMap(([load, offset, value], index): Instruction[] => [
+    [load, FIELD, CONTEXT, offset, 0],
+    [JUMP_EQUAL, FIELD, 0, 1, value],
+    [JUMP, 0, 0, (tests.length - index - 1) * 3 + effect.length, 0],
+  ]);
   return [...skip, ...effect];
 }
 

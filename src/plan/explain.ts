@@ -17,8 +17,9 @@ const ID_MAPPED = ['', ', id-mapped', ', id-mapped with all below it'];
 const ENTRANCES = ['with pivot_root', 'by moving it over / (no pivot_root)', 'of a copy of the finished tree'];
 
 const WORDS: Words = {
-  'cgroup-make': ({ hierarchy, path, controllers }) =>
-    `make the cgroup ${path} in ${hierarchy}${controllers.length === 0 ? '' : `, with ${controllers.join(' ')} enabled above it`}`,
+  'cgroup-make': ({ hierarchy, path, controllers, others }) =>
+    `make the cgroup ${path} in ${hierarchy}${list(', with', controllers)}${list(', if possible with', others)}` +
+    (controllers.length + others.length === 0 ? '' : ' enabled above it'),
   'cgroup-write': ({ path, value, optional }) => `write ${quote(value)} to ${path}${optional ? ', if there is such a file' : ''}`,
   'cgroup-device-program': ({ path, program }) =>
     `attach a program of ${program.length / 8} instructions to ${path} that decides on access to devices`,

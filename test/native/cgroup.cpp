@@ -15,7 +15,7 @@ using harness::test;
 namespace {
 
 Status make(const std::string& hierarchy, const std::string& path, const std::string& controller) {
-  const Writer writer = Writer().text(hierarchy).text(path).u32(1).text(controller).u32(0);
+  const Writer writer = Writer().text(hierarchy).text(path).u32(1).text(controller).u32(1).text("cpu").u32(0);
   return op_cgroup_make({writer.bytes().data(), writer.bytes().size()});
 }
 
@@ -32,7 +32,7 @@ int main() {
     CHECK(stat((scratch / "a").c_str(), &status) == 0 && S_ISDIR(status.st_mode));
     std::string content;
     std::getline(std::ifstream(control), content);
-    CHECK(content == "+memory");
+    CHECK(content == "+memory +cpu");
   });
 
   test("a controller with a name that no controller can have is refused", [&] {

@@ -151,15 +151,19 @@ v2Test('a parent with processes of its own, and one that is threaded', async (t,
   fs.mkdirSync(parent);
   const helper = workspace.helper(['sleep', '1000']);
   fs.writeFileSync(join(parent, 'cgroup.procs'), `${helper.pid}`);
-  const bundle = workspace.bundle({ linux: { cgroupsPath: `/${workspace.token}/inner` } });
-  failed(t, await workspace.run(bundle), '/linux/cgroupsPath', 'device or resource busy', 'has processes of its own');
+  const inner = (resources: object) => workspace.bundle({ linux: { cgroupsPath: `/${workspace.token}/inner`, resources } });
+  failed(t, await workspace.run(inner({ pids: { limit: 5 } })), '/linux/cgroupsPath', 'device or resource busy', 'has processes of its own');
+  t.false(fs.existsSync(join(parent, 'inner')));
+  // What is not limited needs no controller.
+  t.is((await workspace.run(inner({}))).code, 0);
   t.false(fs.existsSync(join(parent, 'inner')));
   await workspace.endHelpers();
 
   fs.mkdirSync(join(parent, 'threads'));
   fs.writeFileSync(join(parent, 'threads/cgroup.type'), 'threaded');
-  const threaded = workspace.bundle({ linux: { cgroupsPath: `/${workspace.token}/threads/inner` } });
-  failed(t, await workspace.run(threaded), '/linux/cgroupsPath', /threaded/);
+  const threaded = (resources: object) => workspace.bundle({ linux: { cgroupsPath: `/${workspace.token}/threads/inner`, resources } });
+  failed(t, await workspace.run(threaded({ memory: { limit: 64 * MIB } })), '/linux/cgroupsPath', /threaded/);
+  failed(t, await workspace.run(threaded({})), /threaded/);
   const sibling = workspace.bundle({ linux: { cgroupsPath: `/${workspace.token}/sibling` } });
   failed(t, await workspace.run(sibling), /threaded|domain invalid/);
   fs.rmdirSync(join(parent, 'threads'));
@@ -246,6 +250,17 @@ v2Test('rules for devices: the last that matches decides, and update replaces th
   t.deepEqual([await opens('<'), await opens('>')], [true, false]);
   await update(rule(false));
   t.false(await opens());
+  const many = Array.from({ length: 5000 }, (_, minor) => rule(minor % 2 === 0, { type: 'c', major: 1000 + (minor % 3), minor }));
+  await update(...many, rule(true, one));
+  t.true(await opens());
+  const more = Array.from({ length: 9000 }, (_, minor) => rule(true, { type: 'b', major: 1000, minor }));
+  failed(
+    t,
+    await workspace.strata(['update', '-r', '-', id], { stdin: toJson({ devices: more }) }),
+    '/devices',
+    'the kernel takes some thousands of rules',
+  );
+  t.true(await opens());
   // As often as anyone likes: the kernel attaches 64 programs at most.
   for (let round = 0; round < 70; round++) await update(rule(true));
   t.true(await opens());

@@ -25,7 +25,15 @@ function bind(pointer: string, source: string, destination: string, set: bigint)
   const rest = { recursive: false, overProc: false, realDirectory: false, idmap: 0, uidMap: '', gidMap: '' };
   return { op: 'bind', pointer, destination, source, set, ...NONE, clear: ATTR.atime, ...rest };
 }
-const make = (hierarchy: string): Operation => ({ op: 'cgroup-make', pointer: '', hierarchy, path: '/strata-c1', controllers: [], cpuset: false });
+const make = (hierarchy: string): Operation => ({
+  op: 'cgroup-make',
+  pointer: '',
+  hierarchy,
+  path: '/strata-c1',
+  controllers: [],
+  others: [],
+  cpuset: false,
+});
 function deviceLine(file: string, value: string): Operation {
   return { op: 'cgroup-write', pointer: '/linux/resources/devices', path: `/sys/fs/cgroup/devices/strata-c1/${file}`, value, optional: false };
 }

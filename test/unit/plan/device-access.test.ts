@@ -47,12 +47,14 @@ function runProgram(program: Uint8Array, { type, major, minor, access }: Request
     const immediate = view.getInt32(at * 8 + 4, true);
     const value = registers[destination] ?? 0;
     if (code === 0x61) registers[destination] = context.getUint32(offset, true);
+    else if (code === 0x69) registers[destination] = context.getUint16(offset, true);
     else if (code === 0x54) registers[destination] = value & immediate;
     else if (code === 0x74) registers[destination] = value >>> immediate;
     else if (code === 0xb4) registers[destination] = immediate;
     else if (code === 0xbc) registers[destination] = registers[source] ?? 0;
     else if (code === 0x56) at += value !== immediate >>> 0 ? offset : 0;
     else if (code === 0x16) at += value === immediate >>> 0 ? offset : 0;
+    else if (code === 0x05) at += offset;
     else if (code === 0x95) return registers[0] ?? 0;
     else throw new Error(`instruction ${code.toString(16)}`);
   }
@@ -73,8 +75,8 @@ function assertReachable(t: ExecutionContext, program: Uint8Array): void {
     reached.add(at);
     const code = view.getUint8(at * 8);
     if (code === 0x95) continue;
-    open.push(at + 1);
-    if (code === 0x56 || code === 0x16) open.push(at + 1 + view.getInt16(at * 8 + 2, true));
+    if (code !== 0x05) open.push(at + 1);
+    if (code === 0x56 || code === 0x16 || code === 0x05) open.push(at + 1 + view.getInt16(at * 8 + 2, true));
   }
   if (reached.size !== count) t.fail(`${count - reached.size} unreachable instructions`);
 }

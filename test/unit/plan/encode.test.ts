@@ -59,7 +59,7 @@ test('an operation that is not in the table is a fault', (t) => {
 test('the table as text, by code, for comparison with the core', (t) => {
   const lines = wireTable().trimEnd().split('\n');
   t.is(lines.length, Object.keys(OPERATIONS).length);
-  t.is(lines[0], '1 cgroup-make hierarchy:string,path:string,controllers:strings,cpuset:bool');
+  t.is(lines[0], '1 cgroup-make hierarchy:string,path:string,controllers:strings,others:strings,cpuset:bool');
   t.true(lines.includes('30 runtime-hooks '));
   const codes = lines.map((line) => Number.parseInt(line, 10));
   t.deepEqual(

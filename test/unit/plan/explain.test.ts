@@ -7,8 +7,8 @@ import { contextOf, plan, RUNC_SPEC, V2 } from './_support.ts';
 
 const EXPECTED = `\
 In the runtime
-   1  make the cgroup /strata-c1 in /sys/fs/cgroup, with cpuset cpu io memory hugetlb pids enabled above it
-   2  attach a program of 73 instructions to /sys/fs/cgroup/strata-c1 that decides on access to devices  [/linux/resources/devices]
+   1  make the cgroup /strata-c1 in /sys/fs/cgroup, if possible with cpuset cpu io memory hugetlb pids enabled above it
+   2  attach a program of 119 instructions to /sys/fs/cgroup/strata-c1 that decides on access to devices  [/linux/resources/devices]
    3  make the first process, in new namespaces mount uts ipc pid network, in the cgroups of /sys/fs/cgroup/strata-c1  [/linux/namespaces]
 
 In the container's first process

@@ -230,12 +230,18 @@ test('unified: verbatim and last, where the controller is', (t) => {
   refused(t, { unified: { 'nosuch.max': '1' } }, V2, '/unified/nosuch.max');
 });
 
-test('on v2 all controllers are enabled, beside v1 only those that are used', (t) => {
-  const controllers = (resources: object, facts: HostFacts): readonly string[] | undefined =>
-    only(plan({ linux: { resources } }, facts), 'cgroup-make').at(-1)?.controllers;
-  t.deepEqual(controllers({}, V2), ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids']);
-  t.deepEqual(controllers({}, HYBRID), []);
-  t.deepEqual(controllers({ hugepageLimits: [{ pageSize: '2MB', limit: 1 }] }, HYBRID), ['hugetlb']);
+test('on v2 all controllers are enabled, those without a limit if possible; beside v1 only those that are used', (t) => {
+  const controllers = (resources: object, facts: HostFacts): unknown => {
+    const made = only(plan({ linux: { resources } }, facts), 'cgroup-make').at(-1);
+    return [made?.controllers, made?.others];
+  };
+  t.deepEqual(controllers({}, V2), [[], ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids']]);
+  t.deepEqual(controllers({ pids: { limit: 5 }, unified: { 'memory.high': '1' } }, V2), [
+    ['memory', 'pids'],
+    ['cpuset', 'cpu', 'io', 'hugetlb'],
+  ]);
+  t.deepEqual(controllers({}, HYBRID), [[], []]);
+  t.deepEqual(controllers({ hugepageLimits: [{ pageSize: '2MB', limit: 1 }] }, HYBRID), [['hugetlb'], []]);
 });
 
 test('a new v1 cpuset takes the cpus and mems of its parent', (t) => {
