@@ -9,7 +9,8 @@ import { deviceReplacement, type LimitWrite, limitWrites, placeOf, resetWrites }
 import { checkResources } from '../spec/check-resources.ts';
 import { parseResources } from '../spec/parse.ts';
 import type { Resources } from '../spec/types.ts';
-import { changeScope } from '../systemd/scope.ts';
+import type { Property } from '../systemd/properties.ts';
+import { changeScope, setProperties, type Unit } from '../systemd/scope.ts';
 import { ERRNO, hasErrno, messageOf } from './fault.ts';
 import { checkId } from './id.ts';
 import { withLock } from './lock.ts';
@@ -72,15 +73,29 @@ async function change(host: Host, asked: Resources, schemas: readonly LimitWrite
     ...changes.filter(({ write }) => write.controller !== 'memory'),
     ...changes.filter(({ write }) => write.controller === 'memory'),
   ]);
+  let former: readonly Property[] = [];
   try {
     if (record.systemd !== undefined) {
       const devices = asked.devices.length > 0 ? asked.devices : undefined;
       const limits = writes.map((write) => inFull(host, write));
-      await changeScope(host, record.systemd, limits, devices);
+      former = await changeScope(host, record.systemd, limits, devices);
     }
     if (mayAdminister(facts) && !facts.userNamespace) changeDevices(host, asked, places, report);
   } catch (error) {
-    throw error instanceof StrataError ? takenBack(host, done, error) : error;
+    if (!(error instanceof StrataError)) throw error;
+    const fault = takenBack(host, done, error);
+    throw record.systemd === undefined || former.length === 0 ? fault : await scopeTakenBack(host, record.systemd, former, fault);
+  }
+}
+
+/** Tells systemd what its properties were; the error to throw, which tells if that could not be. */
+async function scopeTakenBack(host: Host, unit: Unit, former: readonly Property[], error: StrataError): Promise<StrataError> {
+  try {
+    await setProperties(host, unit, former);
+    return error;
+  } catch (second) {
+    const also = `and the properties of ${unit.unit} could not be set back: ${messageOf(second)}`;
+    return withFields(error, { hint: error.hint === undefined ? also : `${error.hint}, ${also}` });
   }
 }
 
@@ -273,7 +288,8 @@ function takenBack(host: Host, done: readonly Change[], error: StrataError): Str
   const left = settle(host, [...done].reverse(), ({ former }) => former, []);
   const [first] = left;
   if (first === undefined) return error;
-  return withFields(error, { hint: `and ${first.change.path} could not be set back: ${messageOf(first.error)}` });
+  const also = `and ${first.change.path} could not be set back: ${messageOf(first.error)}`;
+  return withFields(error, { hint: error.hint === undefined ? also : `${error.hint}, ${also}` });
 }
 
 function refusedChange(host: Host, record: ContainerRecord, { write, path }: Change, error: unknown): StrataError {
@@ -300,11 +316,14 @@ function memoryHint(host: Host, { place, file }: LimitWrite, error: unknown): st
 function refusal(error: unknown, at: string, reason: string): StrataError {
   if (!(error instanceof StrataError)) throw error;
   const { errno, syscall, path } = error;
+  const call = `${syscall}: `;
+  const hint = error.reason.startsWith(call) ? error.reason.slice(call.length) : undefined;
   return new StrataError({
     code: 'system',
     stage: 'cgroup',
     pointer: POINTER + at,
     reason,
+    ...(hint !== undefined && { hint }),
     ...(syscall !== undefined && { syscall }),
     ...(errno !== undefined && { errno }),
     ...(path !== undefined && { path }),

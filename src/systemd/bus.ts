@@ -1,7 +1,7 @@
 /** A connection to systemd over D-Bus: authentication, calls, and the signals that tell how a job has ended. */
 import { StrataError } from '../base/error.ts';
 import type { Descriptor, Host } from '../host/host.ts';
-import { decodeMessage, encodeCall, MESSAGE, type Message, type Value } from './message.ts';
+import { decodeMessage, encodeCall, MESSAGE, type Message, type Value, type Variant } from './message.ts';
 
 /** Whose systemd: the machine's, or the user's own (systemd --user). */
 export type Manager = 'system' | 'user';
@@ -118,10 +118,10 @@ export class Bus {
     return this.ask(OBJECT, MANAGER, member, signature, body);
   }
 
-  /** A property of the manager. */
-  async property(name: string): Promise<Value | undefined> {
-    const [value] = await this.ask(OBJECT, 'org.freedesktop.DBus.Properties', 'Get', 'ss', [MANAGER, name]);
-    return typeof value === 'object' && 'value' in value ? value.value : undefined;
+  /** A property: of the manager, if nothing else is said. */
+  async property(name: string, object = OBJECT, of = MANAGER): Promise<Variant | undefined> {
+    const [value] = await this.ask(object, 'org.freedesktop.DBus.Properties', 'Get', 'ss', [of, name]);
+    return typeof value === 'object' && 'value' in value ? value : undefined;
   }
 
   /** A method that gives back a job: when that has ended, how it has. `done` is the good end. */

@@ -33,6 +33,7 @@ export interface Unit {
 
 const POINTER = '/linux/cgroupsPath';
 const NO_UNIT = 'org.freedesktop.systemd1.NoSuchUnit';
+const UNIT_EXISTS = 'org.freedesktop.systemd1.UnitExists';
 
 /**
  * Has systemd make the scope around a process, and waits until it is there.
@@ -44,31 +45,73 @@ export async function startScope(host: Host, name: ScopeName, wishes: ScopeWishe
   await Bus.with(host, name.manager, async (bus) => {
     const properties = [...scopeProperties(name, wishes, pid, await versionOf(bus)), ...asked];
     const what = `make ${name.unit}`;
-    const refused = (error: unknown): StrataError => refusal(error, what, asked);
-    const result = await bus.job('StartTransientUnit', 'ssa(sv)a(sa(sv))', [name.unit, 'fail', wire(properties), []]).catch((error: unknown) => {
-      throw refused(error);
-    });
+    const start = (): Promise<string> => bus.job('StartTransientUnit', 'ssa(sv)a(sa(sv))', [name.unit, 'fail', wire(properties), []]);
+    let result: string;
+    try {
+      result = await start().catch(async (error: unknown) => {
+        // It may be one that has failed, and is kept by systemd for people to look at. One that lives, or is somebody's file, exists still after this.
+        if (!(error instanceof Refusal) || error.code !== UNIT_EXISTS) throw error;
+        await bus.call('ResetFailedUnit', 's', [name.unit]).catch((fault: unknown) => {
+          if (!(fault instanceof Refusal)) throw fault;
+        });
+        return start();
+      });
+    } catch (error) {
+      throw refusal(error, what, asked);
+    }
     if (result !== 'done') throw failedJob(what, result);
   });
 }
 
-/** Changes properties of the unit for as long as it lives. @throws StrataError `system` when systemd refuses; then none has changed. */
+/**
+ * Changes properties of the unit for as long as it lives. With rules for devices, which can still fail elsewhere, it gives back what sets them to what they
+ * were ({@link setProperties}).
+ *
+ * @throws StrataError `system` when systemd refuses; then none has changed.
+ */
 export async function changeScope(
   host: Host,
   { manager, unit }: Unit,
   limits: readonly LimitWrite[],
   devices?: readonly DeviceRule[],
-): Promise<void> {
-  await Bus.with(host, manager, async (bus) => {
+): Promise<readonly Property[]> {
+  return Bus.with(host, manager, async (bus) => {
     const properties = limitProperties(limits, await versionOf(bus));
-    if (devices !== undefined && manager === 'system') properties.push(...changedDeviceProperties(devices));
-    if (properties.length === 0) return;
+    const filters = devices !== undefined && manager === 'system';
+    if (filters) properties.push(...changedDeviceProperties(devices));
+    if (properties.length === 0) return [];
+    try {
+      const former = filters ? await formerProperties(bus, unit, new Set(properties.map(([name]) => name))) : [];
+      await bus.call('SetUnitProperties', 'sba(sv)', [unit, true, wire(properties)]);
+      return former;
+    } catch (error) {
+      throw refusal(error, `change ${unit}`, []);
+    }
+  });
+}
+
+/** @throws StrataError `system` when systemd refuses. */
+export async function setProperties(host: Host, { manager, unit }: Unit, properties: readonly Property[]): Promise<void> {
+  await Bus.with(host, manager, async (bus) => {
     try {
       await bus.call('SetUnitProperties', 'sba(sv)', [unit, true, wire(properties)]);
     } catch (error) {
       throw refusal(error, `change ${unit}`, []);
     }
   });
+}
+
+/** What a list is set to is added to what it has: so the empty list comes before. */
+async function formerProperties(bus: Bus, unit: string, names: ReadonlySet<string>): Promise<readonly Property[]> {
+  const [object] = await bus.call('GetUnit', 's', [unit]);
+  const former: Property[] = [];
+  for (const name of names) {
+    const value = await bus.property(name, String(object), 'org.freedesktop.systemd1.Scope');
+    if (value === undefined) continue;
+    if (value.signature.startsWith('a')) former.push([name, { signature: value.signature, value: [] }]);
+    former.push([name, value]);
+  }
+  return former;
 }
 
 /** Ends the unit and waits until it is gone; one that is not there is as good. @throws StrataError `system` when systemd refuses. */
@@ -108,7 +151,7 @@ function wire(properties: readonly Property[]): Value {
 
 /** 252 for `252.39-1~deb12u2`; 0 if it does not tell. */
 async function versionOf(bus: Bus): Promise<number> {
-  const version = await bus.property('Version');
+  const version = (await bus.property('Version'))?.value;
   return typeof version === 'string' ? Number(/\d+/.exec(version)?.[0] ?? 0) : 0;
 }
 

@@ -3,7 +3,7 @@
  * The machine knows files, locks, cgroups and container processes; a plan is carried out by decoding its values.
  */
 import { createHash } from 'node:crypto';
-import { StrataError } from '../../src/base/error.ts';
+import { StrataError, withFields } from '../../src/base/error.ts';
 import type {
   CgroupName,
   Command,
@@ -497,6 +497,9 @@ export class FakeHost implements Host {
     this.step();
     for (const { op, path } of decode(plan) as readonly Decoded[]) {
       if (!this.machine.programs.has(String(path))) throw refused('bpf', 2, String(path));
+      const { failure } = this.machine;
+      if (failure?.op === op)
+        throw withFields(refused('bpf', failure.failure.errno ?? 22, String(path)), { reason: `bpf: ${failure.failure.detail}` });
       this.machine.events.push(`${op} ${path}`);
     }
   }

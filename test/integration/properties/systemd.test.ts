@@ -219,6 +219,16 @@ systemdTest('a scope whose processes were killed can be made again', async (t, w
   }
 });
 
+systemdTest('a unit of the name that has failed is no hindrance', async (t, workspace) => {
+  const { bundle, unit } = bundleIn(workspace, '', { process: { args: ['true'] } });
+  const obstinate = ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'];
+  const helper = workspace.helper(['systemd-run', '--scope', `--unit=${unit}`, '--property=TimeoutStopSec=100ms', ...obstinate]);
+  await eventually('the scope', () => shown(unit, 'ActiveState')['ActiveState'] === 'active');
+  t.is(spawnSync('systemctl', ['stop', unit]).status, 0);
+  t.is(shown(unit, 'ActiveState')['ActiveState'], 'failed', `${helper.pid}`);
+  await workspace.succeed([SYSTEMD, 'run', '--bundle', bundle.directory, workspace.id()]);
+});
+
 systemdTest('the rules for devices, and other ones', async (t, workspace) => {
   const denied = [{ allow: false, access: 'rwm' }];
   const device = { type: 'c', path: '/dev/loop-control', major: 10, minor: 237, fileMode: 0o666 };
@@ -232,6 +242,16 @@ systemdTest('the rules for devices, and other ones', async (t, workspace) => {
   t.notRegex(execFileSync('systemctl', ['show', unit, '--property=DeviceAllow'], { encoding: 'utf8' }), /10:237/);
   await workspace.succeed(['update', '--resources', '-', id], { stdin: toJson({ devices: [{ allow: true, access: 'rwm' }] }) });
   t.true(await opens(), 'everything allowed');
+  // More than the kernel takes: nothing changes, with systemd either.
+  const told = () =>
+    execFileSync('systemctl', ['show', unit, '-p', 'DevicePolicy', '-p', 'DeviceAllow', '-p', 'TasksMax'], { encoding: 'utf8' }).split('\n').sort();
+  const known = told();
+  const holes = Array.from({ length: 9000 }, (_, minor) => ({ allow: false, type: 'c', major: 10, minor, access: 'rwm' }));
+  const devices = [...denied, { allow: true, type: 'c', major: 10, access: 'rwm' }, ...holes];
+  const refused = await workspace.strata(['update', '--resources', '-', id], { stdin: toJson({ devices, pids: { limit: 9 } }) });
+  failed(t, refused, '/devices', 'the kernel takes some thousands of rules');
+  t.deepEqual(told(), known);
+  t.true(await opens());
   t.regex(execFileSync('systemctl', ['show', unit, '--property=DeviceAllow'], { encoding: 'utf8' }), /char-\* rwm/);
   await workspace.remove(id);
 });

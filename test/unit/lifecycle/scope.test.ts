@@ -5,6 +5,7 @@ import { kill } from '../../../src/lifecycle/kill.ts';
 import { runForeground } from '../../../src/lifecycle/run.ts';
 import { load } from '../../../src/lifecycle/store.ts';
 import { update } from '../../../src/lifecycle/update.ts';
+import type { Value } from '../../../src/systemd/message.ts';
 import { FakeHost, FakeMachine, Killed, smallConfig } from '../../helpers/fake-host.ts';
 import { FakeSystemd } from '../../helpers/fake-systemd.ts';
 import { createOne, failure, NAME, ROOT, statusOf } from './_machine.ts';
@@ -82,6 +83,43 @@ test('the container is in a cgroup in the scope, which nobody else is in', async
   await kill(host, { ...NAME, signal: 9 });
   await deleteContainer(host, NAME);
   t.deepEqual([machine.leftovers(), [...units], host.open.size], [[], [], 0]);
+});
+
+test('what systemd was told is taken back when the rules for devices cannot be replaced', async (t) => {
+  const { machine, host, systemd } = scopeMachine({ resources: { pids: { limit: 5 } } });
+  await createOne(host, OPTIONS);
+  const directory = `${TOP}${SCOPE}/container`;
+  machine.file(`${directory}/pids.max`, '5\n');
+  machine.programs.add(directory);
+  machine.failure = { op: 'cgroup-device-program', failure: { errno: 7, detail: 'too many' } };
+  const properties: Record<string, { signature: string; value: Value }> = {
+    Version: { signature: 's', value: '252' },
+    TasksMax: { signature: 't', value: 5n },
+    DevicePolicy: { signature: 's', value: 'strict' },
+    DeviceAllow: { signature: 'a(ss)', value: [['/dev/char/1:3', 'rwm']] },
+  };
+  systemd.answers.set('GetUnit', () => ({ signature: 'o', body: ['/org/freedesktop/systemd1/unit/one'] }));
+  systemd.answers.set('Get', ([, name]) => ({ signature: 'v', body: [properties[String(name)] ?? { signature: 's', value: '' }] }));
+  const resources = { pids: { limit: 6 }, devices: [{ allow: true, access: 'rwm' }] };
+  t.regex((await failure(t, update(host, { ...NAME, resources }))).message, /argument list too long \(too many\)$/);
+  t.is(machine.text(`${directory}/pids.max`)?.trim(), '5');
+  const changes = systemd.calls.flatMap(({ member, body }) => (member === 'SetUnitProperties' ? [body[2]] : []));
+  t.is(changes.length, 2);
+  t.deepEqual(changes[1], [
+    ['TasksMax', { signature: 't', value: 5n }],
+    ['DeviceAllow', { signature: 'a(ss)', value: [] }],
+    ['DeviceAllow', { signature: 'a(ss)', value: [['/dev/char/1:3', 'rwm']] }],
+    ['DevicePolicy', { signature: 's', value: 'strict' }],
+  ]);
+  let calls = 0;
+  systemd.answers.set('SetUnitProperties', () => {
+    return ++calls === 1 ? { signature: '', body: [] } : { error: 'org.freedesktop.DBus.Error.Failed', words: 'No.' };
+  });
+  t.regex(
+    (await failure(t, update(host, { ...NAME, resources }))).message,
+    /\(too many, and the properties of pre-one\.scope could not be set back: .*No\)$/,
+  );
+  t.is(host.open.size, 0);
 });
 
 test('a limit that leaves no room for the one that holds the scope comes when that has gone', async (t) => {

@@ -202,6 +202,16 @@ test('integers are exact', async (t) => {
   t.is(machine.text(`${MEMORY}/memory.limit_in_bytes`), '9007199254740993');
 });
 
+test('rules for devices that the kernel refuses: its reason is told, and nothing has changed', async (t) => {
+  const { machine, host, directory } = await pureV2({ 'pids.max': '5' });
+  machine.programs.add(directory);
+  machine.failure = { op: 'cgroup-device-program', failure: { errno: 7, detail: 'these are more' } };
+  const error = await failure(t, change(host, { pids: { limit: 6 }, devices: [{ allow: true }] }));
+  t.is(error.pointer, '/devices');
+  t.regex(error.message, /argument list too long \(these are more\)$/);
+  t.is(machine.text(`${directory}/pids.max`)?.trim(), '5');
+});
+
 test("rules for devices take the place of the container's own; where somebody else has put others, they stay", async (t) => {
   const { machine, host } = await running({});
   const directory = `${HIERARCHIES[2]}/strata-c1`;

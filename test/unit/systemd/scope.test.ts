@@ -99,6 +99,23 @@ test('a refusal is told in the words of systemd, at what asked for it', async (t
   t.is(host.open.size, 0);
 });
 
+test('a unit of the name that has failed is no hindrance', async (t) => {
+  const { host, systemd } = withSystemd();
+  let failed = true;
+  systemd.answers.set('StartTransientUnit', () => {
+    return failed ? { error: 'org.freedesktop.systemd1.UnitExists', words: 'Unit b-c.scope was already loaded.' } : { job: 'done' };
+  });
+  systemd.answers.set('ResetFailedUnit', ([unit]) => {
+    failed = unit !== 'b-c.scope';
+    return { signature: '', body: [] };
+  });
+  await startScope(host, NAME, WISHES, 42);
+  failed = true;
+  systemd.answers.set('ResetFailedUnit', () => ({ error: 'org.freedesktop.systemd1.NoSuchUnit', words: 'Unit b-c.scope not loaded.' }));
+  t.regex((await fault(startScope(host, NAME, WISHES, 42))).message, /already loaded$/);
+  t.is(host.open.size, 0);
+});
+
 test('a peer that is no systemd', async (t) => {
   const { host, systemd } = withSystemd();
   systemd.greeting = 'REJECTED ANONYMOUS\r\n';
