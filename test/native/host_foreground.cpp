@@ -275,6 +275,18 @@ int main() {
     CHECK(status == 0);
   });
 
+  test("how it ended is told also to those who ignore their children, and they go on ignoring them", [] {
+    const int status = in_child([] {
+      signal(SIGCHLD, SIG_IGN);
+      const int pid = shell("sleep 0.1; exit 7");
+      Result<ExitStatus> ended = foreground(sys::pidfd_open(pid, 0), -1);
+      struct sigaction after {};
+      sigaction(SIGCHLD, nullptr, &after);
+      return after.sa_handler == SIG_IGN && !ended.failed() && ended.value().known ? ended.value().code : 99;
+    });
+    CHECK(status == 7);
+  });
+
   test("standard input that is no terminal is copied, and its end only stops the copying", [] {
     int input[2];
     int output[2];

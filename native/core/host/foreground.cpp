@@ -92,6 +92,7 @@ class SignalForwarding {
       if (sys::signal_action(signal, nullptr, &saved) < 0 || ((saved.sa_flags & SA_SIGINFO) == 0 && saved.sa_handler == SIG_IGN)) continue;
       replaced_[signal - 1] = sys::signal_action(signal, &action, nullptr) == 0;
     }
+    keep_children();
     return {};
   }
 
@@ -104,6 +105,17 @@ class SignalForwarding {
   }
 
  private:
+  // Where SIGCHLD is ignored the kernel reaps at once, and before Linux 6.15 nobody learns then how the program ended.
+  void keep_children() {
+    struct sigaction& saved = saved_[SIGCHLD - 1];
+    if (sys::signal_action(SIGCHLD, nullptr, &saved) < 0) return;
+    const bool ignored = (saved.sa_flags & SA_SIGINFO) == 0 && saved.sa_handler == SIG_IGN;
+    if (!ignored && (saved.sa_flags & SA_NOCLDWAIT) == 0) return;
+    struct sigaction usual {};
+    usual.sa_handler = SIG_DFL;
+    replaced_[SIGCHLD - 1] = sys::signal_action(SIGCHLD, &usual, nullptr) == 0;
+  }
+
   bool active_ = false;
   std::array<struct sigaction, signal_count> saved_{};
   std::array<bool, signal_count> replaced_{};
@@ -298,6 +310,17 @@ int signal_descriptor() { return SignalForwarding::descriptor(); }
 
 int next_signal() { return SignalForwarding::next(); }
 
+namespace {
+
+Result<ExitStatus> how_it_ended(int pidfd) {
+  Result<ExitStatus> status = exit_status(pidfd);
+  // Somebody else in this process has reaped it.
+  if (!status.failed() && !status.value().known) return Status(ECHILD, "waitid");
+  return status;
+}
+
+}  // namespace
+
 Result<ExitStatus> foreground(int pidfd, int console) {
   const JobControl job_control;
   // Handlers first: from here on a signal reaches the program, and does not leave the terminal in raw mode.
@@ -305,13 +328,13 @@ Result<ExitStatus> foreground(int pidfd, int console) {
   const std::unique_ptr<SignalForwarding> signals = std::move(held);
   if (console < 0) {
     STRATA_TRY(attend(nullptr, pidfd));
-    return exit_status(pidfd);
+    return how_it_ended(pidfd);
   }
   Console copying(console);
   STRATA_TRY(copying.begin());
   STRATA_TRY(attend(&copying, pidfd));
   copying.drain();
-  return exit_status(pidfd);
+  return how_it_ended(pidfd);
 }
 
 }  // namespace strata::host

@@ -12,7 +12,8 @@ namespace strata::host {
 //
 // Signals are the process's and so is this: EBUSY for a second call at the same time. SIGKILL and SIGSTOP cannot be passed on; SIGCHLD, SIGPIPE
 // and SIGURG are about this process; SIGTTIN and SIGTTOU are its own job control; synchronous faults are its own; and what it was told to ignore
-// (nohup, background jobs of a simple shell) stays ignored. SIGPIPE is the process's to ignore.
+// (nohup, background jobs of a simple shell) stays ignored, but for SIGCHLD: else it could not be told how the program ended. SIGPIPE is the
+// process's to ignore.
 Result<ExitStatus> foreground(int pidfd, int console);
 
 // Begins to keep those signals before there is a process to pass them to, so that none ends this one in the middle of making a container;
