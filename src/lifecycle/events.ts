@@ -1,11 +1,9 @@
 /** `events`: what a container uses, at intervals, and when it runs out of memory. */
-import { type HostFacts, recentFacts } from '../host/facts.ts';
+import { recentFacts } from '../host/facts.ts';
 import type { Descriptor, EventSources, Host } from '../host/host.ts';
-import { type CgroupPlace, knownPlaces } from '../plan/cgroup.ts';
-import { placeOf } from '../plan/resources.ts';
-import { CgroupFiles, type Count } from './cgroup-files.ts';
 import { checkId } from './id.ts';
 import { observe } from './observe.ts';
+import { type MemoryWatch, watchMemory } from './oom.ts';
 import type { ContainerName } from './report.ts';
 import { loadSettled } from './state.ts';
 import { readStats, type Stats } from './stats.ts';
@@ -44,20 +42,21 @@ export async function* events(host: Host, options: EventsOptions): AsyncGenerato
   if (pidfd === undefined) return;
   let memory: MemoryWatch | undefined;
   try {
-    memory = watch(host, record, facts);
+    memory = watchMemory(host, record, facts);
     const sources: EventSources = { pidfd, memory: memory?.descriptor ?? -1, version: memory?.version ?? 1, cancel };
     for (let next = host.now() + interval; ; ) {
       const what = await host.waitEvent(sources, Math.max(0, next - host.now()));
       if (what === 'cancel') return;
       if (what === 'exit') {
-        // The kernel tells of changes some 10 ms late, and the want of memory may be what ended the container.
-        if (memory?.version === 2 && memory.isReal()) yield { type: 'oom', id };
+        // The want of memory may be what ended the container.
+        if (memory?.wasMissed() === true) yield { type: 'oom', id };
         return;
       }
       if (what === 'memory') {
         if (memory?.isReal() === true) yield { type: 'oom', id };
       } else {
         next = Math.max(next + interval, host.now());
+        memory?.refresh();
         yield { type: 'stats', id, data: readStats(host, record, facts) };
       }
     }
@@ -72,30 +71,4 @@ async function living(host: Host, { root, id }: ContainerName): Promise<Containe
   const record = await loadSettled(host, root, id);
   permit('events', observe(host, root, record, false).status, id);
   return record;
-}
-
-interface MemoryWatch {
-  readonly descriptor: Descriptor;
-  readonly version: 1 | 2;
-  /** Whether what was heard is a want of memory: the removal of a v1 cgroup is heard too, and on v2 every change of its counts. */
-  readonly isReal: () => boolean;
-}
-
-function watch(host: Host, record: ContainerRecord, facts: HostFacts): MemoryWatch | undefined {
-  const place = placeOf('memory', knownPlaces(record.cgroups, facts));
-  if (place === undefined) return undefined;
-  const { directory, unified } = place;
-  if (!unified) return { descriptor: host.watchMemory(directory, 1), version: 1, isReal: () => host.stat(directory) !== undefined };
-  let known = kills(host, place);
-  const isReal = (): boolean => {
-    const now = kills(host, place);
-    const more = now > known;
-    known = now;
-    return more;
-  };
-  return { descriptor: host.watchMemory(directory, 2), version: 2, isReal };
-}
-
-function kills(host: Host, { directory }: CgroupPlace): Count {
-  return new CgroupFiles(host, directory).keyed('memory.events')['oom_kill'] ?? 0;
 }

@@ -160,7 +160,10 @@ function refusal(error: unknown, what: string, asked: readonly Property[]): Stra
   const named = asked.find(([name]) => new RegExp(`\\b${name}\\b`).test(error.message));
   const at = named === undefined ? POINTER : annotationPointer(named[0]);
   const reason = `systemd refuses to ${what}: ${error.message.replace(/\.$/, '')}`;
-  return new StrataError({ code: 'system', stage: 'cgroup', pointer: at, reason });
+  // Of a value of another type it does not say whose it is.
+  const isUnsaid = named === undefined && asked.length > 0 && /\b(?:message contents|Invalid argument)\b/.test(error.message);
+  const hint = `it may be one of the annotations' properties: ${asked.map(([name, { signature }]) => `${name} of the type ${signature}`).join(', ')}`;
+  return new StrataError({ code: 'system', stage: 'cgroup', pointer: at, reason, ...(isUnsaid && { hint }) });
 }
 
 function failedJob(what: string, result: string): StrataError {

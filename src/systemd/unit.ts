@@ -36,7 +36,7 @@ export function scopeName(cgroupsPath: string | undefined, id: string, manager: 
 }
 
 function named(manager: Manager, slice: string, unit: string): ScopeName {
-  if (!/^[\w:.\\@-]+$/.test(unit)) throw invalid(`'${unit}' is not the name of a systemd unit: it may have letters, digits and :-_.\\@ only`);
+  if (!/^[\w:.\\-]+$/.test(unit)) throw invalid(`'${unit}' is not the name of a systemd scope: it may have letters, digits and :-_.\\ only`);
   if (unit.length > LONGEST) throw invalid(`'${unit}' is longer than the ${LONGEST} bytes that the name of a systemd unit can have`);
   return { manager, unit, slice, path: `${slicePath(slice)}/${escaped(unit)}` };
 }
@@ -46,7 +46,7 @@ export function slicePath(slice: string): string {
   if (slice === '-.slice') return '';
   const name = slice.endsWith('.slice') ? slice.slice(0, -'.slice'.length) : '';
   const parts = name.split('-');
-  if (!/^[\w:.\\@-]+$/.test(name) || parts.includes('') || slice.length > LONGEST) throw invalid(`'${slice}' is not the name of a systemd slice`);
+  if (!/^[\w:.\\-]+$/.test(name) || parts.includes('') || slice.length > LONGEST) throw invalid(`'${slice}' is not the name of a systemd slice`);
   return parts.map((_, index) => `/${escaped(`${parts.slice(0, index + 1).join('-')}.slice`)}`).join('');
 }
 

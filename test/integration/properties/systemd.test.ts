@@ -219,6 +219,22 @@ systemdTest('a scope whose processes were killed can be made again', async (t, w
   }
 });
 
+systemdTest('events tell of a want of memory that ends the container and the scope', async (t, workspace) => {
+  const limits = { memory: { limit: 16777216, swap: 16777216 } };
+  for (let round = 0; round < 3; round++) {
+    const { bundle } = bundleIn(workspace, 'strata-oom.slice', { process: { args: ['tail', '/dev/zero'] }, linux: { resources: limits } });
+    const id = workspace.id();
+    await workspace.succeed([SYSTEMD, 'create', '--bundle', bundle.directory, id]);
+    const watching = workspace.spawn(['events', '--interval', '20ms', id]);
+    await eventually('the first statistics', () => watching.stdout().includes('\n'));
+    await workspace.succeed(['start', id]);
+    t.is((await watching.result).code, 0);
+    t.regex(watching.stdout(), /^\{"type":"oom"/m);
+    await workspace.reach(id, 'stopped');
+    await workspace.remove(id);
+  }
+});
+
 systemdTest('a unit of the name that has failed is no hindrance', async (t, workspace) => {
   const { bundle, unit } = bundleIn(workspace, '', { process: { args: ['true'] } });
   const obstinate = ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'];

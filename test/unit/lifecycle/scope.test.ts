@@ -1,8 +1,10 @@
 /** Containers in scopes of systemd's, on a machine with cgroup v2 only. */
 import test from 'ava';
 import { deleteContainer } from '../../../src/lifecycle/delete.ts';
+import { events } from '../../../src/lifecycle/events.ts';
 import { kill } from '../../../src/lifecycle/kill.ts';
 import { runForeground } from '../../../src/lifecycle/run.ts';
+import { start } from '../../../src/lifecycle/start.ts';
 import { load } from '../../../src/lifecycle/store.ts';
 import { update } from '../../../src/lifecycle/update.ts';
 import type { Value } from '../../../src/systemd/message.ts';
@@ -120,6 +122,40 @@ test('what systemd was told is taken back when the rules for devices cannot be r
     /\(too many, and the properties of pre-one\.scope could not be set back: .*No\)$/,
   );
   t.is(host.open.size, 0);
+});
+
+test('a want of memory that ended the container is told though its cgroup is gone; one of others is not', async (t) => {
+  const slice = `${TOP}/a.slice/a-b.slice`;
+  const counts = (machine: FakeMachine, directory: string, count: number) => machine.file(`${directory}/memory.events`, `oom_kill ${count}\n`);
+  const after = async (change: (machine: FakeMachine) => void): Promise<string[]> => {
+    const { machine, host } = scopeMachine();
+    await createOne(host, OPTIONS);
+    await start(host, NAME);
+    counts(machine, slice, 7);
+    counts(machine, `${slice}/other.scope`, 3);
+    counts(machine, `${TOP}${SCOPE}`, 0);
+    counts(machine, `${TOP}${SCOPE}/container`, 0);
+    machine.waited.push('timeout', 'exit');
+    const all: string[] = [];
+    for await (const { type } of events(host, { ...NAME, interval: 100 })) {
+      all.push(type);
+      for (const name of [...machine.nodes.keys()]) if (name.startsWith(TOP + SCOPE)) machine.nodes.delete(name);
+      change(machine);
+    }
+    t.is([...host.open.values()].filter(({ kind }) => kind === 'memory').length, 0);
+    return all;
+  };
+  t.deepEqual(await after(() => {}), ['stats']);
+  t.deepEqual(await after((machine) => counts(machine, slice, 8)), ['stats', 'oom']);
+  const other = (machine: FakeMachine): void => {
+    counts(machine, slice, 8);
+    counts(machine, `${slice}/other.scope`, 4);
+  };
+  t.deepEqual(await after(other), ['stats']);
+  const gone = (machine: FakeMachine): void => {
+    for (const name of [...machine.nodes.keys()]) if (name.startsWith(`${slice}/other.scope`)) machine.nodes.delete(name);
+  };
+  t.deepEqual(await after(gone), ['stats']);
 });
 
 test('a limit that leaves no room for the one that holds the scope comes when that has gone', async (t) => {

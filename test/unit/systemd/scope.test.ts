@@ -94,6 +94,11 @@ test('a refusal is told in the words of systemd, at what asked for it', async (t
   const nonsense = await fault(startScope(host, NAME, { ...WISHES, annotations: { 'org.systemd.property.Nonsense': 'true' } }, 42));
   t.is(nonsense.pointer, '/annotations/org.systemd.property.Nonsense');
 
+  const contents = 'Failed to set unit properties: Unexpected message contents';
+  systemd.answers.set('StartTransientUnit', () => ({ error: 'org.freedesktop.DBus.Error.InvalidArgs', words: contents }));
+  const mistyped = await fault(startScope(host, NAME, { ...WISHES, annotations: { 'org.systemd.property.MemoryMax': "'x'" } }, 42));
+  t.regex(mistyped.message, /message contents \(it may be one of the annotations' properties: MemoryMax of the type s\)$/);
+
   systemd.answers.set('StartTransientUnit', () => ({ job: 'timeout' }));
   t.regex((await fault(startScope(host, NAME, WISHES, 42))).message, /could not make b-c\.scope: its job ended as 'timeout'/);
   t.is(host.open.size, 0);
