@@ -3,7 +3,7 @@ import { StrataError } from '../base/error.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { CgroupName } from '../host/host.ts';
 import { cleanPath } from '../spec/refuse.ts';
-import type { Spec } from '../spec/types.ts';
+import type { Resources, Spec } from '../spec/types.ts';
 import type { Operation } from './op.ts';
 import { resourceOperations } from './resources.ts';
 
@@ -91,12 +91,27 @@ function limiting(item: CgroupPlace, limits: readonly Operation[]): readonly str
   return item.controllers.filter((name) => limits.some((limit) => limit.op === 'cgroup-write' && limit.path.startsWith(`${prefix}${name}.`)));
 }
 
-/** The v2 directory for CLONE_INTO_CGROUP, '' without a v2 hierarchy. */
-export function unifiedDirectory(places: readonly CgroupPlace[]): string {
-  return places.find((item) => item.unified)?.directory ?? '';
+/** How the container's processes come into its cgroups. */
+export interface Entrance {
+  /** The v2 directory for CLONE_INTO_CGROUP, '' without a v2 hierarchy. */
+  readonly cgroup: string;
+  /** The files that a process writes to to move itself. */
+  readonly tasks: readonly string[];
 }
 
-/** `tasks`, not `cgroup.procs`: the single-threaded child moves itself without the wait that moving a thread group costs. */
-export function tasksFiles(places: readonly CgroupPlace[]): string[] {
-  return places.filter((item) => !item.unified).map((item) => `${item.directory}/tasks`);
+/**
+ * Into v2 by birth, into v1 by a move: `tasks`, not `cgroup.procs`, because the single-threaded child moves itself without the wait that moving a
+ * thread group costs. Where there may be fewer tasks than it takes to make a container, v2 is moved into as well: that the limit of tasks allows.
+ */
+export function entrance(places: readonly CgroupPlace[], resources: Resources): Entrance {
+  const tasks = places.filter((item) => !item.unified).map((item) => `${item.directory}/tasks`);
+  const directory = places.find((item) => item.unified)?.directory ?? '';
+  if (directory === '' || !isCramped(resources)) return { cgroup: directory, tasks };
+  return { cgroup: '', tasks: tasks.concat(`${directory}/cgroup.procs`) };
+}
+
+/** While a container is made there may be two stages of it. */
+function isCramped({ pids, unified }: Resources): boolean {
+  const most = unified['pids.max'] ?? (pids?.limit === undefined ? '' : `${pids.limit}`);
+  return most === '0' || most === '1';
 }

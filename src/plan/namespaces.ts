@@ -4,7 +4,7 @@ import { pointer } from '../base/pointer.ts';
 import { mapsOnly } from '../spec/check-unprivileged.ts';
 import { findNamespace } from '../spec/refuse.ts';
 import { type IdMapping, NAMESPACE_TYPES, type NamespaceType, type Spec } from '../spec/types.ts';
-import { type CgroupPlace, tasksFiles, unifiedDirectory } from './cgroup.ts';
+import { type CgroupPlace, entrance } from './cgroup.ts';
 import type { Caller } from './context.ts';
 import { CLONE, type Operation } from './op.ts';
 import type { RdtPlan } from './rdt.ts';
@@ -64,6 +64,7 @@ function cloneOperation(spec: Spec, places: readonly CgroupPlace[], rdt: RdtPlan
     if (namespace.path === undefined) create |= CLONE[type];
     else join.push(type, namespace.path);
   }
+  const { cgroup, tasks } = entrance(places, spec.linux.resources);
   return {
     op: 'clone',
     pointer: '/linux/namespaces',
@@ -71,8 +72,8 @@ function cloneOperation(spec: Spec, places: readonly CgroupPlace[], rdt: RdtPlan
     join,
     ...maps,
     timeOffsets: timeOffsetsText(spec),
-    cgroup: unifiedDirectory(places),
-    tasks: rdt === undefined ? tasksFiles(places) : tasksFiles(places).concat(rdt.tasks),
+    cgroup,
+    tasks: rdt === undefined ? tasks : tasks.concat(rdt.tasks),
     unprivileged,
   };
 }

@@ -71,6 +71,21 @@ v2Test('limits are in the files of v2', async (t, workspace) => {
   await workspace.remove(id);
 });
 
+v2Test('a limit of tasks that leaves no room to be born into', async (t, workspace) => {
+  const holder = await sleeping(workspace);
+  const { pid } = await workspace.state(holder.id);
+  const two: Edit = (config) => {
+    config.linux.namespaces = [...config.linux.namespaces.filter(({ type }) => type !== 'pid'), { type: 'pid', path: `/proc/${pid}/ns/pid` }];
+  };
+  for (const limit of [0, 1, 2]) {
+    for (const stages of [{}, two]) {
+      const bundle = workspace.bundle({ process: { args: ['cat', '/sys/fs/cgroup/pids.max'] }, linux: { resources: { pids: { limit } } } });
+      const { stdout } = await workspace.succeed(['run', '--bundle', bundle.edit(stages).directory, workspace.id()]);
+      t.is(stdout, `${limit}\n`);
+    }
+  }
+});
+
 v2Test('block I/O, huge pages, CPUs, and files by their names', async (t, workspace) => {
   const device = disk();
   const [major, minor] = (device ?? '').split(':').map(Number);
