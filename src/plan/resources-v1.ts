@@ -60,8 +60,7 @@ export function blockIO(asked: BlockIO | undefined): Setting[] {
   if (asked === undefined) return [];
   const out: Setting[] = [];
   // `blkio.weight` and all of `leaf_weight` went with the CFQ scheduler in Linux 5.0, before the oldest kernel we run on; BFQ's took its place.
-  const leaf = leafPointer(asked);
-  if (leaf !== undefined) throw noLeafWeight(leaf);
+  refuseLeafWeights(asked);
   if (isSet(asked.weight)) out.push({ pointer: '/blockIO/weight', file: 'blkio.bfq.weight', value: `${asked.weight}` });
   asked.weightDevice.forEach(({ major, minor, weight }, index) => {
     const at = `/blockIO/weightDevice/${index}`;
@@ -84,16 +83,13 @@ export function blockIO(asked: BlockIO | undefined): Setting[] {
   return out;
 }
 
-/** The first leaf weight that is asked for, if any. */
-function leafPointer(asked: BlockIO): string | undefined {
-  if (isSet(asked.leafWeight)) return '/blockIO/leafWeight';
+/** @throws StrataError `config-unsupported` */
+export function refuseLeafWeights(asked: BlockIO): void {
   const index = asked.weightDevice.findIndex((device) => isSet(device.leafWeight));
-  return index === -1 ? undefined : `/blockIO/weightDevice/${index}/leafWeight`;
-}
-
-function noLeafWeight(at: string): StrataError {
+  if (!isSet(asked.leafWeight) && index === -1) return;
+  const at = isSet(asked.leafWeight) ? 'leafWeight' : `weightDevice/${index}/leafWeight`;
   const reason = 'is not supported by the kernel: leaf weights were removed in Linux 5.0';
-  return new StrataError({ code: 'config-unsupported', stage: 'plan', pointer: `/linux/resources${at}`, reason });
+  throw new StrataError({ code: 'config-unsupported', stage: 'plan', pointer: `/linux/resources/blockIO/${at}`, reason });
 }
 
 /** Limits on reservations where the kernel has them (5.7), and on page faults, where engines and tests look. */

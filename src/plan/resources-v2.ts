@@ -2,7 +2,7 @@
 import { StrataError } from '../base/error.ts';
 import { isAtLeast, type Kernel } from '../host/facts.ts';
 import type { BlockIO, Cpu, HugepageLimit, Memory } from '../spec/types.ts';
-import { isSet } from './resources-v1.ts';
+import { isSet, refuseLeafWeights } from './resources-v1.ts';
 import { entryOf, type Setting } from './setting.ts';
 
 function limit(value: bigint): string {
@@ -18,7 +18,7 @@ export function memory(asked: Memory | undefined): Setting[] {
   refuse(asked.useHierarchy === false, '/memory/useHierarchy');
   const out: Setting[] = [];
   if (isSet(asked.limit)) out.push({ pointer: '/memory/limit', file: 'memory.max', value: limit(asked.limit) });
-  if (isSet(asked.swap)) {
+  if (asked.swap !== undefined && (asked.swap !== 0n || asked.limit !== 0n)) {
     const value = swapAlone(asked.swap, asked.limit ?? 0n);
     // Without swap in the kernel the file is missing; 'none' and 'no limit' are then true already.
     out.push({ pointer: '/memory/swap', file: 'memory.swap.max', value, optional: value === '0' || value === 'max' });
@@ -27,9 +27,9 @@ export function memory(asked: Memory | undefined): Setting[] {
   return out;
 }
 
-/** v1, and the specification, count memory and swap together; v2 counts swap alone. */
+/** v1, and the specification, count memory and swap together; v2 counts swap alone, and so 0, less than any memory, can be told: no swap. */
 function swapAlone(together: bigint, memoryLimit: bigint): string {
-  if (together < 0n) return 'max';
+  if (together <= 0n) return together < 0n ? 'max' : '0';
   if (memoryLimit <= 0n) {
     const reason = 'requires a memory limit, because cgroup v2 limits swap alone';
     throw new StrataError({ code: 'config-invalid', stage: 'plan', pointer: '/linux/resources/memory/swap', reason });
@@ -67,6 +67,7 @@ export function weightOfShares(shares: bigint): number {
 
 export function blockIO(asked: BlockIO | undefined, weightFile: 'io.weight' | 'io.bfq.weight'): Setting[] {
   if (asked === undefined) return [];
+  refuseLeafWeights(asked);
   const out: Setting[] = [];
   const weight = (value: number): number => (weightFile === 'io.bfq.weight' ? value : ioWeight(value));
   if (isSet(asked.weight))

@@ -68,13 +68,13 @@ export function resourceOperations(resources: Resources, places: readonly Cgroup
 export function limitWrites(resources: Resources, places: readonly CgroupPlace[], facts: HostFacts): LimitWrite[] {
   const out: LimitWrite[] = [];
   for (const { name, v1: onV1, v2: onV2 } of CONTROLLERS) {
-    const settings = onV1(resources, facts);
+    const place = placeOf(name, places);
+    const settings = place?.unified === true ? onV2(resources, facts) : onV1(resources, facts);
     const first = settings[0];
     if (first === undefined) continue;
-    const place = placeOf(name, places);
     if (place === undefined) throw unsupported(first.pointer, `needs the cgroup controller ${name}, ${whyNot(name, facts)}`);
     const controller = unifiedName(name);
-    for (const setting of place.unified ? onV2(resources, facts) : settings) out.push({ ...setting, place, controller });
+    for (const setting of settings) out.push({ ...setting, place, controller });
   }
   return out.concat(unified(resources, places, facts));
 }

@@ -45,6 +45,8 @@ test('memory on v2', (t) => {
   t.deepEqual(writes({ memory: MEMORY }, V2), ['memory.max 1048576', 'memory.swap.max 1048576', 'memory.low 524288']);
   t.deepEqual(writes({ memory: { limit: 4096, swap: 4096 } }, V2), ['memory.max 4096', 'memory.swap.max 0 ?']);
   t.deepEqual(writes({ memory: { limit: -1, swap: -1 } }, V2), ['memory.max max', 'memory.swap.max max ?']);
+  t.deepEqual(writes({ memory: { swap: 0 } }, V2), ['memory.swap.max 0 ?']);
+  t.deepEqual(writes({ memory: { limit: 4096, swap: 0 } }, V2), ['memory.max 4096', 'memory.swap.max 0 ?']);
   t.deepEqual(writes({ memory: { useHierarchy: true, disableOOMKiller: false } }, V2), []);
 });
 
