@@ -1,4 +1,4 @@
-/** The state of a container as the specification has it (runtime.md#state), with the properties that runc adds, in runc's order. */
+/** The state of a container as the specification has it (runtime.md#state), with the properties that runc adds, in runc's order, and one of crun's. */
 import type { Host } from '../host/host.ts';
 import { hasCode } from './fault.ts';
 import { checkId } from './id.ts';
@@ -22,6 +22,8 @@ export interface ContainerState {
   readonly annotations?: Readonly<Record<string, string>>;
   /** Name of the user who created it, or `#uid`. */
   readonly owner: string;
+  /** The unit that systemd has made for it, if it manages the cgroup. */
+  readonly 'systemd-scope'?: string;
 }
 
 /** Milliseconds for which a directory without a state is taken for one that another process is just filling or emptying. */
@@ -62,8 +64,9 @@ export function hookState(record: ContainerRecord, status: Status): string {
 }
 
 function stateOf(record: ContainerRecord, status: Status, pid: number, owner: string): ContainerState {
-  const { ociVersion, id, bundle, rootfs, created, annotations } = record;
-  return { ociVersion, id, pid, status, bundle, rootfs, created, ...(Object.keys(annotations).length > 0 && { annotations }), owner };
+  const { ociVersion, id, bundle, rootfs, created, annotations, systemd } = record;
+  const given = Object.keys(annotations).length > 0 && { annotations };
+  return { ociVersion, id, pid, status, bundle, rootfs, created, ...given, owner, ...(systemd !== undefined && { 'systemd-scope': systemd.unit }) };
 }
 
 function userName(host: Host, uid: number): string {

@@ -147,7 +147,8 @@ systemdTest('the limits are properties of the scope, and files of the container'
 });
 
 systemdTest('the verbs know a container in a scope without being told', async (t, workspace) => {
-  const { id, directory } = await started(workspace);
+  const { id, unit, directory } = await started(workspace);
+  t.is(JSON.parse((await workspace.succeed(['state', id])).stdout)['systemd-scope'], unit);
   t.is((await workspace.succeed(['exec', id, 'cat', '/proc/self/cgroup'])).stdout, '0::/\n');
   t.is(JSON.parse((await workspace.succeed(['ps', '--format', 'json', id])).stdout).length, 1);
   await workspace.succeed(['pause', id]);

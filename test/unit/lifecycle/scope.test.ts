@@ -5,6 +5,7 @@ import { events } from '../../../src/lifecycle/events.ts';
 import { kill } from '../../../src/lifecycle/kill.ts';
 import { runForeground } from '../../../src/lifecycle/run.ts';
 import { start } from '../../../src/lifecycle/start.ts';
+import { describeState } from '../../../src/lifecycle/state.ts';
 import { load } from '../../../src/lifecycle/store.ts';
 import { update } from '../../../src/lifecycle/update.ts';
 import type { Value } from '../../../src/systemd/message.ts';
@@ -66,6 +67,7 @@ test('the container is in a cgroup in the scope, which nobody else is in', async
   const record = load(host, ROOT, 'c1');
   t.deepEqual(record.cgroups, [{ hierarchy: TOP, path: `${SCOPE}/container` }]);
   t.deepEqual(record.systemd, { manager: 'system', unit: 'pre-one.scope' });
+  t.is(describeState(host, ROOT, record)['systemd-scope'], 'pre-one.scope');
   const living = machine.processes.filter(({ phase }) => phase !== 'dead');
   t.deepEqual(
     living.map(({ cgroups }) => [...cgroups]),
