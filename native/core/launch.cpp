@@ -41,6 +41,7 @@ namespace {
 
 constexpr int wait_by_pidfd = 3;
 constexpr int first_free_descriptor = 3;
+constexpr std::size_t most_passed = 8;
 
 bool fail(LaunchFailure& ret_failure, int operation, const Status& status) {
   ret_failure.operation = operation;
@@ -55,7 +56,7 @@ SealedProgram init_program("strata-init", strata_init_start, strata_init_end);
 
 // The orders: header, plan, filter, in one memory file.
 Result<Fd> write_orders(InitHeader header, const LaunchRequest& request, const Filter& filter) {
-  Fd file(above_stdio(sys::memfd_create("strata-orders", MFD_CLOEXEC)));
+  Fd file(at_least(sys::memfd_create("strata-orders", MFD_CLOEXEC), first_free_descriptor + static_cast<int>(request.passed.size())));
   if (!file.valid()) return Status(-file.get(), "memfd_create", "orders");
   header.plan_offset = sizeof header;
   header.plan_size = static_cast<std::uint32_t>(request.size);
@@ -110,16 +111,18 @@ int child_failed(Child* child, const char* call, int error) {
 [[gnu::no_sanitize_address]] int child_main(void* argument) {
   auto* child = static_cast<Child*>(argument);
   const LaunchRequest& request = *child->request;
-  // Via high numbers, since the three may stand in each other's way (stdin on 1, stdout on 0).
-  int high[3];
-  for (int i = 0; i < 3; i++) {
+  // Via high numbers, since they may stand in each other's way (stdin on 1, stdout on 0).
+  int high[3 + most_passed];
+  const int passed = static_cast<int>(request.passed.size());
+  for (int i = 0; i < 3 + passed; i++) {
     constexpr int out_of_the_way = 64;
-    long moved = sys::fcntl(request.stdio[i], F_DUPFD_CLOEXEC, out_of_the_way);
-    if (moved == -EINVAL) moved = sys::fcntl(request.stdio[i], F_DUPFD_CLOEXEC, first_free_descriptor + request.preserve);  // low RLIMIT_NOFILE
+    const int from = i < 3 ? request.stdio[i] : request.passed[static_cast<std::size_t>(i) - 3];
+    long moved = sys::fcntl(from, F_DUPFD_CLOEXEC, out_of_the_way);
+    if (moved == -EINVAL) moved = sys::fcntl(from, F_DUPFD_CLOEXEC, first_free_descriptor + request.preserve + passed);  // low RLIMIT_NOFILE
     if (moved < 0) return child_failed(child, "fcntl", static_cast<int>(moved));
     high[i] = static_cast<int>(moved);
   }
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 3 + passed; i++) {
     if (const int result = sys::dup3(high[i], i, 0); result < 0) return child_failed(child, "dup3", result);
   }
   const int kept[] = {child->orders, child->sync, child->target, request.console, request.start};
@@ -467,14 +470,24 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   }
   if (!cloned) return fail(ret_failure, -1, Status(EBADMSG, "plan"));
 
-  Result<int> init = init_program.descriptor();
-  if (init.failed()) return fail(ret_failure, operation, init.status());
+  if (request.passed.size() > most_passed) return fail(ret_failure, -1, Status(E2BIG, "strata", "descriptors"));
+  // What the child needs on its way lies above the numbers that it puts others at.
+  const int lowest = first_free_descriptor + static_cast<int>(request.passed.size());
+  Result<int> program = init_program.descriptor();
+  if (program.failed()) return fail(ret_failure, operation, program.status());
+  Fd moved_program;
+  int init = program.value();
+  if (init < lowest) {
+    moved_program = Fd(static_cast<int>(sys::fcntl(init, F_DUPFD_CLOEXEC, lowest)));
+    init = moved_program.get();
+    if (init < 0) return fail(ret_failure, operation, Status(-init, "fcntl"));
+  }
   int ends[2];
   if (const int result = sys::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends); result < 0) {
     return fail(ret_failure, operation, Status(-result, "socketpair"));
   }
   Fd ours(above_stdio(ends[0]));
-  Fd theirs(above_stdio(ends[1]));
+  Fd theirs(at_least(ends[1], lowest));
   if (!ours.valid() || !theirs.valid()) return fail(ret_failure, operation, Status(EMFILE, "fcntl"));
 
   const bool two_stage = fields.two_stage;
@@ -484,7 +497,7 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   header.start = request.start;
   header.console = request.console;
   header.target = target.get();
-  header.preserve = static_cast<std::uint32_t>(request.preserve);
+  header.preserve = static_cast<std::uint32_t>(request.preserve) + static_cast<std::uint32_t>(request.passed.size());
   header.two_stage = two_stage ? 1 : 0;
   Result<Fd> orders = write_orders(header, request, filter);
   if (orders.failed()) return fail(ret_failure, operation, orders.status());
@@ -492,7 +505,7 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
   sys::ResourceLimit nofile{};
   Child child{};
   child.request = &request;
-  child.init = init.value();
+  child.init = init;
   child.orders = orders.value().get();
   child.sync = theirs.get();
   child.target = target.get();

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "error.hpp"
 #include "host/listener.hpp"
@@ -22,9 +23,10 @@ struct LaunchRequest {
   const std::uint8_t* plan;
   std::size_t size;
   int stdio[3];
-  int preserve;  // so many descriptors from 3 on are the container's
-  int console;   // socket for the terminal's master, or -1
-  int start;     // listening socket for `start`, or -1
+  int preserve;                      // so many descriptors from 3 on are the container's
+  int console;                       // socket for the terminal's master, or -1
+  int start;                         // listening socket for `start`, or -1
+  std::span<const int> passed = {};  // become 3, 4 and so on; with these `preserve` is 0
 };
 
 struct Launched {

@@ -13,12 +13,16 @@
 
 namespace strata {
 
-int above_stdio(int descriptor) {
-  constexpr int first_free = 3;
-  if (descriptor < 0 || descriptor >= first_free) return descriptor;
-  const long moved = sys::fcntl(descriptor, F_DUPFD_CLOEXEC, first_free);
+int at_least(int descriptor, int lowest) {
+  if (descriptor < 0 || descriptor >= lowest) return descriptor;
+  const long moved = sys::fcntl(descriptor, F_DUPFD_CLOEXEC, lowest);
   sys::close(descriptor);
   return static_cast<int>(moved);
+}
+
+int above_stdio(int descriptor) {
+  constexpr int first_free = 3;
+  return at_least(descriptor, first_free);
 }
 
 Result<int> SealedProgram::descriptor() {

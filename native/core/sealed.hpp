@@ -29,5 +29,7 @@ class SealedProgram {
 
 // Standard descriptors may be closed in our process; ours must never take their numbers. A negative one is a failure, and stays what it is.
 int above_stdio(int descriptor);
+// The same with `lowest` as the first number that it may have.
+int at_least(int descriptor, int lowest);
 
 }  // namespace strata

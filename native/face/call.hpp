@@ -36,6 +36,12 @@ struct PlanBytes {
   Bytes bytes;
 };
 
+// Bytes are characters up to U+00FF.
+struct Packet {
+  std::string bytes;
+  Fd descriptor;
+};
+
 // What is kept of an argument while the function runs.
 template <class Parameter>
 struct Argument {

@@ -45,11 +45,22 @@ Outcome<std::optional<std::string>> exchange(const Duplicate& socket, std::strin
   return Outcome(std::optional(host::characters_of_bytes(*answer.value())));
 }
 
+Outcome<std::optional<Packet>> exchange_packet(const Duplicate& socket, std::string_view bytes, int timeout) {
+  using Answer = std::optional<Packet>;
+  Result<std::string> narrow = host::bytes_of_characters(bytes);
+  if (narrow.failed()) return Outcome<Answer>(Failure(narrow.status()));
+  Result<std::optional<host::Packet>> answer = host::exchange_packet(socket.get(), narrow.value(), timeout);
+  if (answer.failed()) return Outcome<Answer>(Failure(answer.status()));
+  if (!answer.value()) return Outcome(Answer());
+  return Outcome(Answer(Packet{host::characters_of_bytes(answer.value()->bytes), std::move(answer.value()->descriptor)}));
+}
+
 Status send_descriptor_to(int socket, int descriptor, std::string_view text) { return send_descriptor(socket, descriptor, text); }
 
 Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start) {
-  if (stdio.size() != 3) return Outcome<Launched>(Failure(Status(EINVAL, "strata", "stdio")));
-  const LaunchRequest request{plan.bytes.data(), plan.bytes.size(), {stdio[0], stdio[1], stdio[2]}, preserve, console, start};
+  if (stdio.size() < 3 || (stdio.size() > 3 && preserve != 0)) return Outcome<Launched>(Failure(Status(EINVAL, "strata", "stdio")));
+  const std::span<const int> passed = std::span(stdio).subspan(3);
+  const LaunchRequest request{plan.bytes.data(), plan.bytes.size(), {stdio[0], stdio[1], stdio[2]}, preserve, console, start, passed};
   Launched launched{};
   LaunchFailure failure{};
   return launch(request, launched, failure) ? Outcome(launched) : Outcome<Launched>(Failure(failure));

@@ -28,9 +28,11 @@ Status close_descriptor(int descriptor);
 Outcome<Fd> receive_descriptor(const Duplicate& socket);
 // Bytes are characters up to U+00FF in JavaScript.
 Outcome<std::optional<std::string>> exchange(const Duplicate& socket, std::string_view bytes, int timeout);
+Outcome<std::optional<Packet>> exchange_packet(const Duplicate& socket, std::string_view bytes, int timeout);
 Status send_descriptor_to(int socket, int descriptor, std::string_view text);
 
 Outcome<Nothing> amend_plan(const PlanBytes& plan);
+// `stdio`: what becomes 0, 1, 2, and whatever follows.
 Outcome<Launched> launch_plan(const PlanBytes& plan, const std::vector<int>& stdio, int preserve, int console, int start);
 // Is it at the hooks, and not ready? After a failure the process has been killed and reaped, and `sync` is closed; the pidfd stays for `abandon`.
 // `agent`: the path of its socket and what it is told, or nothing.
@@ -78,6 +80,7 @@ void describe(Face& face) {
   face.template now<host::make_directory_like>("makeDirectoryLike");
   face.template now<host::remove_file>("removeFile");
   face.template now<host::remove_directory>("removeDirectory");
+  face.template now<host::open_path>("openFile");
   face.template now<host::real_path>("realPath");
   face.template now<host::working_directory>("workingDirectory");
   face.template now<sys::geteuid>("userId");
@@ -94,9 +97,11 @@ void describe(Face& face) {
   face.template now<host::listen_socket>("listen");
   face.template now<host::connect_socket>("connect");
   face.template now<host::socket_pair>("socketPair");
+  face.template now<host::packet_pair>("packetPair");
   face.template now<host::make_pipe>("pipe");
   face.template later<receive_descriptor>("receiveDescriptor");
   face.template later<exchange>("exchange");
+  face.template later<exchange_packet>("exchangePacket");
   face.template now<send_descriptor_to>("sendDescriptor");
 
   face.template later<launch_plan>("launch");

@@ -214,6 +214,13 @@ class Conversion {
     return object;
   }
 
+  Value write(Packet& packet) {
+    auto object = js_.object();
+    js_.set(object, "bytes", js_.text(packet.bytes));
+    js_.set(object, "descriptor", packet.descriptor.valid() ? js_.number(packet.descriptor.release()) : js_.number(-1));
+    return object;
+  }
+
   Value write(const host::Lines& lines) {
     auto object = js_.object();
     js_.set(object, "text", js_.text(lines.text));

@@ -35,12 +35,14 @@ export interface DeviceStatus {
   readonly gid: number;
 }
 
-/** Descriptors that a new container process gets; all stay the caller's to close. */
+/** Descriptors that a new process gets; all stay the caller's to close. */
 export interface LaunchDescriptors {
   /** Become 0, 1 and 2. */
   readonly stdio: readonly [Descriptor, Descriptor, Descriptor];
   /** So many descriptors from 3 on are passed on under their own numbers. */
   readonly preserve: number;
+  /** Become 3, 4 and so on, at most eight; with these `preserve` is 0. */
+  readonly passed?: readonly Descriptor[];
   /** A connected socket to which the terminal's master is sent, or -1. */
   readonly console: Descriptor;
   /** The listening socket of {@link Host.listen} on which `start` will come, or -1 when the launcher itself says go. */
@@ -122,6 +124,12 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+export interface Packet {
+  /** One character for each. */
+  readonly bytes: string;
+  readonly descriptor: Descriptor;
+}
+
 /** A layer that is being made; for one caller at a time. */
 export type NewLayer = number;
 
@@ -199,6 +207,8 @@ export interface Host {
   syncFile(path: string): Promise<void>;
   /** syncfs(2): everything that was written to the file system that `path` is on. */
   syncFileSystem(path: string): Promise<void>;
+  /** open(2) of a file or a directory, to be read or handed on. */
+  openFile(path: string): Descriptor;
   /** realpath(3). */
   realPath(path: string): string;
   /** The working directory, absolute. */
@@ -233,6 +243,8 @@ export interface Host {
   connect(path: string): Descriptor;
   /** A connected pair of unix stream sockets. */
   socketPair(): [Descriptor, Descriptor];
+  /** The same of sockets that keep the bounds of what is sent (SOCK_SEQPACKET). */
+  packetPair(): [Descriptor, Descriptor];
   /** pipe2(2): the end to read from and the end to write to. */
   pipe(): [Descriptor, Descriptor];
   /** Receive one descriptor that was sent with SCM_RIGHTS. */
@@ -242,6 +254,11 @@ export interface Host {
    * undefined when the time is over. Bytes are texts here, one character for each.
    */
   exchange(socket: Descriptor, bytes: string, timeout: number): Promise<string | undefined>;
+  /**
+   * The same with packets, on a socket of {@link packetPair}: none is sent if `bytes` is ''. `descriptor`: what came with the answer, the caller's to
+   * close, or -1.
+   */
+  exchangePacket(socket: Descriptor, bytes: string, timeout: number): Promise<Packet | undefined>;
   /** Send a descriptor with SCM_RIGHTS, and `text` with it. */
   sendDescriptor(socket: Descriptor, descriptor: Descriptor, text: string): void;
   /**

@@ -14,6 +14,7 @@ import type {
   Launched,
   LaunchFailure,
   NewLayer,
+  Packet,
   SeccompAgent,
   WaitedEvent,
   WaitingPoint,
@@ -38,6 +39,7 @@ type Same =
   | 'makeDirectoryLike'
   | 'removeFile'
   | 'removeDirectory'
+  | 'openFile'
   | 'realPath'
   | 'workingDirectory'
   | 'userId'
@@ -50,6 +52,7 @@ type Same =
   | 'listen'
   | 'connect'
   | 'socketPair'
+  | 'packetPair'
   | 'pipe'
   | 'sendDescriptor'
   | 'awaitsStart'
@@ -87,7 +90,9 @@ export interface Native extends Pick<Host, Same> {
   writeAll(descriptor: Descriptor, text: string): void;
   receiveDescriptor(socket: Descriptor): Later<Descriptor>;
   exchange(socket: Descriptor, bytes: string, timeout: number): Later<string | undefined>;
+  exchangePacket(socket: Descriptor, bytes: string, timeout: number): Later<Packet | undefined>;
 
+  /** `stdio`: what becomes 0, 1 and 2, and all that follows. */
   launch(plan: readonly WireValue[], stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Later<Launched>;
   /** Resolves with whether the process is at the hooks, and not ready; after a failure `sync` is closed. */
   settle(pidfd: Descriptor, sync: Descriptor, agent: readonly string[]): Later<boolean>;
@@ -180,6 +185,7 @@ export function createHost(native: Native, platform: Platform): Host {
     makeDirectoryLike: guarded(native.makeDirectoryLike),
     removeFile: guarded(native.removeFile),
     removeDirectory: guarded(native.removeDirectory),
+    openFile: guarded(native.openFile),
     realPath: guarded(native.realPath),
     changes: (upper, lower, destinations, userAttributes) => attemptLater(() => native.changes(upper, lower, destinations, userAttributes)),
     rename: guarded(native.rename),
@@ -197,13 +203,16 @@ export function createHost(native: Native, platform: Platform): Host {
     listen: guarded(native.listen),
     connect: guarded(native.connect),
     socketPair: guarded(native.socketPair),
+    packetPair: guarded(native.packetPair),
     pipe: guarded(native.pipe),
     sendDescriptor: guarded(native.sendDescriptor),
     receiveDescriptor: (socket) => attemptLater(() => native.receiveDescriptor(socket)),
     exchange: (socket, bytes, timeout) => attemptLater(() => native.exchange(socket, bytes, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
+    exchangePacket: (socket, bytes, timeout) => attemptLater(() => native.exchangePacket(socket, bytes, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
 
-    async launch(plan: readonly WireValue[], { stdio, preserve, console, start }: LaunchDescriptors): Promise<Launched> {
-      const launched = await attemptLaunch(() => native.launch(plan, stdio, preserve, console, start));
+    async launch(plan: readonly WireValue[], { stdio, preserve, passed, console, start }: LaunchDescriptors): Promise<Launched> {
+      const first = passed === undefined ? stdio : [...stdio, ...passed];
+      const launched = await attemptLaunch(() => native.launch(plan, first, preserve, console, start));
       launches.set(launched.sync, { pidfd: launched.pidfd, waitsForStart: start !== -1 });
       return launched;
     },

@@ -18,6 +18,7 @@ import type {
   LaunchFailure,
   NewLayer,
   NewLayerOptions,
+  Packet,
   SeccompAgent,
   WaitedEvent,
   WaitingPoint,
@@ -91,6 +92,8 @@ export class FakeMachine {
   readonly programs = new Set<string>();
   /** What is behind the sockets of D-Bus. */
   systemd: FakeSystemd | undefined;
+  /** What is behind the socket of a CRIU: its answers, one after the other. */
+  criu: { exchange(bytes: string): string | undefined } | undefined;
   /** What comes from standard input. */
   input = '';
   /** What waiting for an event answers, in order; then the container's process exits. */
@@ -366,6 +369,12 @@ export class FakeHost implements Host {
     return this.machine.children(upper).map((name) => `A/${name}`);
   }
 
+  openFile(path: string): number {
+    this.step();
+    this.node(path, 'open');
+    return this.descriptor({ kind: 'file', path });
+  }
+
   realPath(path: string): string {
     this.step();
     const clean = `/${path
@@ -483,6 +492,10 @@ export class FakeHost implements Host {
     return [this.descriptor({ kind: 'socket' }), this.descriptor({ kind: 'socket' })];
   }
 
+  packetPair(): [number, number] {
+    return this.socketPair();
+  }
+
   pipe(): [number, number] {
     this.step();
     return [this.descriptor({ kind: 'pipe' }), this.descriptor({ kind: 'pipe' })];
@@ -507,6 +520,12 @@ export class FakeHost implements Host {
   async exchange(_socket: number, bytes: string): Promise<string | undefined> {
     this.step();
     return this.machine.systemd?.exchange(bytes);
+  }
+
+  async exchangePacket(_socket: number, bytes: string): Promise<Packet | undefined> {
+    this.step();
+    const answer = this.machine.criu?.exchange(bytes);
+    return answer === undefined ? undefined : { bytes: answer, descriptor: -1 };
   }
 
   sendDescriptor(socket: number, descriptor: number, text: string): void {

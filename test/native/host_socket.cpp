@@ -62,6 +62,35 @@ int main() {
     CHECK(exchange(mine.get(), "", 1000).value() == "");
   });
 
+  test("packets keep their bounds, and bring a descriptor along", [&] {
+    auto [ours, theirs] = std::move(packet_pair().value());
+    CHECK(is_close_on_exec(ours) && is_close_on_exec(theirs));
+    CHECK(write(theirs.get(), "one", 3) == 3 && write(theirs.get(), "two", 3) == 3);
+    Result<std::optional<Packet>> first = exchange_packet(ours.get(), std::string_view("a\0b", 3), 1000);
+    CHECK(first.value()->bytes == "one" && !first.value()->descriptor.valid());
+    char asked[8];
+    CHECK(read(theirs.get(), asked, sizeof asked) == 3 && std::memcmp(asked, "a\0b", 3) == 0);
+    CHECK(exchange_packet(ours.get(), "", 1000).value()->bytes == "two");
+    CHECK(!exchange_packet(ours.get(), "", 1).value());
+
+    const std::size_t before = open_descriptors();
+    const int several[] = {0, 1, 2};
+    CHECK(send_descriptors(theirs.get(), several, 3));
+    {
+      Result<std::optional<Packet>> brought = exchange_packet(ours.get(), "", 1000);
+      CHECK(brought.value()->bytes == "x" && is_close_on_exec(brought.value()->descriptor));
+      CHECK(open_descriptors() == before + 1);
+    }
+    CHECK(open_descriptors() == before);
+
+    const std::string large(std::size_t{80} * 1024, 'x');
+    CHECK(write(theirs.get(), large.data(), large.size()) == static_cast<long>(large.size()));
+    CHECK(exchange_packet(ours.get(), "", 1000).status().error() == EMSGSIZE);
+    theirs.reset();
+    CHECK(exchange_packet(ours.get(), "", 1000).value()->bytes.empty());
+    CHECK(exchange_packet(ours.get(), "more", 1000).status().error() == EPIPE);
+  });
+
   test("sockets at paths longer than sockaddr_un holds", [&] {
     std::string path = scratch.path();
     for (int i = 0; i < 10; i++) path += "/a-directory-with-a-rather-long-name";

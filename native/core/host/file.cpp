@@ -255,6 +255,11 @@ Status sync_file_system(const std::string& path) {
   return result < 0 ? Status(-result, "syncfs", path) : Status();
 }
 
+Result<Fd> open_path(const std::string& path) {
+  // A fifo would keep us waiting for somebody who writes to it.
+  return open_file(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY);
+}
+
 Result<std::string> real_path(const std::string& path) {
   // The kernel's own answer to where a path leads, instead of a walk that something could change meanwhile.
   Result<Fd> place = open_file(AT_FDCWD, path.c_str(), O_PATH);

@@ -40,6 +40,25 @@ Result<Fd> stream_socket(const std::string& path, int flags = 0) {
 
 std::string descriptor_path(const Fd& descriptor) { return "/proc/self/fd/" + std::to_string(descriptor.get()); }
 
+// Room for more than one, so that a sender of several leaks nothing.
+constexpr std::size_t most_received = 8;
+
+// The first that came with a message; those beyond it are closed.
+Fd first_descriptor(msghdr& message) {
+  Fd received;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; i++) {
+      int descriptor;
+      std::memcpy(&descriptor, CMSG_DATA(header) + i * sizeof descriptor, sizeof descriptor);
+      Fd owned(descriptor);
+      if (!received.valid()) received = std::move(owned);
+    }
+  }
+  return received;
+}
+
 }  // namespace
 
 Result<Fd> listen_socket(const std::string& path) {
@@ -89,6 +108,12 @@ Result<std::pair<Fd, Fd>> socket_pair() {
   return std::pair(Fd(ends[0]), Fd(ends[1]));
 }
 
+Result<std::pair<Fd, Fd>> packet_pair() {
+  int ends[2];
+  if (const int result = sys::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends); result < 0) return Status(-result, "socketpair");
+  return std::pair(Fd(ends[0]), Fd(ends[1]));
+}
+
 Result<std::pair<Fd, Fd>> make_pipe() {
   int ends[2];
   if (const int result = sys::pipe2(ends, O_CLOEXEC); result < 0) return Status(-result, "pipe");
@@ -99,9 +124,7 @@ Result<Fd> receive_descriptor(int socket) {
   // The payload is the terminal's name, which nobody needs.
   char payload[256];
   iovec data{payload, sizeof payload};
-  // Room for more than one, so that a sender of several leaks nothing: those beyond the first are closed here.
-  constexpr std::size_t most = 8;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * most)];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * most_received)];
   msghdr message{};
   long size;
   do {
@@ -115,17 +138,7 @@ Result<Fd> receive_descriptor(int socket) {
     size = sys::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   } while (size == -EINTR || size == -EAGAIN);
   if (size < 0) return Status(static_cast<int>(-size), "recvmsg");
-  Fd received;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; i++) {
-      int descriptor;
-      std::memcpy(&descriptor, CMSG_DATA(header) + i * sizeof descriptor, sizeof descriptor);
-      Fd owned(descriptor);
-      if (!received.valid()) received = std::move(owned);
-    }
-  }
+  Fd received = first_descriptor(message);
   if (!received.valid()) return Status(size == 0 ? ECONNRESET : EBADMSG, "recvmsg");
   return received;
 }
@@ -174,6 +187,40 @@ Result<std::optional<std::string>> exchange(int socket, std::string_view bytes, 
     if (size == -EINTR || size == -EAGAIN) continue;
     if (size < 0) return Status(static_cast<int>(-size), "read");
     answer.resize(static_cast<std::size_t>(size));
+    return std::optional(std::move(answer));
+  }
+}
+
+Result<std::optional<Packet>> exchange_packet(int socket, std::string_view bytes, int timeout) {
+  constexpr std::size_t most = std::size_t{64} * 1024;
+  const std::int64_t deadline = sys::monotonic_ms() + timeout;
+  while (!bytes.empty()) {
+    iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    const long sent = sys::sendmsg(socket, &message, MSG_NOSIGNAL);
+    if (sent >= 0) break;
+    if (sent != -EINTR) return Status(static_cast<int>(-sent), "sendmsg");
+  }
+  Packet answer{std::string(most, '\0'), Fd()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * most_received)];
+  for (;;) {
+    Result<bool> ready = await(socket, POLLIN, deadline);
+    if (ready.failed()) return ready.status();
+    if (!ready.value()) return std::optional<Packet>();
+    iovec data{answer.bytes.data(), answer.bytes.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const long size = sys::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (size == -EINTR || size == -EAGAIN) continue;
+    if (size < 0) return Status(static_cast<int>(-size), "recvmsg");
+    answer.descriptor = first_descriptor(message);
+    if ((message.msg_flags & MSG_TRUNC) != 0) return Status(EMSGSIZE, "recvmsg");
+    answer.bytes.resize(static_cast<std::size_t>(size));
     return std::optional(std::move(answer));
   }
 }
