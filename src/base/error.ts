@@ -37,6 +37,8 @@ export type ErrorCode =
   | 'exec'
   /** A hook failed. */
   | 'hook'
+  /** CRIU has failed, or is missing. */
+  | 'criu'
   /** Something did not happen in the time it was given. */
   | 'timeout'
   /** The caller's AbortSignal fired. */
@@ -45,7 +47,21 @@ export type ErrorCode =
   | 'internal';
 
 /** Which part of the work failed. */
-export type Stage = 'load' | 'check' | 'plan' | 'cgroup' | 'clone' | 'namespace' | 'rootfs' | 'process' | 'hook' | 'start' | 'delete' | 'state';
+export type Stage =
+  | 'load'
+  | 'check'
+  | 'plan'
+  | 'cgroup'
+  | 'clone'
+  | 'namespace'
+  | 'rootfs'
+  | 'process'
+  | 'hook'
+  | 'start'
+  | 'delete'
+  | 'state'
+  | 'checkpoint'
+  | 'restore';
 
 /** The fields of a {@link StrataError}; all but `code` and `reason` are optional. */
 export interface ErrorFields {

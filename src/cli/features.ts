@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { HostFacts } from '../host/facts.ts';
 import { isAtLeast, recentFacts } from '../host/facts.ts';
 import type { Host } from '../host/host.ts';
+import { hasCriu } from '../lifecycle/criu.ts';
 import { mountOptionNames } from '../plan/mount-options.ts';
 import { OCI_VERSION } from '../spec/defaults.ts';
 import { CAPABILITIES, MEMORY_FLAGS, MEMORY_MODES, SECCOMP_ACTIONS, SECCOMP_ARCHITECTURES, SECCOMP_FLAGS, SECCOMP_OPERATORS } from '../spec/names.ts';
@@ -59,10 +60,11 @@ function features(host: Host, build: Build): object {
     annotations: {
       ...(build.libseccomp && { 'io.github.seccomp.libseccomp.version': build.libseccomp }),
       'dev.strata.version': VERSION,
+      'dev.strata.checkpoint.enabled': `${hasCriu(host)}`,
       ...(build.commit && { 'dev.strata.commit': build.commit }),
     },
     // Prefixes of the annotations that strata obeys.
-    potentiallyUnsafeConfigAnnotations: ['dev.strata.', 'org.systemd.property.'],
+    potentiallyUnsafeConfigAnnotations: ['dev.strata.', 'org.systemd.property.', 'org.criu.config'],
   };
 }
 

@@ -9,6 +9,7 @@ import { internalError } from '../lifecycle/fault.ts';
 import { DEFAULT_STORE } from '../store/paths.ts';
 import { addAttach } from './attach.ts';
 import { addBundleVerb } from './bundle.ts';
+import { addCheckpoint } from './checkpoint.ts';
 import { Flag, Verb } from './command.ts';
 import { addCommit } from './commit.ts';
 import { addCreate } from './create.ts';
@@ -30,6 +31,7 @@ import { addPrune } from './prune.ts';
 import { addPs } from './ps.ts';
 import { addRename } from './rename.ts';
 import { addRestart } from './restart.ts';
+import { addRestore } from './restore.ts';
 import { addResume } from './resume.ts';
 import { addRun } from './run.ts';
 import { CGROUP_MANAGERS, Shell } from './shell.ts';
@@ -56,6 +58,8 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   resume: addResume,
   update: addUpdate,
   events: addEvents,
+  checkpoint: addCheckpoint,
+  restore: addRestore,
   delete: addDelete,
   spec: addSpec,
   features: addFeatures,

@@ -4,10 +4,10 @@
  */
 import { StrataError, withFields } from '../base/error.ts';
 import { recentFacts } from '../host/facts.ts';
-import type { Descriptor, Host, Launched } from '../host/host.ts';
+import type { Descriptor, Host, Launched, LaunchFailure } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
-import type { Plan } from '../plan/op.ts';
+import type { Operation, Plan } from '../plan/op.ts';
 import { agentFor } from './agent.ts';
 import { cgroupDirectories, cgroupDirectory, destroy } from './destroy.ts';
 import { launchError, stepAt } from './failure.ts';
@@ -189,7 +189,9 @@ class Attempt {
         else await host.abandon(this.launched);
       }
       if (this.pidFileWritten && options.pidFile !== undefined) host.removeFile(options.pidFile);
-      if (this.launching) await destroy(host, options.root, this.remains(cause), options);
+      const failure = cause instanceof LaunchError ? cause.failure : undefined;
+      const remains = remainsOf(this.record, this.plan.operations, failure, this.hooksBegun);
+      if (this.launching) await destroy(host, options.root, remains, options);
       else {
         const { systemd } = this.record;
         if (this.scoped && systemd !== undefined) await endScope(host, systemd, cgroupDirectories(this.record)[0]);
@@ -213,25 +215,6 @@ class Attempt {
     if (rdt === undefined || error.pointer?.startsWith('/linux/intelRdt') !== true) return error;
     const refusal = rdtRefusal(this.host, rdt);
     return refusal === undefined ? error : withFields(error, { hint: refusal });
-  }
-
-  /** The record of what is to be destroyed: cgroups that we failed to make are somebody else's, hooks that did not begin need no counterpart. */
-  private remains(cause: unknown): ContainerRecord {
-    const failed = cause instanceof LaunchError ? cause.failure : undefined;
-    const last = failed === undefined || failed.operation < 0 ? this.plan.operations.length : failed.operation;
-    const hook = this.plan.operations.findIndex(({ op }) => op === 'hook');
-    const made = this.plan.operations.flatMap((operation, index) => {
-      if (operation.op !== 'cgroup-make' || index > last) return [];
-      const foreign = index === last && failed !== undefined && [ERRNO.EEXIST, ERRNO.EBUSY, ERRNO.ENOTEMPTY].some((errno) => errno === failed.errno);
-      // With its topmost parent, which nothing else tells where the core's mark cannot be set.
-      return foreign ? [] : this.record.cgroups.filter(({ hierarchy, path }) => hierarchy === operation.hierarchy && path === operation.path);
-    });
-    const begun = this.hooksBegun || (failed !== undefined && hook !== -1 && failed.operation >= hook);
-    const own = this.record.rdt?.own.filter((path) => {
-      const index = this.plan.operations.findIndex((operation) => operation.op === 'rdt-make' && operation.path === path);
-      return index < last || (index === last && failed?.errno !== ERRNO.EEXIST);
-    });
-    return { ...this.record, cgroups: made, hooksBegun: begun, ...(this.record.rdt && own && { rdt: { ...this.record.rdt, own } }) };
   }
 }
 
@@ -295,8 +278,34 @@ export function checkDescriptors(host: Host, options: Pick<CreateOptions, 'liste
   }
 }
 
+/**
+ * The record of what is to be destroyed: cgroups that we failed to make are somebody else's, hooks that did not begin need no counterpart. `failure`: of
+ * the launch, if that was it.
+ */
+export function remainsOf(
+  record: ContainerRecord,
+  operations: readonly Operation[],
+  failure: LaunchFailure | undefined,
+  hooksBegun: boolean,
+): ContainerRecord {
+  const last = failure === undefined || failure.operation < 0 ? operations.length : failure.operation;
+  const made = operations.flatMap((operation, index) => {
+    if (operation.op !== 'cgroup-make' || index > last) return [];
+    const foreign = index === last && failure !== undefined && [ERRNO.EEXIST, ERRNO.EBUSY, ERRNO.ENOTEMPTY].some((errno) => errno === failure.errno);
+    // With its topmost parent, which nothing else tells where the core's mark cannot be set.
+    return foreign ? [] : record.cgroups.filter(({ hierarchy, path }) => hierarchy === operation.hierarchy && path === operation.path);
+  });
+  const hook = operations.findIndex(({ op }) => op === 'hook');
+  const begun = hooksBegun || (failure !== undefined && hook !== -1 && failure.operation >= hook);
+  const own = record.rdt?.own.filter((path) => {
+    const index = operations.findIndex((operation) => operation.op === 'rdt-make' && operation.path === path);
+    return index < last || (index === last && failure?.errno !== ERRNO.EEXIST);
+  });
+  return { ...record, cgroups: made, hooksBegun: begun, ...(record.rdt && own && { rdt: { ...record.rdt, own } }) };
+}
+
 /** The core marks what it makes above the container's cgroup, but not in the same moment: should we die in between, the intent tells. */
-function withTop(host: Host, cgroup: CgroupIntent): CgroupIntent {
+export function withTop(host: Host, cgroup: CgroupIntent): CgroupIntent {
   const { hierarchy, path } = cgroup;
   let top: string | undefined;
   for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
@@ -308,7 +317,7 @@ function withTop(host: Host, cgroup: CgroupIntent): CgroupIntent {
 }
 
 /** A cgroup that is in use, or frozen, is somebody else's, and would be killed with the container (config-linux.md#cgroups-path). */
-function checkCgroups(host: Host, record: ContainerRecord): void {
+export function checkCgroups(host: Host, record: ContainerRecord): void {
   const fault = { code: 'config-invalid', stage: 'cgroup', pointer: '/linux/cgroupsPath' } as const;
   const directories = cgroupDirectories(record);
   // Signal 0 touches nobody and counts everybody.

@@ -64,7 +64,7 @@ async function withTerminal(host: Host, options: RunOptions, prepared: Prepared)
 }
 
 /** Somebody else may have deleted the container, and even used its id again: only what we brought up is removed. */
-async function removeStopped(host: Host, options: RunOptions, up: Up): Promise<void> {
+export async function removeStopped(host: Host, options: RunOptions, up: Up): Promise<void> {
   const { root, id } = options;
   try {
     await withLock(host, root, id, async () => {

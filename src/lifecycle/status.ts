@@ -6,7 +6,20 @@ export const STATUSES = ['creating', 'created', 'running', 'paused', 'stopped'] 
 export type Status = (typeof STATUSES)[number];
 
 /** Verbs whose permission depends on the status. `kill-all` is `kill --all`, `delete-force` is `delete --force`, `exec-paused` is `exec --ignore-paused`. */
-export const VERBS = ['start', 'kill', 'kill-all', 'pause', 'resume', 'exec', 'exec-paused', 'update', 'events', 'delete', 'delete-force'] as const;
+export const VERBS = [
+  'start',
+  'kill',
+  'kill-all',
+  'pause',
+  'resume',
+  'exec',
+  'exec-paused',
+  'update',
+  'events',
+  'checkpoint',
+  'delete',
+  'delete-force',
+] as const;
 export type Verb = (typeof VERBS)[number];
 
 /** `true`: permitted. A text: why not, with the words that engines look for (`container not running` above all). `ID` stands for the id. */
@@ -71,6 +84,13 @@ const TABLE: Readonly<Record<Verb, Readonly<Record<Status, true | string>>>> = {
   events: {
     creating: 'container not running: ID is still being created',
     created: true,
+    running: true,
+    paused: true,
+    stopped: 'container not running: ID has stopped',
+  },
+  checkpoint: {
+    creating: 'container not running: ID is still being created',
+    created: 'cannot checkpoint a container that has not been started: ID',
     running: true,
     paused: true,
     stopped: 'container not running: ID has stopped',

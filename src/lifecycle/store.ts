@@ -88,6 +88,8 @@ export interface ContainerRecord {
   /** The container has no pid namespace of its own: its first process does not take the others with it. */
   readonly sharedPid: boolean;
   readonly terminal: boolean;
+  /** Its namespaces that were there before it, and are not its own to save; of those that can be joined. */
+  readonly joined?: readonly JoinedNamespace[];
   /** The configuration's `memory.checkBeforeUpdate`, for updates that do not say. */
   readonly checkBeforeUpdate?: boolean;
   /** A hook may have run, so the poststop hooks must (runtime.md#lifecycle, steps 3 to 13). */
@@ -102,6 +104,10 @@ export interface ContainerRecord {
   /** What `exec` has to know; a state that was written before there was `exec` has none. */
   readonly traits?: RecordedTraits;
 }
+
+/** Types of namespaces that a checkpoint leaves out of the image if they were joined. */
+export const JOINED_NAMESPACES = ['network', 'pid'] as const;
+export type JoinedNamespace = (typeof JOINED_NAMESPACES)[number];
 
 export interface RecordedTraits extends ContainerTraits {
   /** The last of the cgroups is one of cgroup v2. */
@@ -315,6 +321,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     ...(read.field('rdt') !== undefined && { rdt: read.rdt() }),
     sharedPid: read.boolean('sharedPid'),
     terminal: read.boolean('terminal'),
+    ...(read.field('joined') !== undefined && { joined: read.joined() }),
     ...(read.field('checkBeforeUpdate') !== undefined && { checkBeforeUpdate: read.boolean('checkBeforeUpdate') }),
     hooksBegun: read.boolean('hooksBegun'),
     poststart: read.list('poststart', (item) => item.hook()),
@@ -420,6 +427,14 @@ class Reader {
     const top = this.below('top');
     if (!path.startsWith(`${top}/`)) throw this.wrong('top');
     return { hierarchy, path, top };
+  }
+
+  joined(): JoinedNamespace[] {
+    return this.strings('joined').map((type) => JOINED_NAMESPACES.find((known) => known === type) ?? this.refuse('joined'));
+  }
+
+  private refuse(key: string): never {
+    throw this.wrong(key);
   }
 
   systemd(): Unit {

@@ -56,7 +56,7 @@ test('features: what engines look at', async (t) => {
   t.deepEqual(features.linux.namespaces, ['cgroup', 'ipc', 'mount', 'network', 'pid', 'time', 'user', 'uts']);
   t.is(features.linux.capabilities.length, 41);
   t.true(features.linux.mountExtensions.idmap.enabled);
-  t.deepEqual(features.potentiallyUnsafeConfigAnnotations, ['dev.strata.', 'org.systemd.property.']);
+  t.deepEqual(features.potentiallyUnsafeConfigAnnotations, ['dev.strata.', 'org.systemd.property.', 'org.criu.config']);
   t.like(features.annotations, { 'dev.strata.commit': 'abc', 'io.github.seccomp.libseccomp.version': '2.5.4' });
 });
 

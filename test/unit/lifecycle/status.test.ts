@@ -12,6 +12,7 @@ const PERMITTED: Readonly<Record<Verb, readonly Status[]>> = {
   'exec-paused': ['created', 'running', 'paused'],
   update: ['created', 'running', 'paused'],
   events: ['created', 'running', 'paused'],
+  checkpoint: ['running', 'paused'],
   delete: ['stopped'],
   'delete-force': ['creating', 'created', 'running', 'paused', 'stopped'],
 };

@@ -1,0 +1,231 @@
+/** `checkpoint`: CRIU writes a running container into a directory, from which `restore` makes it again. */
+import { StrataError } from '../base/error.ts';
+import { externalMounts, parseMounts } from '../criu/mountinfo.ts';
+import { CGROUP_MODES, type CgroupMode, type CriuOptions, NETWORK_LOCKS, type NetworkLock, type PageServer, REQUEST } from '../criu/rpc.ts';
+import type { Descriptor, Host } from '../host/host.ts';
+import { CLONE, type Operation } from '../plan/op.ts';
+import { CONFIG_FILE, type Criu, criuError, startCriu } from './criu.ts';
+import { destroy } from './destroy.ts';
+import { ERRNO, hasErrno } from './fault.ts';
+import { checkId } from './id.ts';
+import { withLock } from './lock.ts';
+import { observe } from './observe.ts';
+import type { ContainerName, Report } from './report.ts';
+import { permit } from './status.ts';
+import type { ContainerRecord, JoinedNamespace } from './store.ts';
+import { checkRoot, load, notFound } from './store.ts';
+
+/** What a checkpoint and a restore of it are told alike. */
+export interface ImageOptions extends Report {
+  /** Directory of CRIU's images, absolute. */
+  readonly imagePath: string;
+  /** Directory of CRIU's log and other files, absolute; that of the images if absent. */
+  readonly workPath?: string;
+  readonly tcpEstablished?: boolean;
+  readonly extUnixSk?: boolean;
+  readonly shellJob?: boolean;
+  readonly fileLocks?: boolean;
+  readonly lazyPages?: boolean;
+  readonly autoDedup?: boolean;
+  /** CRIU's own choice, `soft`, if absent. */
+  readonly manageCgroupsMode?: CgroupMode;
+  /** How packets are held up meanwhile; CRIU's own choice, `iptables`, if absent. */
+  readonly networkLock?: NetworkLock;
+}
+
+export interface CheckpointOptions extends ContainerName, ImageOptions {
+  /** Directory of the images that these are the difference to, relative to that of the images. */
+  readonly parentPath?: string;
+  readonly leaveRunning?: boolean;
+  readonly tcpSkipInFlight?: boolean;
+  readonly linkRemap?: boolean;
+  /** Write memory only, in preparation; the container runs on. */
+  readonly preDump?: boolean;
+  /** An open descriptor to which CRIU writes a byte when it serves pages. Closed then. */
+  readonly statusFd?: Descriptor;
+  readonly pageServer?: PageServer;
+}
+
+const LOG = 'dump.log';
+export const LOG_LEVEL = 4;
+/** The names of the container's standard streams, in the form of runc's file. */
+export const DESCRIPTORS_FILE = 'descriptors.json';
+/** Bytes. */
+export const LARGEST_MOUNTINFO = 64 * 1024 * 1024;
+
+/** What CRIU calls a namespace that is not in the image, under which restore hands one to it. */
+export const EXTERNAL_NAMESPACES: Readonly<Record<JoinedNamespace, { readonly name: string; readonly key: string }>> = {
+  network: { name: 'net', key: 'extRootNetNS' },
+  pid: { name: 'pid', key: 'extRootPidNS' },
+};
+
+/** CRIU in our own namespaces and cgroups. */
+const OUTSIDE: readonly Operation[] = [
+  { op: 'clone', pointer: '', create: 0, join: [], uidMap: '', gidMap: '', timeOffsets: '', cgroup: '', tasks: [], unprivileged: false },
+];
+
+/**
+ * Writes the container's processes into `imagePath`. Afterwards the container is gone, with everything that was made for it, unless it is to run on.
+ *
+ * @throws StrataError `status`; `config-unsupported` for what cannot be asked of the CRIU that is there; `criu`, and then the container runs on.
+ */
+export async function checkpoint(host: Host, options: CheckpointOptions): Promise<void> {
+  const { root, id } = options;
+  checkId(id);
+  if (!checkRoot(host, root)) throw notFound(id);
+  await withLock(host, root, id, async () => {
+    const record = load(host, root, id);
+    const { status, pid } = observe(host, root, record, true);
+    permit('checkpoint', status, id);
+    checkContainer(host, record);
+    checkOptions(host, options);
+    await dump(host, options, record, pid);
+    if (options.leaveRunning !== true && options.preDump !== true) await destroy(host, root, record, options);
+  });
+}
+
+function checkContainer(host: Host, { id, traits }: ContainerRecord): void {
+  const fault = { code: 'config-unsupported', stage: 'checkpoint' } as const;
+  if (host.userId() !== 0) throw new StrataError({ ...fault, reason: 'only root can checkpoint a container' });
+  if (traits?.ownRoot === false) {
+    throw new StrataError({ ...fault, reason: `container ${id} cannot be checkpointed: it has no mount namespace of its own` });
+  }
+}
+
+function checkOptions(host: Host, { imagePath, parentPath, statusFd, preDump, leaveRunning }: CheckpointOptions): void {
+  const fault = { code: 'usage', stage: 'checkpoint' } as const;
+  if (preDump === true && leaveRunning === true) throw new StrataError({ ...fault, reason: '--pre-dump leaves the container running anyway' });
+  if (statusFd !== undefined && !host.isInherited(statusFd)) throw new StrataError({ ...fault, reason: `descriptor ${statusFd} is not open` });
+  if (parentPath === undefined) return;
+  if (parentPath.startsWith('/')) throw new StrataError({ ...fault, reason: `--parent-path ${parentPath} must be relative to the image path` });
+  const path = `${imagePath}/${parentPath}`;
+  try {
+    if (host.stat(host.realPath(path))?.type === 'directory') return;
+  } catch (error) {
+    if (!hasErrno(error, ERRNO.ENOENT, ERRNO.ENOTDIR)) throw error;
+  }
+  throw new StrataError({ ...fault, reason: `the parent image ${path} is not a directory` });
+}
+
+async function dump(host: Host, options: CheckpointOptions, record: ContainerRecord, pid: number): Promise<void> {
+  const { imagePath, workPath = imagePath, preDump = false } = options;
+  host.makeDirectories(imagePath, 0o700);
+  host.makeDirectories(workPath, 0o700);
+  const opened: Descriptor[] = [];
+  let { statusFd } = options;
+  let criu: Criu | undefined;
+  try {
+    criu = await startCriu(host, { outside: OUTSIDE, inside: [], stdio: [0, 1, 2], given: [] });
+    await checkFeatures(criu, options);
+    const request: CriuOptions = {
+      ...directories(criu, options, opened),
+      logFile: LOG,
+      ...requestOptions(options, record, pid),
+      ...(preDump ? {} : describeSurroundings(host, record, pid, imagePath)),
+    };
+    const response = await criu.ask({ type: preDump ? REQUEST.preDump : REQUEST.dump, options: request }, async (_script, _pid, descriptor) => {
+      if (descriptor !== -1) host.close(descriptor);
+      if (statusFd !== undefined) host.close(statusFd);
+      statusFd = undefined;
+    });
+    if (!response.success) throw criuError(host, 'checkpoint', `${workPath}/${LOG}`, response);
+  } finally {
+    await criu?.end();
+    for (const descriptor of opened) host.close(descriptor);
+  }
+}
+
+/** Where CRIU reads and writes. What is opened for that is added to `opened`. */
+export function directories(criu: Criu, { imagePath, workPath = imagePath }: ImageOptions, opened: Descriptor[]): CriuOptions {
+  const imagesDirFd = criu.openDirectory(imagePath);
+  opened.push(imagesDirFd);
+  if (workPath === imagePath) return { imagesDirFd };
+  const workDirFd = criu.openDirectory(workPath);
+  opened.push(workDirFd);
+  return { imagesDirFd, workDirFd };
+}
+
+async function checkFeatures(criu: Criu, { preDump, lazyPages }: CheckpointOptions): Promise<void> {
+  const fault = { code: 'config-unsupported', stage: 'checkpoint' } as const;
+  if (preDump === true && (await criu.features({ memTrack: true })).memTrack !== true) {
+    throw new StrataError({ ...fault, reason: '--pre-dump needs a kernel and a CRIU that track changes of memory (CONFIG_MEM_SOFT_DIRTY)' });
+  }
+  if (lazyPages === true && (await criu.features({ lazyPages: true })).lazyPages !== true) {
+    throw new StrataError({ ...fault, reason: '--lazy-pages needs a kernel and a CRIU with userfaultfd' });
+  }
+}
+
+function requestOptions(options: CheckpointOptions, record: ContainerRecord, pid: number): CriuOptions {
+  const { parentPath, statusFd, pageServer, lazyPages = false } = options;
+  const { freezer } = record;
+  return {
+    pid,
+    leaveRunning: options.leaveRunning ?? false,
+    tcpSkipInFlight: options.tcpSkipInFlight ?? false,
+    linkRemap: options.linkRemap ?? false,
+    ...sharedOptions(options, record.annotations),
+    ...(parentPath !== undefined && { parentImg: parentPath, trackMem: true }),
+    ...(options.preDump === true && { trackMem: true }),
+    ...(freezer && { freezeCgroup: freezer.directory }),
+    ...(lazyPages && statusFd !== undefined && { statusFd }),
+    ...(pageServer && { pageServer }),
+  };
+}
+
+/** What dump and restore are asked alike. */
+export function sharedOptions(options: ImageOptions, annotations: Readonly<Record<string, string>>): CriuOptions {
+  const { manageCgroupsMode, networkLock } = options;
+  const config = annotations['org.criu.config'] ?? CONFIG_FILE;
+  return {
+    logLevel: LOG_LEVEL,
+    notifyScripts: true,
+    orphanPtsMaster: true,
+    manageCgroups: true,
+    ...(manageCgroupsMode !== undefined && { manageCgroupsMode: CGROUP_MODES[manageCgroupsMode] }),
+    // What is in a network namespace of the container's own is made anew by hooks, as with runc.
+    emptyNs: CLONE.network,
+    tcpEstablished: options.tcpEstablished ?? false,
+    extUnixSk: options.extUnixSk ?? false,
+    shellJob: options.shellJob ?? false,
+    fileLocks: options.fileLocks ?? false,
+    lazyPages: options.lazyPages ?? false,
+    autoDedup: options.autoDedup ?? false,
+    ...(networkLock !== undefined && { networkLock: NETWORK_LOCKS[networkLock] }),
+    ...(config !== '' && { configFile: config }),
+  };
+}
+
+/** What the container has of the host's: CRIU leaves it out, and restore brings it. */
+function describeSurroundings(host: Host, record: ContainerRecord, pid: number, imagePath: string): CriuOptions {
+  const mounts = parseMounts(host.readText(`/proc/${pid}/mountinfo`, LARGEST_MOUNTINFO));
+  const own = parseMounts(host.readText('/proc/self/mountinfo', LARGEST_MOUNTINFO));
+  const external = externalMounts(mounts, own).map((point) => `mnt[${point}]:${point}`);
+  for (const type of record.joined ?? []) {
+    const { name, key } = EXTERNAL_NAMESPACES[type];
+    const inode = /\[(\d+)\]$/.exec(host.realPath(`/proc/${pid}/ns/${name}`))?.[1];
+    if (inode !== undefined) external.push(`${name}[${inode}]:${key}`);
+  }
+  const known = new Set(mounts.map(({ id }) => id));
+  const descriptors = [0, 1, 2].map((descriptor) => describeStream(host, pid, descriptor, known));
+  external.push(...descriptors.filter((name) => name.startsWith('file[')));
+  host.replaceFile(`${imagePath}/${DESCRIPTORS_FILE}`, JSON.stringify(descriptors), 0o600);
+  return { external };
+}
+
+/** As CRIU names it: a pipe, or a file that is in no mount of the container (proc_pid_fdinfo(5)). Anything else by the path that the kernel tells. */
+function describeStream(host: Host, pid: number, descriptor: number, mounts: ReadonlySet<number>): string {
+  let name: string;
+  let info: string;
+  try {
+    name = host.realPath(`/proc/${pid}/fd/${descriptor}`);
+    info = host.readText(`/proc/${pid}/fdinfo/${descriptor}`);
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT)) return '';
+    throw error;
+  }
+  if (!name.startsWith('/')) return name;
+  const mount = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
+  const inode = /^ino:\s*(\d+)$/m.exec(info)?.[1];
+  if (mount === undefined || inode === undefined || mounts.has(Number(mount))) return name;
+  return `file[${Number(mount).toString(16)}:${BigInt(inode).toString(16)}]`;
+}

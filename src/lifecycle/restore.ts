@@ -1,0 +1,430 @@
+/** `restore`: a container made again of what `checkpoint` has written. */
+import { StrataError } from '../base/error.ts';
+import { mountsBelow, parseMounts } from '../criu/mountinfo.ts';
+import { type CriuOptions, type InheritedDescriptor, REQUEST } from '../criu/rpc.ts';
+import type { Descriptor, ExitStatus, Host, Launched, LaunchFailure } from '../host/host.ts';
+import { LaunchError } from '../host/host.ts';
+import { encode } from '../plan/encode.ts';
+import { CLONE, MS, type Operation, type Plan } from '../plan/op.ts';
+import { findNamespace } from '../spec/refuse.ts';
+import { checkCgroups, connectTo, remainsOf, type Up, withTop, writePidFile } from './bring-up.ts';
+import { DESCRIPTORS_FILE, directories, EXTERNAL_NAMESPACES, type ImageOptions, LARGEST_MOUNTINFO, sharedOptions } from './checkpoint.ts';
+import { checkTerminal } from './create.ts';
+import { type Criu, criuError, FIRST_GIVEN, startCriu } from './criu.ts';
+import { cgroupDirectories, destroy } from './destroy.ts';
+import { launchError, stepAt } from './failure.ts';
+import { ERRNO, hasErrno } from './fault.ts';
+import { runHooks } from './hooks.ts';
+import { withLock } from './lock.ts';
+import { type CreateOptions, checkRootfs, type Prepared, prepare } from './prepare.ts';
+import { type RunOptions, removeStopped } from './run.ts';
+import { endScope, holdScope } from './scope.ts';
+import { withCleanupFault } from './start.ts';
+import { hookState } from './state.ts';
+import { type ContainerRecord, hasState, idTaken, prepareRoot, release, reserve, save, saveProcess } from './store.ts';
+
+export interface RestoreOptions extends CreateOptions, ImageOptions {
+  /** Close the connections of the image in place of taking them up. */
+  readonly tcpClose?: boolean;
+  /** Of a security module, `apparmor:NAME` or `selinux:LABEL`: in place of the one in the image. */
+  readonly lsmProfile?: string;
+  /** SELinux label of the mounts. */
+  readonly lsmMountContext?: string;
+}
+
+const LOG = 'restore.log';
+/** Bytes; three names. */
+const LARGEST_DESCRIPTORS = 64 * 1024;
+/** The names that restore gives CRIU a descriptor for. Others in the file are no standard streams of ours to replace. */
+const REPLACEABLE = /^(?:pipe:\[[0-9]{1,20}\]|file\[[0-9a-f]{1,16}:[0-9a-f]{1,16}\])$/;
+
+/** Restores the container and returns when it runs. @throws StrataError of any code; then nothing of the container is left. */
+export async function restoreDetached(host: Host, options: RestoreOptions): Promise<Up> {
+  const prepared = prepare(host, options);
+  checkTerminal(prepared.record.terminal, options);
+  return restoreUp(host, options, prepared);
+}
+
+/** Restores the container in front of the caller, as `run` runs one. Deletes it afterwards. */
+export async function restoreForeground(host: Host, options: RestoreOptions & RunOptions): Promise<ExitStatus> {
+  if (options.consoleSocket !== undefined) {
+    throw new StrataError({ code: 'usage', stage: 'check', reason: 'cannot use a console socket in the foreground', hint: 'give --detach too' });
+  }
+  const prepared = prepare(host, options);
+  const { up, master } = await withTerminal(host, options, prepared);
+  let status: ExitStatus;
+  try {
+    status = await host.foreground(up.pidfd, master);
+  } finally {
+    host.close(up.pidfd);
+    if (master !== -1) host.close(master);
+  }
+  if (options.keep !== true) await removeStopped(host, options, up);
+  return status;
+}
+
+async function withTerminal(host: Host, options: RestoreOptions, prepared: Prepared): Promise<{ up: Up; master: Descriptor }> {
+  if (!prepared.record.terminal) return { up: await restoreUp(host, options, prepared), master: -1 };
+  const [mine, theirs] = host.socketPair();
+  try {
+    const up = await restoreUp(host, { ...options, console: theirs }, prepared);
+    return { up, master: await host.receiveDescriptor(mine) };
+  } finally {
+    host.close(mine);
+    host.close(theirs);
+  }
+}
+
+/** Makes a prepared container of the image, and gives it back when it runs. @throws StrataError of any code; then nothing of the container is left. */
+export async function restoreUp(host: Host, options: RestoreOptions, prepared: Prepared): Promise<Up> {
+  const { root, id } = options;
+  checkRestorable(host, prepared);
+  checkRootfs(host, prepared.record);
+  prepareRoot(host, root);
+  reserve(host, root, id);
+  return withLock(host, root, id, () => {
+    if (hasState(host, root, id)) throw idTaken(id);
+    return new Attempt(host, options, prepared).carryOut();
+  });
+}
+
+function checkRestorable(host: Host, { spec }: Prepared): void {
+  const fault = { code: 'config-unsupported', stage: 'restore' } as const;
+  if (host.userId() !== 0) throw new StrataError({ ...fault, reason: 'only root can restore a container' });
+  for (const { type, path } of spec.linux.namespaces) {
+    if (path === undefined || type === 'network' || type === 'pid') continue;
+    throw new StrataError({ ...fault, pointer: '/linux/namespaces', reason: `a container in the ${type} namespace ${path} cannot be restored` });
+  }
+  if (findNamespace(spec, 'mount') === undefined) {
+    throw new StrataError({ ...fault, pointer: '/linux/namespaces', reason: 'a container without a mount namespace of its own cannot be restored' });
+  }
+}
+
+/** One attempt at restoring a container, and what it has achieved so far: so much is to be undone. */
+class Attempt {
+  private readonly host: Host;
+  private readonly options: RestoreOptions;
+  private readonly prepared: Prepared;
+  private readonly outside: readonly Operation[];
+  private readonly opened: Descriptor[] = [];
+  private record: ContainerRecord;
+  private criu: Criu | undefined;
+  private launching = false;
+  private failure: LaunchFailure | undefined;
+  private scoped = false;
+  private terminalSent = false;
+  private pidFileWritten = false;
+
+  constructor(host: Host, options: RestoreOptions, prepared: Prepared) {
+    this.host = host;
+    this.options = options;
+    this.prepared = prepared;
+    this.record = prepared.record;
+    this.outside = outsideOperations(prepared.plan);
+  }
+
+  async carryOut(): Promise<Up> {
+    const { host, options } = this;
+    const { imagePath, workPath = imagePath, pidFile } = options;
+    try {
+      checkCgroups(host, this.record);
+      this.keep(this.prepared.scope === undefined ? { cgroups: this.record.cgroups.map((cgroup) => withTop(host, cgroup)) } : {});
+      if (workPath !== imagePath) host.makeDirectories(workPath, 0o700);
+      const given: Descriptor[] = [];
+      const inheritFd = this.inherit(given);
+      const wishes = this.requestOptions();
+      const criu = await this.start(given);
+      const request: CriuOptions = {
+        ...directories(criu, options, this.opened),
+        logFile: LOG,
+        ...wishes,
+        inheritFd,
+        cgroupRoots: cgroupRoots(host.readText(`/proc/${this.record.process?.pid}/cgroup`)),
+      };
+      options.debug?.('have CRIU restore it');
+      const response = await criu.ask({ type: REQUEST.restore, options: request }, (script, pid, descriptor) =>
+        this.notified(script, pid, descriptor),
+      );
+      if (!response.success || response.restoredPid === undefined) throw criuError(host, 'restore', `${workPath}/${LOG}`, response);
+      const up = this.finish(response.restoredPid);
+      if (pidFile !== undefined) {
+        writePidFile(host, pidFile, up.pid);
+        this.pidFileWritten = true;
+      }
+      await criu.end();
+      this.closeAll();
+      return up;
+    } catch (error) {
+      throw await this.undo(error);
+    }
+  }
+
+  private keep(changes: Partial<ContainerRecord>): void {
+    this.record = { ...this.record, ...changes };
+    save(this.host, this.options.root, this.record);
+  }
+
+  private open(path: string): Descriptor {
+    const descriptor = this.host.openFile(path);
+    this.opened.push(descriptor);
+    return descriptor;
+  }
+
+  private closeAll(): void {
+    for (const descriptor of this.opened.splice(0)) this.host.close(descriptor);
+  }
+
+  private requestOptions(): CriuOptions {
+    const { options, record, prepared } = this;
+    const { lsmProfile, lsmMountContext } = options;
+    return {
+      ...sharedOptions(options, record.annotations),
+      rstSibling: true,
+      evasiveDevices: true,
+      root: rootOf(prepared.plan),
+      tcpClose: options.tcpClose ?? false,
+      external: externals(this.host, prepared),
+      ...(lsmProfile !== undefined && { lsmProfile }),
+      ...(lsmMountContext !== undefined && { lsmMountContext }),
+    };
+  }
+
+  /** What CRIU has in place of what is not in the image: our own standard streams, and namespaces, whose descriptors are added to `given`. */
+  private inherit(given: Descriptor[]): InheritedDescriptor[] {
+    const { host, options, record, prepared } = this;
+    const out: InheritedDescriptor[] = [];
+    readDescriptors(host, options.imagePath).forEach((key, fd) => {
+      if (REPLACEABLE.test(key)) out.push({ key, fd });
+    });
+    for (const type of record.joined ?? []) {
+      const path = findNamespace(prepared.spec, type)?.path;
+      if (path === undefined) continue;
+      out.push({ key: EXTERNAL_NAMESPACES[type].key, fd: FIRST_GIVEN + given.length });
+      given.push(this.open(path));
+    }
+    return out;
+  }
+
+  private async start(given: readonly Descriptor[]): Promise<Criu> {
+    const { host, options, prepared, outside } = this;
+    const { scope, plan } = prepared;
+    const held = scope && (await holdScope(host, scope, cgroupDirectories(this.record)[0] ?? ''));
+    this.scoped = scope !== undefined;
+    this.launching = true;
+    try {
+      this.criu = await startCriu(host, {
+        outside,
+        inside: insideOperations(plan),
+        stdio: options.stdio ?? [0, 1, 2],
+        given,
+        // Until there is the container's own process it is CRIU that is to be killed.
+        launched: ({ pid, startTime }) => this.keep({ process: { pid, startTime } }),
+        failed: (failure) => {
+          this.failure = failure;
+        },
+        pause: options.checkpoint,
+      });
+    } finally {
+      await held?.release();
+    }
+    const { process } = prepared.spec;
+    if (process !== undefined) saveProcess(host, options.root, options.id, process);
+    return this.criu;
+  }
+
+  private async notified(script: string, pid: number, descriptor: Descriptor): Promise<void> {
+    this.options.debug?.(`CRIU: ${script}`);
+    if (script === 'orphan-pts-master') return this.sendTerminal(descriptor);
+    if (descriptor !== -1) this.host.close(descriptor);
+    if (script === 'setup-namespaces') await this.enterStage(pid);
+    if (script === 'post-restore') this.recordProcess(pid);
+  }
+
+  private sendTerminal(master: Descriptor): void {
+    const { host, options, record } = this;
+    try {
+      if (!record.terminal) return;
+      const { consoleSocket, console = -1 } = options;
+      const socket = consoleSocket === undefined ? console : connectTo(host, consoleSocket, 'console socket');
+      if (socket === -1) return;
+      try {
+        host.sendDescriptor(socket, master, '/dev/ptmx');
+        this.terminalSent = true;
+      } finally {
+        if (socket !== console) host.close(socket);
+      }
+    } finally {
+      host.close(master);
+    }
+  }
+
+  /** The namespaces are there, and nothing in them: the moment of the runtime's hooks. */
+  private async enterStage(pid: number): Promise<void> {
+    const { host, options, prepared } = this;
+    const { hooks } = prepared.spec;
+    const process = { pid, startTime: startTimeOf(host, pid) };
+    const network = findNamespace(prepared.spec, 'network');
+    if (network !== undefined && network.path === undefined) await bringLoopbackUp(host, process);
+    if (hooks.prestart.length + hooks.createRuntime.length === 0) return;
+    this.keep({ hooksBegun: true });
+    const seen = { ...this.record, process };
+    await runHooks(host, 'prestart', hooks.prestart, hookState(seen, 'created'), options);
+    await runHooks(host, 'createRuntime', hooks.createRuntime, hookState(seen, 'creating'), options);
+  }
+
+  /** It stands still for the moment. CRIU has moved it into a time namespace of its own where the kernel has them, which `exec` has to join. */
+  private recordProcess(pid: number): void {
+    const { host, record } = this;
+    const { traits } = record;
+    const ownTime = timeNamespace(host, `${pid}`) !== timeNamespace(host, 'self');
+    const joined = traits && ownTime ? { traits: { ...traits, namespaces: traits.namespaces | CLONE.time } } : {};
+    this.keep({ process: { pid, startTime: startTimeOf(host, pid) }, ...joined });
+  }
+
+  private finish(pid: number): Up {
+    const { host, record } = this;
+    if (record.process?.pid !== pid) this.recordProcess(pid);
+    if (record.terminal && !this.terminalSent) {
+      throw new StrataError({ code: 'criu', stage: 'restore', pointer: '/process/terminal', reason: 'the process in the image has no terminal' });
+    }
+    const process = this.record.process;
+    const pidfd = process && host.openProcess(process.pid, process.startTime);
+    if (pidfd === undefined) throw new StrataError({ code: 'criu', stage: 'restore', reason: 'the restored process has ended at once' });
+    this.keep({ status: 'running', hooksBegun: true });
+    return { record: this.record, pid, pidfd };
+  }
+
+  private async undo(error: unknown): Promise<unknown> {
+    const { host, options, record } = this;
+    options.debug?.('undo');
+    try {
+      this.closeAll();
+      if (this.criu !== undefined) await this.criu.kill();
+      if (this.pidFileWritten && options.pidFile !== undefined) host.removeFile(options.pidFile);
+      if (this.launching) await destroy(host, options.root, remainsOf(record, this.outside, this.failure, record.hooksBegun), options);
+      else {
+        if (this.scoped && record.systemd !== undefined) await endScope(host, record.systemd, cgroupDirectories(record)[0]);
+        release(host, options.root, options.id);
+      }
+    } catch (fault) {
+      return withCleanupFault(error, fault);
+    }
+    return error;
+  }
+}
+
+/** The plan's cgroups, seccomp program and class of service, and CRIU born into them; namespaces are CRIU's to make. */
+function outsideOperations({ operations }: Plan): Operation[] {
+  const at = operations.findIndex(({ op }) => op === 'clone');
+  return operations.slice(0, at + 1).flatMap((operation): Operation[] => {
+    if (operation.op === 'id-map-helper') return [];
+    if (operation.op !== 'clone') return [operation];
+    return [{ ...operation, create: CLONE.mount, join: [], uidMap: '', gidMap: '', timeOffsets: '', unprivileged: false }];
+  });
+}
+
+/** The root is a mount, as CRIU wants it, in a mount namespace that goes with CRIU. */
+function insideOperations({ operations }: Plan): Operation[] {
+  const prepares = operations.filter(({ op }) => op === 'mount-label' || op === 'root-bind' || op === 'root-overlay');
+  return [{ op: 'propagation', pointer: '', propagation: MS.rec | MS.slave }, ...prepares];
+}
+
+function rootOf({ operations }: Plan): string {
+  for (const operation of operations) if (operation.op === 'root-bind' || operation.op === 'root-overlay') return operation.path;
+  return '/';
+}
+
+/** What is mounted from the host, by the mount points that the image names: what the configuration asks for, and nothing else. */
+function externals(host: Host, { plan, record }: Prepared): string[] {
+  const own = parseMounts(host.readText('/proc/self/mountinfo', LARGEST_MOUNTINFO));
+  const unified = record.cgroups.at(-1);
+  return plan.operations.flatMap((operation) => {
+    switch (operation.op) {
+      case 'bind': {
+        const { destination, source, recursive } = operation;
+        const below = recursive ? mountsBelow(own, realSource(host, source)) : [];
+        return ['', ...below].map((path) => `mnt[${destination}${path}]:${source}${path}`);
+      }
+      case 'device':
+        return operation.bind ? [`mnt[${operation.path}]:${operation.path}`] : [];
+      case 'mask':
+        return [`mnt[${operation.path}]:/dev/null`];
+      case 'mount':
+        return operation.type === 'cgroup2' && unified !== undefined ? [`mnt[${operation.destination}]:${unified.hierarchy}${unified.path}`] : [];
+      default:
+        return [];
+    }
+  });
+}
+
+function realSource(host: Host, source: string): string {
+  try {
+    return host.realPath(source);
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT))
+      throw new StrataError({ code: 'system', stage: 'restore', reason: `cannot bind ${source}`, errno: ERRNO.ENOENT });
+    throw error;
+  }
+}
+
+/** The names of the three standard streams. The file is anybody's: what is no list of texts names none. */
+function readDescriptors(host: Host, imagePath: string): string[] {
+  const path = `${imagePath}/${DESCRIPTORS_FILE}`;
+  let value: unknown;
+  try {
+    value = JSON.parse(host.readText(path, LARGEST_DESCRIPTORS));
+  } catch (error) {
+    if (error instanceof StrataError && error.errno !== undefined) {
+      const hint = hasErrno(error, ERRNO.ENOENT) ? { hint: 'is it the directory of a checkpoint?' } : {};
+      throw new StrataError({ code: 'system', stage: 'restore', reason: `cannot read ${path}`, errno: error.errno, path, ...hint });
+    }
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
+    throw new StrataError({ code: 'criu', stage: 'restore', reason: `${path} is not a list of names`, path });
+  }
+  return value.slice(0, 3);
+}
+
+/** The cgroups that CRIU is in are the container's: one line for each hierarchy, its controllers in the middle. */
+function cgroupRoots(text: string): { controller: string; path: string }[] {
+  return text.split('\n').flatMap((line) => {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    return controllers === undefined || path === undefined ? [] : controllers.split(',').map((controller) => ({ controller, path }));
+  });
+}
+
+/** Field 22 of /proc/PID/stat, behind a name that can have anything in it. */
+function startTimeOf(host: Host, pid: number): bigint {
+  const text = host.readText(`/proc/${pid}/stat`);
+  return BigInt(text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '0');
+}
+
+function timeNamespace(host: Host, pid: string): string | undefined {
+  try {
+    return host.realPath(`/proc/${pid}/ns/time`);
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT)) return undefined;
+    throw error;
+  }
+}
+
+/** The network namespace is a new one, and connections of the image may be to addresses of its `lo`. */
+async function bringLoopbackUp(host: Host, process: { readonly pid: number; readonly startTime: bigint }): Promise<void> {
+  const plan: Plan = {
+    operations: [
+      { op: 'enter', pointer: '', ...process, namespaces: CLONE.network, chroot: false, cgroup: '', tasks: [] },
+      { op: 'loopback-up', pointer: '' },
+      { op: 'ready', pointer: '' },
+    ],
+  };
+  let launched: Launched | undefined;
+  try {
+    launched = await host.launch(encode(plan), { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 });
+    await host.settle(launched);
+  } catch (error) {
+    throw error instanceof LaunchError ? launchError(error.failure, stepAt(plan, error.failure.operation)) : error;
+  } finally {
+    if (launched !== undefined) await host.abandon(launched);
+  }
+}
