@@ -109,7 +109,9 @@ function checkOptions(host: Host, { imagePath, parentPath, statusFd, preDump, le
 
 async function dump(host: Host, options: CheckpointOptions, record: ContainerRecord, pid: number): Promise<void> {
   const { imagePath, workPath = imagePath, preDump = false } = options;
-  host.makeDirectories(imagePath, 0o700);
+  // In a user namespace CRIU restores as one who is nobody here, and has to get through; the files in it are root's alone.
+  const isMapped = ((record.traits?.namespaces ?? 0) & CLONE.user) !== 0;
+  host.makeDirectories(imagePath, isMapped ? 0o711 : 0o700);
   host.makeDirectories(workPath, 0o700);
   const opened: Descriptor[] = [];
   let { statusFd } = options;

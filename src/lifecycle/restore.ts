@@ -4,8 +4,9 @@ import { mountsBelow, parseMounts } from '../criu/mountinfo.ts';
 import { type CriuOptions, type InheritedDescriptor, REQUEST } from '../criu/rpc.ts';
 import type { Descriptor, ExitStatus, Host, Launched, LaunchFailure } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
+import { hostUser } from '../plan/cgroup-owner.ts';
 import { encode } from '../plan/encode.ts';
-import { CLONE, MS, type Operation, type Plan } from '../plan/op.ts';
+import { CLONE, MS, type Operation, type OperationName, type Plan } from '../plan/op.ts';
 import { findNamespace } from '../spec/refuse.ts';
 import { checkCgroups, connectTo, remainsOf, type Up, withTop, writePidFile } from './bring-up.ts';
 import { DESCRIPTORS_FILE, directories, EXTERNAL_NAMESPACES, type ImageOptions, LARGEST_MOUNTINFO, sharedOptions } from './checkpoint.ts';
@@ -59,6 +60,7 @@ export async function restoreForeground(host: Host, options: RestoreOptions & Ru
     host.close(up.pidfd);
     if (master !== -1) host.close(master);
   }
+  options.ended?.(status, up.record);
   if (options.keep !== true) await removeStopped(host, options, up);
   return status;
 }
@@ -130,6 +132,7 @@ class Attempt {
       checkCgroups(host, this.record);
       this.keep(this.prepared.scope === undefined ? { cgroups: this.record.cgroups.map((cgroup) => withTop(host, cgroup)) } : {});
       if (workPath !== imagePath) host.makeDirectories(workPath, 0o700);
+      await runToReady(host, placesPlan(this.prepared));
       const given: Descriptor[] = [];
       const inheritFd = this.inherit(given);
       const wishes = this.requestOptions();
@@ -207,14 +210,14 @@ class Attempt {
 
   private async start(given: readonly Descriptor[]): Promise<Criu> {
     const { host, options, prepared, outside } = this;
-    const { scope, plan } = prepared;
+    const { scope } = prepared;
     const held = scope && (await holdScope(host, scope, cgroupDirectories(this.record)[0] ?? ''));
     this.scoped = scope !== undefined;
     this.launching = true;
     try {
       this.criu = await startCriu(host, {
         outside,
-        inside: insideOperations(plan),
+        inside: insideOperations(prepared),
         stdio: options.stdio ?? [0, 1, 2],
         given,
         // Until there is the container's own process it is CRIU that is to be killed.
@@ -323,10 +326,52 @@ function outsideOperations({ operations }: Plan): Operation[] {
   });
 }
 
-/** The root is a mount, as CRIU wants it, in a mount namespace that goes with CRIU. */
-function insideOperations({ operations }: Plan): Operation[] {
-  const prepares = operations.filter(({ op }) => op === 'mount-label' || op === 'root-bind' || op === 'root-overlay');
-  return [{ op: 'propagation', pointer: '', propagation: MS.rec | MS.slave }, ...prepares];
+/**
+ * The root is a mount, as CRIU wants it, in a mount namespace that goes with CRIU. In a user namespace CRIU opens our pipes anew, as root there, and is to
+ * find them the container's, as after `create`.
+ */
+function insideOperations({ plan, spec }: Prepared): Operation[] {
+  const prepares = plan.operations.filter(({ op }) => op === 'mount-label' || op === 'root-bind' || op === 'root-overlay');
+  const uid = hostUser(spec, spec.process?.user.uid ?? 0) ?? 0;
+  const streams: Operation[] = uid === 0 ? [] : [{ op: 'stdio', pointer: '/process/user/uid', uid }];
+  return [{ op: 'propagation', pointer: '', propagation: MS.rec | MS.slave }, ...prepares, ...streams];
+}
+
+/** What makes places in the root, if they are missing: CRIU mounts on what is there. */
+const PLACES: readonly OperationName[] = [
+  'propagation',
+  'mount-label',
+  'root-bind',
+  'root-overlay',
+  'mount',
+  'bind',
+  'remount',
+  'directory',
+  'symlink',
+  'device',
+];
+
+/** Everything as `create` has it up to the mounts, in a process that ends then. The container's cgroups are not there yet, nor needed. */
+function placesPlan({ plan, record }: Prepared): Plan {
+  const cgroups = cgroupDirectories(record);
+  const operations = plan.operations.flatMap((operation): Operation[] => {
+    if (operation.op === 'clone') return [{ ...operation, cgroup: '', tasks: [] }];
+    if (operation.op === 'bind' && cgroups.includes(operation.source)) return [];
+    return operation.op === 'id-map-helper' || PLACES.includes(operation.op) ? [operation] : [];
+  });
+  return { operations: [...operations, { op: 'ready', pointer: '' }] };
+}
+
+async function runToReady(host: Host, plan: Plan): Promise<void> {
+  let launched: Launched | undefined;
+  try {
+    launched = await host.launch(encode(plan), { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 });
+    await host.settle(launched);
+  } catch (error) {
+    throw error instanceof LaunchError ? launchError(error.failure, stepAt(plan, error.failure.operation)) : error;
+  } finally {
+    if (launched !== undefined) await host.abandon(launched);
+  }
 }
 
 function rootOf({ operations }: Plan): string {
@@ -418,13 +463,5 @@ async function bringLoopbackUp(host: Host, process: { readonly pid: number; read
       { op: 'ready', pointer: '' },
     ],
   };
-  let launched: Launched | undefined;
-  try {
-    launched = await host.launch(encode(plan), { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 });
-    await host.settle(launched);
-  } catch (error) {
-    throw error instanceof LaunchError ? launchError(error.failure, stepAt(plan, error.failure.operation)) : error;
-  } finally {
-    if (launched !== undefined) await host.abandon(launched);
-  }
+  await runToReady(host, plan);
 }

@@ -28,8 +28,8 @@ export function ownerOperations(spec: Spec, places: readonly CgroupPlace[], fact
   return [{ op: 'cgroup-own', pointer: `/mounts/${mount}`, directory: place.directory, files: facts.delegate, uid }];
 }
 
-/** undefined if it cannot be known, or if there is none. */
-function hostUser(spec: Spec, uid: number): number | undefined {
+/** The user id outside of the container's user namespace; undefined if it cannot be known, or if there is none. */
+export function hostUser(spec: Spec, uid: number): number | undefined {
   const namespace = findNamespace(spec, 'user');
   if (namespace === undefined) return uid;
   if (namespace.path !== undefined) return undefined;
