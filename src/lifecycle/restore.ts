@@ -114,6 +114,7 @@ class Attempt {
   private launching = false;
   private failure: LaunchFailure | undefined;
   private scoped = false;
+  private pidfd: Descriptor | undefined;
   private terminalSent = false;
   private pidFileWritten = false;
 
@@ -281,18 +282,18 @@ class Attempt {
     const { traits } = record;
     const ownTime = timeNamespace(host, `${pid}`) !== timeNamespace(host, 'self');
     const joined = traits && ownTime ? { traits: { ...traits, namespaces: traits.namespaces | CLONE.time } } : {};
-    this.keep({ process: { pid, startTime: startTimeOf(host, pid) }, ...joined });
+    const process = { pid, startTime: startTimeOf(host, pid) };
+    this.pidfd = host.openProcess(pid, process.startTime);
+    this.keep({ process, ...joined });
   }
 
   private finish(pid: number): Up {
-    const { host, record } = this;
-    if (record.process?.pid !== pid) this.recordProcess(pid);
+    const { record, pidfd } = this;
+    const fault = { code: 'criu', stage: 'restore' } as const;
+    if (pidfd === undefined || record.process?.pid !== pid) throw new StrataError({ ...fault, reason: 'CRIU does not tell what it has restored' });
     if (record.terminal && !this.terminalSent) {
-      throw new StrataError({ code: 'criu', stage: 'restore', pointer: '/process/terminal', reason: 'the process in the image has no terminal' });
+      throw new StrataError({ ...fault, pointer: '/process/terminal', reason: 'the process in the image has no terminal' });
     }
-    const process = this.record.process;
-    const pidfd = process && host.openProcess(process.pid, process.startTime);
-    if (pidfd === undefined) throw new StrataError({ code: 'criu', stage: 'restore', reason: 'the restored process has ended at once' });
     this.keep({ status: 'running', hooksBegun: true });
     return { record: this.record, pid, pidfd };
   }
@@ -302,6 +303,7 @@ class Attempt {
     options.debug?.('undo');
     try {
       this.closeAll();
+      if (this.pidfd !== undefined) host.close(this.pidfd);
       if (this.criu !== undefined) await this.criu.kill();
       if (this.pidFileWritten && options.pidFile !== undefined) host.removeFile(options.pidFile);
       if (this.launching) await destroy(host, options.root, remainsOf(record, this.outside, this.failure, record.hooksBegun), options);

@@ -26,6 +26,7 @@ import type {
 } from '../../src/host/host.ts';
 import { LaunchError } from '../../src/host/host.ts';
 import { decode } from '../unit/plan/_decode.ts';
+import type { FakeCriu } from './fake-criu.ts';
 import type { FakeSystemd } from './fake-systemd.ts';
 
 /** Thrown by the call at which a host is killed, and by all later ones. */
@@ -93,7 +94,7 @@ export class FakeMachine {
   /** What is behind the sockets of D-Bus. */
   systemd: FakeSystemd | undefined;
   /** What is behind the socket of a CRIU: its answers, one after the other. */
-  criu: { exchange(bytes: string): string | undefined } | undefined;
+  criu: FakeCriu | undefined;
   /** What comes from standard input. */
   input = '';
   /** What waiting for an event answers, in order; then the container's process exits. */
@@ -199,6 +200,14 @@ export class FakeMachine {
   }
 }
 
+function cgroupLines(directories: ReadonlySet<string>): string {
+  const lines = HIERARCHIES.map((hierarchy, index) => {
+    const own = [...directories].find((directory) => directory.startsWith(`${hierarchy}/`))?.slice(hierarchy.length) ?? '/';
+    return `${index + 1}:${hierarchy.slice(CGROUPS.length + 1).replace('unified', '')}:${own}`;
+  });
+  return `${lines.join('\n')}\n`;
+}
+
 /** A configuration with a pid namespace of its own, and nothing that the checks could dislike. */
 export function smallConfig(): Record<string, unknown> {
   return {
@@ -275,7 +284,10 @@ export class FakeHost implements Host {
     }
     const pid = /^\/proc\/(\d+)\/stat$/.exec(path)?.[1];
     const process = this.machine.processes.find((one) => String(one.pid) === pid && one.phase !== 'dead');
-    if (process !== undefined) return `${pid} (a) b) S 1 1 1 0 -1 ${process.exit === undefined ? 0 : 4} 0`;
+    if (process !== undefined) return `${pid} (a) b) S 1 1 1 0 -1 ${process.exit === undefined ? 0 : 4} ${'0 '.repeat(12)}${process.startTime} 0`;
+    const [, known, file] = /^\/proc\/(\d+)\/(cgroup|mountinfo)$/.exec(path) ?? [];
+    const shown = this.machine.processes.find((one) => String(one.pid) === known && one.phase !== 'dead');
+    if (shown !== undefined && !this.machine.nodes.has(path)) return file === 'cgroup' ? cgroupLines(shown.cgroups) : '';
     const { type, text } = this.node(path, 'open');
     if (type === 'directory') throw refused('read', 21, path);
     if (text.length > limit) throw refused('read', 27, path);
@@ -371,7 +383,7 @@ export class FakeHost implements Host {
 
   openFile(path: string): number {
     this.step();
-    this.node(path, 'open');
+    this.node(path.replace(/^\/proc\/\d+\/root(?=\/)/, ''), 'open');
     return this.descriptor({ kind: 'file', path });
   }
 
@@ -524,7 +536,7 @@ export class FakeHost implements Host {
 
   async exchangePacket(_socket: number, bytes: string): Promise<Packet | undefined> {
     this.step();
-    const answer = this.machine.criu?.exchange(bytes);
+    const answer = this.machine.criu?.exchange(bytes, this);
     return answer === undefined ? undefined : { bytes: answer, descriptor: -1 };
   }
 
@@ -624,7 +636,10 @@ export class FakeHost implements Host {
         return;
       }
     }
-    process.phase = 'running';
+    // CRIU sees that its socket is closed when strata dies, and follows.
+    const isCriu = process.plan.some(({ op, args }) => op === 'exec' && Array.isArray(args) && args[1] === 'swrk');
+    process.phase = isCriu ? 'ready' : 'running';
+    if (isCriu) return;
     this.machine.events.push(`program ${process.pid}`);
   }
 

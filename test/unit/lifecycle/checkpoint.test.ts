@@ -1,0 +1,188 @@
+import test from 'ava';
+import { MessageReader } from '../../../src/criu/protobuf.ts';
+import { type CheckpointOptions, checkpoint } from '../../../src/lifecycle/checkpoint.ts';
+import { deleteContainer } from '../../../src/lifecycle/delete.ts';
+import { type RestoreOptions, restoreDetached, restoreForeground } from '../../../src/lifecycle/restore.ts';
+import { load } from '../../../src/lifecycle/store.ts';
+import { FakeCriu } from '../../helpers/fake-criu.ts';
+import { FakeHost, type FakeMachine, Killed } from '../../helpers/fake-host.ts';
+import { createAndStart, createOne, failure, hook, machineWith, NAME, ROOT, statusOf } from './_machine.ts';
+
+const IMAGES = '/work/images';
+
+function criuMachine(changes: Readonly<Record<string, unknown>> = {}): { machine: FakeMachine; host: FakeHost; criu: FakeCriu } {
+  const { machine, host } = machineWith(changes);
+  const criu = new FakeCriu(machine);
+  machine.criu = criu;
+  return { machine, host, criu };
+}
+
+/** The same with an image directory, as a checkpoint leaves it. */
+function imageMachine(changes: Readonly<Record<string, unknown>> = {}): ReturnType<typeof criuMachine> {
+  const all = criuMachine(changes);
+  all.machine.file(`${IMAGES}/descriptors.json`, '["pipe:[1]","/dev/null","file[1a:2b]"]');
+  return all;
+}
+
+const dump = (host: FakeHost, options: Partial<CheckpointOptions> = {}): Promise<void> =>
+  checkpoint(host, { ...NAME, imagePath: IMAGES, ...options });
+const RESTORE: RestoreOptions = { ...NAME, bundle: '/bundle', imagePath: IMAGES };
+
+test('a checkpoint writes the container, and deletes it', async (t) => {
+  const { machine, host, criu } = criuMachine();
+  const { pid } = await createAndStart(host);
+  await dump(host);
+  t.deepEqual([machine.leftovers(), host.open.size], [[], 0]);
+  t.deepEqual(JSON.parse(machine.text(`${IMAGES}/descriptors.json`) ?? ''), ['', '', '']);
+  const options = new MessageReader(criu.requests[0] ?? '').message(2);
+  t.is(options?.number(2), pid);
+  t.is(options?.string(10), 'dump.log');
+  t.is(options?.string(44), '/sys/fs/cgroup/freezer/strata-c1');
+  t.is(options?.string(51), '/etc/criu/strata.conf');
+});
+
+test('a container that is to run on does, and so does one whose checkpoint has failed', async (t) => {
+  const { machine, host, criu } = criuMachine();
+  await createAndStart(host);
+  await dump(host, { leaveRunning: true });
+  t.is(await statusOf(host), 'running');
+  await dump(host, { preDump: true });
+  t.is(await statusOf(host), 'running');
+  criu.fails = true;
+  machine.file(
+    `${IMAGES}/dump.log`,
+    '(00.01) fine\n(00.02) Error (criu/sk-inet.c:188): inet: Connected TCP socket\n(00.03) Error (criu/cr-dump.c:1): Dumping FAILED.\n',
+  );
+  const error = await failure(t, dump(host));
+  t.is(error.code, 'criu');
+  t.regex(error.message, /^the container cannot be checkpointed: CRIU: /);
+  t.is(error.hint, `its log is ${IMAGES}/dump.log`);
+  t.is(await statusOf(host), 'running');
+  t.is(machine.locks.size, 0);
+});
+
+test('what cannot be asked of a container or of this CRIU is refused before anything is done', async (t) => {
+  const { machine, host, criu } = criuMachine();
+  await createOne(host);
+  t.is((await failure(t, dump(host))).code, 'status');
+  const running = criuMachine();
+  await createAndStart(running.host);
+  running.criu.features = false;
+  t.regex((await failure(t, dump(running.host, { preDump: true }))).message, /track changes of memory/);
+  t.regex((await failure(t, dump(running.host, { lazyPages: true }))).message, /userfaultfd/);
+  t.regex((await failure(t, dump(running.host, { parentPath: '/absolute' }))).message, /must be relative/);
+  t.regex((await failure(t, dump(running.host, { parentPath: '../none' }))).message, /is not a directory/);
+  t.regex((await failure(t, dump(running.host, { statusFd: 99 }))).message, /descriptor 99 is not open/);
+  t.is(await statusOf(running.host), 'running');
+  t.is(criu.requests.length, 0);
+  t.is(machine.text(`${IMAGES}/descriptors.json`), undefined);
+
+  const none = machineWith();
+  await createAndStart(none.host);
+  none.machine.failure = { op: 'executable', failure: { errno: 2 } };
+  t.regex((await failure(t, dump(none.host))).message, /CRIU is not installed/);
+});
+
+test('a restore: hooks, the record, the pid file, and what CRIU is asked', async (t) => {
+  const { machine, host, criu } = imageMachine({
+    hooks: { prestart: [hook('/bin/one')], createRuntime: [hook('/bin/two')], poststop: [hook('/bin/three')] },
+  });
+  const up = await restoreDetached(host, { ...RESTORE, pidFile: '/work/pid' });
+  host.close(up.pidfd);
+  t.is(await statusOf(host), 'running');
+  t.is(machine.text('/work/pid'), String(up.pid));
+  const record = load(host, ROOT, 'c1');
+  t.deepEqual([record.status, record.process?.pid, record.hooksBegun], ['running', up.pid, true]);
+  t.deepEqual(
+    machine.events.filter((event) => /bin\/(?:one|two)/.test(event)).map((event) => /\/bin\/\w+/.exec(event)?.[0]),
+    ['/bin/one', '/bin/two'],
+  );
+  const options = new MessageReader(criu.requests[0] ?? '').message(2);
+  t.is(options?.string(13), '/bundle/rootfs');
+  t.is(options?.message(27)?.string(1), 'file[1a:2b]');
+  t.is(options?.message(25)?.string(2), '/strata-c1');
+  t.is(host.open.size, 0);
+  await deleteContainer(host, { ...NAME, force: true });
+  t.deepEqual(machine.leftovers(), []);
+  t.true(machine.events.some((event) => event.includes('/bin/three')));
+});
+
+test('in the foreground the container is deleted when it has ended', async (t) => {
+  const { machine, host } = imageMachine();
+  machine.foregroundExit = { code: 3 };
+  t.deepEqual(await restoreForeground(host, RESTORE), { code: 3 });
+  t.deepEqual([machine.leftovers(), host.open.size], [[], 0]);
+});
+
+test('a restore that fails leaves nothing', async (t) => {
+  const bad = imageMachine();
+  bad.criu.fails = true;
+  t.is((await failure(t, restoreDetached(bad.host, RESTORE))).code, 'criu');
+  const hooked = imageMachine({ hooks: { createRuntime: [hook('/bin/bad')] } });
+  hooked.machine.commands.set('/bin/bad', { status: { code: 1 } });
+  t.is((await failure(t, restoreDetached(hooked.host, RESTORE))).code, 'hook');
+  const cgroups = imageMachine();
+  cgroups.machine.failure = { op: 'cgroup-make', failure: { errno: 13 } };
+  t.is((await failure(t, restoreDetached(cgroups.host, RESTORE))).errno, 13);
+  const missing = imageMachine();
+  missing.machine.failure = { op: 'executable', failure: { errno: 2 } };
+  t.regex((await failure(t, restoreDetached(missing.host, RESTORE))).message, /CRIU is not installed/);
+  const terminal = imageMachine({ process: { terminal: true, args: ['/bin/sh'], cwd: '/', user: { uid: 0, gid: 0 } } });
+  t.regex((await failure(t, restoreDetached(terminal.host, { ...RESTORE, console: 77 }))).message, /has no terminal/);
+  for (const { machine, host } of [bad, hooked, cgroups, missing, terminal])
+    t.deepEqual([machine.leftovers(), machine.locks.size, host.open.size], [[], 0, 0]);
+});
+
+test('an image directory is not believed', async (t) => {
+  for (const text of ['', '{}', '[1]', '"pipe:[1]"']) {
+    const { machine, host } = imageMachine();
+    machine.file(`${IMAGES}/descriptors.json`, text);
+    t.regex((await failure(t, restoreDetached(host, RESTORE))).message, /is not a list of names/);
+    t.deepEqual(machine.leftovers(), []);
+  }
+  const { machine, host, criu } = imageMachine();
+  machine.file(`${IMAGES}/descriptors.json`, '["/etc/shadow","pipe:[1]x","extRootNetNS","pipe:[9]"]');
+  host.close((await restoreDetached(host, RESTORE)).pidfd);
+  t.is(new MessageReader(criu.requests[0] ?? '').message(2)?.message(27), undefined);
+  const none = criuMachine();
+  none.machine.directory(IMAGES);
+  t.is((await failure(t, restoreDetached(none.host, RESTORE))).hint, 'is it the directory of a checkpoint?');
+});
+
+test('a restore, killed at every call, leaves nothing that delete --force does not remove', async (t) => {
+  for (let killAt = 1; ; killAt++) {
+    const { machine } = imageMachine({ hooks: { createRuntime: [hook('/bin/two')] } });
+    const doomed = new FakeHost(machine, killAt);
+    let survived = true;
+    try {
+      await restoreDetached(doomed, RESTORE);
+    } catch (error) {
+      if (!(error instanceof Killed)) throw error;
+      survived = false;
+    }
+    const host = new FakeHost(machine);
+    await deleteContainer(host, { ...NAME, force: true });
+    if (machine.leftovers().length > 0 || machine.locks.size > 0) t.fail(`killed at call ${killAt}: ${machine.leftovers().join(', ')}`);
+    if (survived) break;
+  }
+  t.pass();
+});
+
+test('a checkpoint, killed at every call: the container runs, or is stopped and can be deleted', async (t) => {
+  for (let killAt = 1; ; killAt++) {
+    const { machine, host } = criuMachine();
+    await createAndStart(host);
+    const doomed = new FakeHost(machine, killAt);
+    let survived = true;
+    try {
+      await dump(doomed);
+    } catch (error) {
+      if (!(error instanceof Killed)) throw error;
+      survived = false;
+    }
+    await deleteContainer(new FakeHost(machine), { ...NAME, force: true });
+    if (machine.leftovers().length > 0 || machine.locks.size > 0) t.fail(`killed at call ${killAt}: ${machine.leftovers().join(', ')}`);
+    if (survived) break;
+  }
+  t.pass();
+});
