@@ -273,8 +273,22 @@ function unescapeOctal(text: string): string {
 function readUnified(host: Host, mount: string, own: string): Unified {
   const text = host.readText(`${mount}/cgroup.controllers`).trim();
   const controllers = text === '' ? [] : text.split(' ');
-  // The root cgroup has no weight; any other cgroup shows which file the kernel has.
-  const probe = own === '/' ? '/init.scope' : own;
-  const bfq = controllers.includes('io') && host.stat(`${mount}${probe}/io.bfq.weight`) !== undefined;
+  const bfq = controllers.includes('io') && host.stat(`${mount}${probe(own)}/io.bfq.weight`) !== undefined;
   return { mount, own, controllers, weightFile: bfq ? 'io.bfq.weight' : 'io.weight' };
+}
+
+/** The root cgroup has no weight; any other cgroup shows which file the kernel has, if the I/O controller works in it. */
+function probe(own: string): string {
+  return own === '/' ? '/init.scope' : own;
+}
+
+/** The facts with the right file for a block I/O weight also where the I/O controller works in no cgroup that we know. For those who ask for a weight. */
+export function withWeightFile(host: Host, facts: HostFacts): HostFacts {
+  const { unified } = facts.cgroup;
+  if (unified === undefined || unified.weightFile === 'io.bfq.weight' || !unified.controllers.includes('io')) return facts;
+  if (host.stat(`${unified.mount}${probe(unified.own)}/io.stat`) !== undefined || host.stat('/sys/block') === undefined) return facts;
+  // A disk names the schedulers that it could have.
+  const files = host.list('/sys/block').map((name) => `/sys/block/${name}/queue/scheduler`);
+  const bfq = files.some((file) => host.stat(file) !== undefined && /\bbfq\b/.test(host.readText(file)));
+  return bfq ? { ...facts, cgroup: { ...facts.cgroup, unified: { ...unified, weightFile: 'io.bfq.weight' } } } : facts;
 }

@@ -1,5 +1,5 @@
 /** The facts that a configuration is checked and planned with. */
-import { type HostFacts, readDelegate, readMemoryNodes, readRdt, readSecurity, recentFacts } from '../host/facts.ts';
+import { type HostFacts, readDelegate, readMemoryNodes, readRdt, readSecurity, recentFacts, withWeightFile } from '../host/facts.ts';
 import type { Host } from '../host/host.ts';
 import { delegationMount } from '../plan/cgroup-owner.ts';
 import type { Process, Spec } from '../spec/types.ts';
@@ -21,8 +21,9 @@ export function securityFor(host: Host, process: Process | undefined, mountLabel
 
 /** The same for a whole configuration, which may have a class of service or manage its own cgroup. */
 export function factsForSpec(host: Host, spec: Spec, id: string): HostFacts {
-  const facts = factsFor(host, spec);
-  const { intelRdt } = spec.linux;
+  const { intelRdt, resources } = spec.linux;
+  const weighs = resources.blockIO !== undefined && (resources.blockIO.weight !== undefined || resources.blockIO.weightDevice.length > 0);
+  const facts = weighs ? withWeightFile(host, factsFor(host, spec)) : factsFor(host, spec);
   const delegates = delegationMount(spec, facts) !== undefined;
   if (intelRdt === undefined && !delegates) return facts;
   const rdt = intelRdt && readRdt(host, intelRdt.closID ?? id);

@@ -1,12 +1,12 @@
 import test from 'ava';
 import { StrataError } from '../../../src/base/error.ts';
-import { type HostFacts, isAtLeast, mayAdminister, readFacts } from '../../../src/host/facts.ts';
+import { type HostFacts, isAtLeast, mayAdminister, readFacts, withWeightFile } from '../../../src/host/facts.ts';
 import type { Host } from '../../../src/host/host.ts';
 
 const STATUS = 'Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t000001fffeffffff\nCapEff:\t0000000000000000\nCapBnd:\t000001ffffffffff\n';
 
 /** A host of a few files; whatever else is asked of it fails the test. */
-function read(files: Readonly<Record<string, string>>): HostFacts {
+function hostWith(files: Readonly<Record<string, string>>): Host {
   const all: Readonly<Record<string, string>> = {
     '/proc/self/status': STATUS,
     '/proc/sys/kernel/osrelease': '6.1.0-18-amd64\n',
@@ -14,16 +14,30 @@ function read(files: Readonly<Record<string, string>>): HostFacts {
     '/proc/self/uid_map': '         0          0 4294967295\n',
     ...files,
   };
+  const below = (path: string): string[] => {
+    const names = Object.keys(all)
+      .filter((name) => name.startsWith(`${path}/`))
+      .map((name) => name.slice(path.length + 1).replace(/\/.*/, ''));
+    return [...new Set(names)];
+  };
   const host: Partial<Host> = {
     readText: (path) => {
       const text = all[path];
       if (text === undefined) throw new StrataError({ code: 'system', reason: 'cannot open', errno: 2, syscall: 'openat', path });
       return text;
     },
-    stat: (path) => (all[path] === undefined ? undefined : { type: 'file', mode: 0o644, uid: 0, size: 0 }),
+    stat: (path) => {
+      if (all[path] !== undefined) return { type: 'file', mode: 0o644, uid: 0, size: 0 };
+      return below(path).length > 0 ? { type: 'directory', mode: 0o755, uid: 0, size: 0 } : undefined;
+    },
+    list: below,
     userId: () => 1000,
   };
-  return readFacts(host as Host);
+  return host as Host;
+}
+
+function read(files: Readonly<Record<string, string>>): HostFacts {
+  return readFacts(hostWith(files));
 }
 
 const HYBRID = {
@@ -95,6 +109,19 @@ test('the weight file of the BFQ scheduler, where a cgroup shows it', (t) => {
   t.is(own.cgroup.unified?.weightFile, 'io.bfq.weight');
   const root = read({ ...files, '/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/init.scope/io.bfq.weight': '' });
   t.is(root.cgroup.unified?.weightFile, 'io.bfq.weight');
+});
+
+test('the weight file where the I/O controller works in no cgroup yet', (t) => {
+  const files = { '/proc/self/mountinfo': V2_MOUNT, ...V2_CONTROLLERS, '/proc/self/cgroup': '0::/\n' };
+  const weightFile = (more: Readonly<Record<string, string>>): string | undefined => {
+    const host = hostWith({ ...files, ...more });
+    return withWeightFile(host, readFacts(host)).cgroup.unified?.weightFile;
+  };
+  const disks = { '/sys/block/loop0/size': '', '/sys/block/sda/queue/scheduler': '[none] mq-deadline bfq\n' };
+  t.is(weightFile({}), 'io.weight');
+  t.is(weightFile(disks), 'io.bfq.weight');
+  t.is(weightFile({ '/sys/block/sda/queue/scheduler': '[none] mq-deadline\n' }), 'io.weight');
+  t.is(weightFile({ ...disks, '/sys/fs/cgroup/init.scope/io.stat': '' }), 'io.weight', 'the kernel has told');
 });
 
 test('in a container whose hierarchy is mounted from its own cgroup down', (t) => {
