@@ -13,6 +13,7 @@
  * await strata.images.import({ source: 'debian.tar' });
  * const shell = await strata.run({ id: 'shell', image: 'debian:12', args: ['cat', '/etc/os-release'] });
  */
+import { resolve } from 'node:path';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { StrataError } from './base/error.ts';
 import type { Descriptor, ExitStatus } from './host/host.ts';
@@ -26,6 +27,7 @@ import { instance, making } from './library/instances.ts';
 import type { ContainerOptions } from './library/machine.ts';
 import { abortable, checkSignal, host, inside } from './library/machine.ts';
 import type { Up } from './lifecycle/bring-up.ts';
+import { checkpoint as checkpointContainer } from './lifecycle/checkpoint.ts';
 import { create as createContainer } from './lifecycle/create.ts';
 import { type ContainerEvent, events as eventsOf, stats as statsOf } from './lifecycle/events.ts';
 import type { ProcessChanges } from './lifecycle/exec.ts';
@@ -35,6 +37,7 @@ import { list as listContainers } from './lifecycle/list.ts';
 import { pause as pauseContainer, resume as resumeContainer } from './lifecycle/pause.ts';
 import { planContainer } from './lifecycle/plan.ts';
 import type { CreateOptions as LifecycleOptions } from './lifecycle/prepare.ts';
+import { restoreDetached } from './lifecycle/restore.ts';
 import { runDetached } from './lifecycle/run.ts';
 import { SIGKILL, signalNumber } from './lifecycle/signals.ts';
 import { start as startContainer } from './lifecycle/start.ts';
@@ -192,6 +195,58 @@ export interface UpdateOptions extends ContainerOptions {
   /** Lines for the `schemata` of the container's class of service, if its configuration has `linux.intelRdt`. */
   readonly l3CacheSchema?: string;
   readonly memBwSchema?: string;
+}
+
+/** What CRIU is told at a checkpoint and at a restore alike. */
+export interface CheckpointImage {
+  /** Directory of the images. */
+  readonly imagePath: string;
+  /**
+   * Directory of CRIU's log and other files.
+   *
+   * @default that of the images
+   */
+  readonly workPath?: string;
+  /** Connections that are established are saved, or taken up. */
+  readonly tcpEstablished?: boolean;
+  /** So are unix sockets whose other end is outside. */
+  readonly extUnixSk?: boolean;
+  /** Allows a terminal and a session that are outside. */
+  readonly shellJob?: boolean;
+  /** Locks of files are saved, or taken again. */
+  readonly fileLocks?: boolean;
+  /** Memory is brought when it is needed. */
+  readonly lazyPages?: boolean;
+  /** Parent images lose what newer ones have. */
+  readonly autoDedup?: boolean;
+  /** What becomes of the settings of cgroups. */
+  readonly manageCgroupsMode?: 'soft' | 'full' | 'strict' | 'ignore';
+  /** How packets are held up meanwhile. */
+  readonly networkLock?: 'iptables' | 'nftables' | 'skip';
+}
+
+export interface CheckpointOptions extends ContainerOptions, CheckpointImage {
+  /** Images that these are the difference to, relative to `imagePath`. */
+  readonly parentPath?: string;
+  /** The container runs on; otherwise it is deleted. */
+  readonly leaveRunning?: boolean;
+  /** Memory only, in preparation; the container runs on. */
+  readonly preDump?: boolean;
+  /** Connections that are being made are left out. */
+  readonly tcpSkipInFlight?: boolean;
+  /** Open files that were unlinked get a name again. */
+  readonly linkRemap?: boolean;
+  /** To which memory is sent. */
+  readonly pageServer?: { readonly address: string; readonly port: number };
+}
+
+export interface RestoreOptions extends Omit<CreateOptions, 'noPivot' | 'noNewKeyring'>, CheckpointImage {
+  /** Connections of the images are closed. */
+  readonly tcpClose?: boolean;
+  /** `apparmor:NAME` or `selinux:LABEL`, in place of that of the images. */
+  readonly lsmProfile?: string;
+  /** Another SELinux label for the mounts. */
+  readonly lsmMountContext?: string;
 }
 
 export interface DeleteOptions extends InstanceOptions {
@@ -413,6 +468,24 @@ export async function pause(options: ContainerOptions): Promise<void> {
 /** Lets the processes of a paused container run on. */
 export async function resume(options: ContainerOptions): Promise<void> {
   await resumeContainer(host(), inside(options));
+}
+
+/** Has CRIU write a running container into a directory; afterwards it is deleted, unless it is to run on. If that fails it runs on. */
+export async function checkpoint(options: CheckpointOptions): Promise<void> {
+  await checkpointContainer(host(), { ...options, ...inside(options), ...absolutePaths(options) });
+}
+
+/** Makes a container of what {@link checkpoint} has written; resolves when it runs. If it fails, nothing of the container is left. */
+export async function restore(options: RestoreOptions): Promise<Container> {
+  const { stdio: _, onWarning: __, ...wishes } = options;
+  const container = await bring(options, (inner) => restoreDetached(host(), { ...wishes, ...inner, ...absolutePaths(options) }));
+  const { signal } = options;
+  if (signal !== undefined) killOnAbort(signal, container.wait(), () => container.kill(SIGKILL).catch(() => undefined));
+  return container;
+}
+
+function absolutePaths({ imagePath, workPath }: CheckpointImage): Pick<CheckpointImage, 'imagePath' | 'workPath'> {
+  return { imagePath: resolve(imagePath), ...(workPath !== undefined && { workPath: resolve(workPath) }) };
 }
 
 /** Changes the limits of a container that has not stopped. If one of them is refused, none is changed. */

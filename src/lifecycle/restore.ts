@@ -8,7 +8,7 @@ import { hostUser } from '../plan/cgroup-owner.ts';
 import { encode } from '../plan/encode.ts';
 import { CLONE, MS, type Operation, type OperationName, type Plan } from '../plan/op.ts';
 import { findNamespace } from '../spec/refuse.ts';
-import { checkCgroups, connectTo, remainsOf, type Up, withTop, writePidFile } from './bring-up.ts';
+import { checkCgroups, connectTo, remainsOf, sendPidfd, type Up, withTop, writePidFile } from './bring-up.ts';
 import { DESCRIPTORS_FILE, directories, EXTERNAL_NAMESPACES, type ImageOptions, LARGEST_MOUNTINFO, sharedOptions } from './checkpoint.ts';
 import { checkTerminal } from './create.ts';
 import { type Criu, criuError, FIRST_GIVEN, startCriu } from './criu.ts';
@@ -24,7 +24,7 @@ import { withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import { type ContainerRecord, hasState, idTaken, prepareRoot, release, reserve, save, saveProcess } from './store.ts';
 
-export interface RestoreOptions extends CreateOptions, ImageOptions {
+export interface RestoreOptions extends Omit<CreateOptions, 'preserveFds' | 'listenFds' | 'noPivot' | 'noNewKeyring' | 'consoleSize'>, ImageOptions {
   /** Close the connections of the image in place of taking them up. */
   readonly tcpClose?: boolean;
   /** Of a security module, `apparmor:NAME` or `selinux:LABEL`: in place of the one in the image. */
@@ -128,7 +128,7 @@ class Attempt {
 
   async carryOut(): Promise<Up> {
     const { host, options } = this;
-    const { imagePath, workPath = imagePath, pidFile } = options;
+    const { imagePath, workPath = imagePath, pidFile, pidfdSocket } = options;
     try {
       checkCgroups(host, this.record);
       this.keep(this.prepared.scope === undefined ? { cgroups: this.record.cgroups.map((cgroup) => withTop(host, cgroup)) } : {});
@@ -155,6 +155,7 @@ class Attempt {
         writePidFile(host, pidFile, up.pid);
         this.pidFileWritten = true;
       }
+      if (pidfdSocket !== undefined) sendPidfd(host, pidfdSocket, up.pidfd, 'standard');
       await criu.end();
       this.closeAll();
       return up;
