@@ -45,6 +45,27 @@ export function mountsBelow(host: readonly MountLine[], directory: string): stri
   return [...new Set(points.map(({ point }) => (directory === '/' ? point : point.slice(directory.length))))];
 }
 
+/**
+ * Where mounts really are that were to be at `destinations`, among the mount points that there are: a symbolic link on the way leads elsewhere, but the last
+ * name stays. What cannot be told apart is left out.
+ */
+export function movedMounts(destinations: readonly string[], points: readonly string[]): Map<string, string> {
+  const wanted = new Set(destinations);
+  const there = new Set(points);
+  const strange = [...there].filter((point) => !wanted.has(point));
+  const moved = new Map<string, string>();
+  for (const destination of wanted) {
+    if (there.has(destination)) continue;
+    const [first, ...others] = strange.filter((point) => lastName(point) === lastName(destination));
+    if (first !== undefined && others.length === 0) moved.set(destination, first);
+  }
+  return moved;
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf('/'));
+}
+
 function isBelow(path: string, directory: string): boolean {
   return directory === '/' || path === directory || path.startsWith(`${directory}/`);
 }

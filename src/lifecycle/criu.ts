@@ -203,7 +203,7 @@ export function criuError(host: Host, stage: 'checkpoint' | 'restore', log: stri
  * reason.
  */
 const ERROR = /^\(\d+\.\d+\) (?:\s*\d+: )?Error \([^)]*\): (.*)$/;
-const SUMMARY = /FAILED|failed with -?\d+|killed by signal|exited, status|^rlimit:|^cgroupd: recv req|^tun: Unable/;
+const SUMMARY = /FAILED|failed with -?\d+|killed by signal|exited, status|^rlimit:|cgroupd: recv req|^tun: Unable/;
 
 function lastError(host: Host, log: string): string | undefined {
   try {

@@ -1,6 +1,6 @@
 /** `restore`: a container made again of what `checkpoint` has written. */
 import { StrataError } from '../base/error.ts';
-import { mountsBelow, parseMounts } from '../criu/mountinfo.ts';
+import { mountsBelow, movedMounts, parseMounts } from '../criu/mountinfo.ts';
 import { type CriuOptions, type InheritedDescriptor, REQUEST } from '../criu/rpc.ts';
 import type { Descriptor, ExitStatus, Host, Launched, LaunchFailure } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
@@ -133,10 +133,14 @@ class Attempt {
       checkCgroups(host, this.record);
       this.keep(this.prepared.scope === undefined ? { cgroups: this.record.cgroups.map((cgroup) => withTop(host, cgroup)) } : {});
       if (workPath !== imagePath) host.makeDirectories(workPath, 0o700);
-      await runToReady(host, placesPlan(this.prepared));
+      const root = host.realPath(rootOf(this.prepared.plan));
+      let points: readonly string[] = [];
+      await runToReady(host, placesPlan(this.prepared), (pid) => {
+        points = mountsBelow(parseMounts(host.readText(`/proc/${pid}/mountinfo`, LARGEST_MOUNTINFO)), root);
+      });
       const given: Descriptor[] = [];
       const inheritFd = this.inherit(given);
-      const wishes = this.requestOptions();
+      const wishes = this.requestOptions(points);
       const criu = await this.start(given);
       const request: CriuOptions = {
         ...directories(criu, options, this.opened),
@@ -179,7 +183,7 @@ class Attempt {
     for (const descriptor of this.opened.splice(0)) this.host.close(descriptor);
   }
 
-  private requestOptions(): CriuOptions {
+  private requestOptions(points: readonly string[]): CriuOptions {
     const { options, record, prepared } = this;
     const { lsmProfile, lsmMountContext } = options;
     return {
@@ -188,7 +192,7 @@ class Attempt {
       evasiveDevices: true,
       root: rootOf(prepared.plan),
       tcpClose: options.tcpClose ?? false,
-      external: externals(this.host, prepared),
+      external: externals(this.host, prepared, points),
       ...(lsmProfile !== undefined && { lsmProfile }),
       ...(lsmMountContext !== undefined && { lsmMountContext }),
     };
@@ -365,11 +369,13 @@ function placesPlan({ plan, record }: Prepared): Plan {
   return { operations: [...operations, { op: 'ready', pointer: '' }] };
 }
 
-async function runToReady(host: Host, plan: Plan): Promise<void> {
+/** `look`: done when the process has got as far as it goes. */
+async function runToReady(host: Host, plan: Plan, look?: (pid: number) => void): Promise<void> {
   let launched: Launched | undefined;
   try {
     launched = await host.launch(encode(plan), { stdio: [0, 1, 2], preserve: 0, console: -1, start: -1 });
     await host.settle(launched);
+    look?.(launched.pid);
   } catch (error) {
     throw error instanceof LaunchError ? launchError(error.failure, stepAt(plan, error.failure.operation)) : error;
   } finally {
@@ -383,26 +389,29 @@ function rootOf({ operations }: Plan): string {
 }
 
 /** What is mounted from the host, by the mount points that the image names: what the configuration asks for, and nothing else. */
-function externals(host: Host, { plan, record }: Prepared): string[] {
+function externals(host: Host, { plan, record }: Prepared, points: readonly string[]): string[] {
   const own = parseMounts(host.readText('/proc/self/mountinfo', LARGEST_MOUNTINFO));
   const unified = record.cgroups.at(-1);
-  return plan.operations.flatMap((operation) => {
+  const mounts = plan.operations.flatMap((operation): (readonly [point: string, source: string])[] => {
     switch (operation.op) {
       case 'bind': {
         const { destination, source, recursive } = operation;
         const below = recursive ? mountsBelow(own, realSource(host, source)) : [];
-        return ['', ...below].map((path) => `mnt[${destination}${path}]:${source}${path}`);
+        return ['', ...below].map((path) => [destination + path, source + path]);
       }
       case 'device':
-        return operation.bind ? [`mnt[${operation.path}]:${operation.path}`] : [];
+        return operation.bind ? [[operation.path, operation.path]] : [];
       case 'mask':
-        return [`mnt[${operation.path}]:/dev/null`];
+        return [[operation.path, '/dev/null']];
       case 'mount':
-        return operation.type === 'cgroup2' && unified !== undefined ? [`mnt[${operation.destination}]:${unified.hierarchy}${unified.path}`] : [];
+        return operation.type === 'cgroup2' && unified !== undefined ? [[operation.destination, unified.hierarchy + unified.path]] : [];
       default:
         return [];
     }
   });
+  const destinations = plan.operations.flatMap((operation) => ('destination' in operation ? [operation.destination] : []));
+  const moved = movedMounts([...destinations, ...mounts.map(([point]) => point)], points);
+  return mounts.map(([point, source]) => `mnt[${moved.get(point) ?? point}]:${source}`);
 }
 
 function realSource(host: Host, source: string): string {

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { externalMounts, mountsBelow, parseMounts } from '../../../src/criu/mountinfo.ts';
+import { externalMounts, mountsBelow, movedMounts, parseMounts } from '../../../src/criu/mountinfo.ts';
 
 const HOST = parseMounts(`22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 23 22 0:5 / /dev rw - devtmpfs devtmpfs rw
@@ -37,6 +37,11 @@ test('mounts below a directory, relative to it', (t) => {
   t.deepEqual(mountsBelow(HOST, '/sys'), ['/fs/cgroup/memory']);
   t.deepEqual(mountsBelow(HOST, '/ru'), []);
   t.true(mountsBelow(HOST, '/').includes('/run/my data'));
+});
+
+test('a mount that a symbolic link has led elsewhere is found by its last name, if that is the only one', (t) => {
+  const points = ['/proc', '/run/lock', '/data', '/run/a/there', '/run/b/there'];
+  t.deepEqual([...movedMounts(['/var/lock', '/proc', '/data', '/x/there', '/none'], points)], [['/var/lock', '/run/lock']]);
 });
 
 test('lines that are none are passed over', (t) => {
