@@ -112,6 +112,8 @@ export class Criu {
   private readonly launched: Launched;
   private readonly socket: Descriptor;
   private readonly pause: (() => void) | undefined;
+  /** It has nothing to do. */
+  private idle = true;
 
   constructor(host: Host, launched: Launched, socket: Descriptor, pause: (() => void) | undefined) {
     this.host = host;
@@ -140,6 +142,7 @@ export class Criu {
    */
   async ask(request: Request, notified: Notified = this.leave): Promise<Response> {
     let failure: { readonly error: unknown } | undefined;
+    this.idle = request.keepOpen === true;
     for (let packet = encodeRequest(request); ; ) {
       const answer = await this.host.exchangePacket(this.socket, packet, TICK);
       packet = '';
@@ -177,8 +180,9 @@ export class Criu {
     if (descriptor !== -1) this.host.close(descriptor);
   };
 
-  /** Lets it end, by force if need be. */
+  /** Lets it end, by force if need be. One that waits for a request would complain. */
   async end(): Promise<void> {
+    if (this.idle) return this.kill();
     this.host.close(this.socket);
     await this.host.waitExit(this.launched.pidfd, PATIENCE);
     await this.host.abandon(this.launched);
