@@ -6,7 +6,10 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
+import type { Gzip, ZstdCompress } from 'node:zlib';
+import { createGzip, createZstdCompress } from 'node:zlib';
 import { StrataError } from '../base/error.ts';
+import type { Compression } from '../image/media-types.ts';
 import type { Entry } from '../layer/entry.ts';
 import { TAR_END, tarHeader, tarPadding } from '../layer/tar-writer.ts';
 import { systemError } from './bytes.ts';
@@ -28,12 +31,15 @@ const STANDARD_OUTPUT = 1;
 
 /** @throws StrataError `usage` for a terminal or a directory that is not empty, `system`. */
 export async function openOutput(path: string, isLayout: boolean): Promise<Output> {
-  if (isLayout) {
-    if (path === '-')
-      throw new StrataError({ code: 'usage', reason: 'a directory cannot be written to standard output', hint: 'give one with --output' });
-    return DirectoryOutput.open(path);
-  }
-  if (path !== '-') return FileOutput.open(path);
+  if (!isLayout) return openTar(path, 'none');
+  if (path === '-')
+    throw new StrataError({ code: 'usage', reason: 'a directory cannot be written to standard output', hint: 'give one with --output' });
+  return DirectoryOutput.open(path);
+}
+
+/** A tar archive in a file, or `-`. @throws StrataError `usage` for a terminal, `system`. */
+export async function openTar(path: string, compression: Compression): Promise<Output> {
+  if (path !== '-') return FileOutput.open(path, compression);
   if (isatty(STANDARD_OUTPUT)) {
     throw new StrataError({
       code: 'usage',
@@ -41,7 +47,7 @@ export async function openOutput(path: string, isLayout: boolean): Promise<Outpu
       hint: 'give a file with --output, or redirect standard output',
     });
   }
-  return new TarOutput(STANDARD_OUTPUT, 'standard output');
+  return new TarOutput(STANDARD_OUTPUT, 'standard output', compression);
 }
 
 /** A name beside `path` for what is being made. */
@@ -53,14 +59,47 @@ const writeSome = promisify(fs.write);
 /** Milliseconds after which a pipe that is full is tried again; it is somebody else's who made it non-blocking. */
 const PAUSE = 5;
 
+/** A stream through zlib, one part after the other. */
+class Compressor {
+  private readonly stream: Gzip | ZstdCompress;
+  private readonly output: Promise<void>;
+
+  constructor(compression: Exclude<Compression, 'none'>, sink: (part: Uint8Array) => Promise<void>) {
+    const stream = compression === 'gzip' ? createGzip() : createZstdCompress();
+    this.stream = stream;
+    this.output = (async () => {
+      for await (const part of stream) await sink(part as Buffer);
+    })();
+    // It is waited for at the next opportunity.
+    this.output.catch(() => {});
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if (this.stream.write(chunk)) return;
+    const drained = new Promise<void>((fulfil) => this.stream.once('drain', fulfil));
+    await Promise.race([drained, this.output]);
+  }
+
+  async finish(): Promise<void> {
+    this.stream.end();
+    await this.output;
+  }
+
+  abort(): void {
+    this.stream.destroy();
+  }
+}
+
 class TarOutput implements Output {
   private readonly descriptor: number;
   private readonly path: string;
+  private readonly compressor: Compressor | undefined;
   private size = 0;
 
-  constructor(descriptor: number, path: string) {
+  constructor(descriptor: number, path: string, compression: Compression) {
     this.descriptor = descriptor;
     this.path = path;
+    this.compressor = compression === 'none' ? undefined : new Compressor(compression, (part) => this.put(part));
   }
 
   directory(name: string): Promise<void> {
@@ -72,7 +111,11 @@ class TarOutput implements Output {
     return this.write(tarHeader(member(name, 'file', 0o644, size)));
   }
 
-  async write(chunk: Uint8Array): Promise<void> {
+  write(chunk: Uint8Array): Promise<void> {
+    return this.compressor === undefined ? this.put(chunk) : this.compressor.write(chunk);
+  }
+
+  private async put(chunk: Uint8Array): Promise<void> {
     for (let done = 0; done < chunk.length; ) {
       try {
         done += (await writeSome(this.descriptor, chunk, done, chunk.length - done)).bytesWritten;
@@ -87,11 +130,14 @@ class TarOutput implements Output {
     return this.write(tarPadding(BigInt(this.size)));
   }
 
-  finish(): Promise<void> {
-    return this.write(TAR_END);
+  async finish(): Promise<void> {
+    await this.write(TAR_END);
+    await this.compressor?.finish();
   }
 
-  async abort(): Promise<void> {}
+  async abort(): Promise<void> {
+    this.compressor?.abort();
+  }
 }
 
 /** Replaces a file when all is there; what is no regular file, such as a named pipe, is written to as it is. */
@@ -100,14 +146,14 @@ class FileOutput extends TarOutput {
   private readonly target: string;
   private readonly temporary: string | undefined;
 
-  private constructor(file: FileHandle, target: string, temporary: string | undefined) {
-    super(file.fd, temporary ?? target);
+  private constructor(file: FileHandle, target: string, temporary: string | undefined, compression: Compression) {
+    super(file.fd, temporary ?? target, compression);
     this.file = file;
     this.target = target;
     this.temporary = temporary;
   }
 
-  static async open(path: string): Promise<FileOutput> {
+  static async open(path: string, compression: Compression): Promise<FileOutput> {
     const isSpecial = await stat(path).then(
       (status) => !status.isFile(),
       () => false,
@@ -115,7 +161,7 @@ class FileOutput extends TarOutput {
     const temporary = isSpecial ? undefined : temporaryName(path);
     try {
       // As private as the store is.
-      return new FileOutput(await (temporary === undefined ? open(path, 'w') : open(temporary, 'wx', 0o600)), path, temporary);
+      return new FileOutput(await (temporary === undefined ? open(path, 'w') : open(temporary, 'wx', 0o600)), path, temporary, compression);
     } catch (error) {
       throw systemError(error, path);
     }
@@ -133,6 +179,7 @@ class FileOutput extends TarOutput {
   }
 
   override async abort(): Promise<void> {
+    await super.abort();
     await this.file.close();
     if (this.temporary !== undefined) await rm(this.temporary, { force: true });
   }
