@@ -2,7 +2,11 @@
  * What only Node can do, as the command line sees it: archives are read with zlib and hashed with OpenSSL, of which the static command has no more than
  * a commit needs. Pure, for `src/cli` names it; `index.ts` beside it is the implementation.
  */
+import type { Compression } from '../image/media-types.ts';
 import type { Platform } from '../image/types.ts';
+import type { InstanceCheckpointOptions } from '../instance/checkpoint.ts';
+import type { CreatedInstance } from '../instance/create.ts';
+import type { InstanceName } from '../instance/instances.ts';
 import type { Limits } from '../layer/filter.ts';
 
 /** Each function is one verb; see there. */
@@ -19,6 +23,10 @@ export interface Archive {
   verifyImages(options: VerifyOptions): Promise<readonly string[]>;
   /** `fsck.ts` */
   fsck(options: FsckOptions): Promise<readonly Fault[]>;
+  /** `checkpoint-export.ts` */
+  exportCheckpoint(options: CheckpointExportOptions): Promise<void>;
+  /** `checkpoint-import.ts` */
+  importCheckpoint(options: CheckpointImportOptions): Promise<CreatedInstance>;
 }
 
 /** What everything that reads contents wants. */
@@ -136,4 +144,26 @@ export interface ExportProgress {
   /** Bytes of layers that have been written, and that are to be. */
   readonly bytes: number;
   readonly total: number;
+}
+
+export interface CheckpointExportOptions extends InstanceCheckpointOptions {
+  /** A file, or `-` for standard output. */
+  readonly output: string;
+  /** Of the archive as a whole. */
+  readonly compression: Compression;
+  /** Gets what is left out, one line each. */
+  readonly warn: (text: string) => void;
+  /** Called often; what it throws ends the work. */
+  readonly checkpoint?: () => void;
+}
+
+export interface CheckpointImportOptions extends InstanceName {
+  /** A file, or `-` for standard input. */
+  readonly source: string;
+  /** What is not given is as in `DEFAULT_LIMITS`. */
+  readonly limits?: Partial<Limits>;
+  /** Gets what is left out, one line each. */
+  readonly warn: (text: string) => void;
+  /** Called often; what it throws ends the work, and what was made is taken back. */
+  readonly checkpoint?: () => void;
 }

@@ -1,6 +1,8 @@
 /** {@link Archive} on Node. */
 import type { Host } from '../host/host.ts';
 import type { Archive } from './archive.ts';
+import { exportCheckpoint } from './checkpoint-export.ts';
+import { importCheckpoint } from './checkpoint-import.ts';
 import { exportImages } from './export.ts';
 import { fsck } from './fsck.ts';
 import { importImages } from './import.ts';
@@ -18,5 +20,7 @@ export function createArchive(host: Host): Archive {
     exportImages: (options) => exportImages(host, options),
     verifyImages: (options) => verifyImages(host, options),
     fsck: (options) => fsck(host, options),
+    exportCheckpoint: (options) => exportCheckpoint(host, options),
+    importCheckpoint: (options) => importCheckpoint(host, options),
   };
 }

@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { CGROUP_MODES, type CgroupMode, NETWORK_LOCKS, type NetworkLock, type PageServer } from '../criu/rpc.ts';
+import { isInstance } from '../instance/instances.ts';
 import { type CheckpointOptions, checkpoint, type ImageOptions } from '../lifecycle/checkpoint.ts';
+import { type ArchiveFlags, COMPRESSIONS, checkpointOfInstance, refuseArchive } from './checkpoint-instance.ts';
 import { Flag } from './command.ts';
 import { count } from './options.ts';
 import type { Shell } from './shell.ts';
@@ -12,7 +14,7 @@ export interface ImageFlags extends Omit<ImageOptions, 'imagePath' | 'workPath'>
   readonly emptyNs?: readonly string[];
 }
 
-interface CheckpointFlags extends ImageFlags {
+interface CheckpointFlags extends ImageFlags, ArchiveFlags {
   readonly parentPath?: string;
   readonly leaveRunning?: true;
   readonly tcpSkipInFlight?: true;
@@ -35,14 +37,19 @@ export function addCheckpoint(program: Command, shell: Shell): void {
     .option('--pre-dump', 'write memory only, in preparation; the container runs on')
     .addOption(new Flag('--status-fd <n>', 'with --lazy-pages: CRIU writes a byte to this descriptor when it serves pages').argParser(count))
     .addOption(new Flag('--page-server <address>', 'send memory to a page server at ADDRESS:PORT').argParser(pageServer))
-    .action(async (id: string, flags: CheckpointFlags) => {
-      await checkpoint(shell.host, checkpointOptions(shell, id, flags));
+    .option('--export <file>', 'of a container of an image: write it, with all that it has written, into this archive; - is standard output')
+    .addOption(new Flag('--compress <form>', 'with --export: how the archive is compressed').choices(COMPRESSIONS).default('none'))
+    .action(async (id: string, flags: CheckpointFlags, command: Command) => {
+      const options = checkpointOptions(shell, id, flags);
+      if (isInstance(shell.host, shell.instance(id))) return checkpointOfInstance(shell, command, flags, options);
+      refuseArchive(flags, id);
+      await checkpoint(shell.host, options);
     });
 }
 
 /** Nothing of it is done when the command line is interrupted: a CRIU that is killed in the middle would leave the container in pieces. */
 function checkpointOptions(shell: Shell, id: string, flags: CheckpointFlags): CheckpointOptions {
-  const { emptyNs: _, ...rest } = flags;
+  const { emptyNs: _, export: __, compress: ___, ...rest } = flags;
   shell.host.holdSignals();
   return { ...shell.container(id), ...rest, ...imagePaths(shell, flags) };
 }

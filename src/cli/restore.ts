@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
+import { isInstance } from '../instance/instances.ts';
+import type { InstanceRestoreOptions } from '../instance/restore.ts';
 import { type RestoreOptions, restoreDetached, restoreForeground } from '../lifecycle/restore.ts';
 import { addImage, type ImageFlags, imagePaths } from './checkpoint.ts';
+import { type ArchiveFlags, restoreOfInstance } from './checkpoint-instance.ts';
 import { Flag } from './command.ts';
-import { addBundle, creationOptions } from './options.ts';
+import { addBundle, creationOptions, startOptions } from './options.ts';
 import type { Shell } from './shell.ts';
 
-interface RestoreFlags extends ImageFlags {
+interface RestoreFlags extends ImageFlags, ArchiveFlags {
   readonly bundle: string;
-  readonly detach?: true;
   readonly pidFile?: string;
   readonly consoleSocket?: string;
   readonly tcpClose?: true;
@@ -27,7 +29,10 @@ export function addRestore(program: Command, shell: Shell): void {
     .option('--tcp-close', 'close the connections of the images')
     .addOption(new Flag('--lsm-profile <profile>', 'apparmor:NAME or selinux:LABEL in place of that of the images').argParser(lsmProfile))
     .option('--lsm-mount-context <label>', 'another SELinux label for the mounts')
-    .action(async (id: string, flags: RestoreFlags) => {
+    .option('--import <file>', 'make the container of an archive of checkpoint --export; - is standard input')
+    .action(async (id: string, flags: RestoreFlags, command: Command) => {
+      if (flags.import !== undefined || isInstance(shell.host, shell.instance(id)))
+        return restoreOfInstance(shell, command, flags, instanceOptions(shell, id, flags));
       const options = restoreOptions(shell, id, flags);
       if (flags.detach === true) shell.host.close((await restoreDetached(shell.host, options)).pidfd);
       else shell.exitCode = (await restoreForeground(shell.host, options)).code;
@@ -47,6 +52,18 @@ function restoreOptions(shell: Shell, id: string, flags: RestoreFlags): RestoreO
       ...(pidFile !== undefined && { pidFile }),
       ...(consoleSocket !== undefined && { consoleSocket }),
     }),
+  };
+}
+
+/** The container's bundle is in the store, and its standard streams are its keeper's. */
+function instanceOptions(shell: Shell, id: string, flags: RestoreFlags): InstanceRestoreOptions {
+  const { emptyNs: _, bundle: __, consoleSocket: ___, import: ____, detach: _____, imagePath, workPath, ...rest } = flags;
+  const paths = imagePaths(shell, flags);
+  return {
+    ...rest,
+    ...startOptions(shell, id),
+    ...(imagePath !== undefined && { imagePath: paths.imagePath }),
+    ...(workPath !== undefined && paths.workPath !== undefined && { workPath: paths.workPath }),
   };
 }
 

@@ -64,7 +64,7 @@ const LONGEST_HOSTNAME = 64;
 /** Bytes of a passwd or group file that are read. */
 const LARGEST_USER_FILE = 4 * 1024 * 1024;
 /** Nothing in the upper directory may point into layers by other means than its name: it is to be read by itself, and mounted again. */
-const OVERLAY_OPTIONS = ['index=off', 'metacopy=off', 'redirect_dir=off'];
+const OVERLAY_OPTIONS: readonly string[] = ['index=off', 'metacopy=off', 'redirect_dir=off'];
 
 /**
  * Makes an instance of an image. Nothing runs yet.
@@ -104,6 +104,14 @@ export function imageParts(store: Store, { image }: FoundImage): ImageParts {
   if (lower.length === 0)
     throw new StrataError({ code: 'image-invalid', reason: `image ${image.id} has no layers, so there is nothing in it to run` });
   return { config: readImageConfig(store, image), lower };
+}
+
+/** The annotation of an instance whose layers are these, top to bottom. */
+export function overlayText(host: Host, lower: readonly string[], remove: boolean): string {
+  // What goes with its container need not be brought to the disk when the overlay is unmounted, which would bring the whole file system there.
+  const canBeVolatile = remove && isAtLeast(recentFacts(host).kernel, 5, 10);
+  const options = canBeVolatile ? [...OVERLAY_OPTIONS, 'volatile'] : OVERLAY_OPTIONS;
+  return JSON.stringify({ lower, upper: 'upper', work: 'work', options });
 }
 
 /** {@link convert}, with the user looked up in the image's own files. */
@@ -176,9 +184,7 @@ class Making {
     const lock = host.tryLock(temporary) ?? -1;
     try {
       const mounts = [...this.files(temporary, hostname), ...options.tmpfs, ...(await this.mountVolumes())];
-      const annotations = {
-        [OVERLAY_ANNOTATION]: JSON.stringify({ lower: this.parts.lower, upper: 'upper', work: 'work', options: this.overlayOptions() }),
-      };
+      const annotations = { [OVERLAY_ANNOTATION]: overlayText(host, this.parts.lower, options.remove) };
       const wishes: Wishes = { ...options, mounts, devices: findDevices(host, options.devices) };
       const { spec, command, labels, warnings } = convertParts(host, this.parts, wishes, {
         user: options.user,
@@ -218,12 +224,6 @@ class Making {
       for (const name of this.newVolumes) await removeVolume(store, name);
       throw hasErrno(error, ERRNO.EEXIST) ? idTaken(options.id) : error;
     }
-  }
-
-  /** What goes with its container need not be brought to the disk when the overlay is unmounted, which would bring the whole file system there. */
-  private overlayOptions(): readonly string[] {
-    const canBeVolatile = this.options.remove && isAtLeast(recentFacts(this.host).kernel, 5, 10);
-    return canBeVolatile ? [...OVERLAY_OPTIONS, 'volatile'] : OVERLAY_OPTIONS;
   }
 
   /** @throws StrataError `usage`, `image-invalid` */

@@ -6,6 +6,7 @@ import type { ContainerState } from '../lifecycle/state.ts';
 import { state } from '../lifecycle/state.ts';
 import { notFound } from '../lifecycle/store.ts';
 import { OCI_VERSION } from '../spec/defaults.ts';
+import type { Reader } from '../spec/reader.ts';
 import { defaulting, flag, integer, list, map, object, oneOf, optional, required, text } from '../spec/reader.ts';
 import { containerPath, containersPath } from '../store/paths.ts';
 import { readRecord } from '../store/records.ts';
@@ -29,7 +30,7 @@ export interface InstanceState extends Pick<ContainerState, 'status' | 'pid'> {
 }
 
 const COUNT = integer(0, Number.MAX_SAFE_INTEGER);
-const readInstance = object<Instance>({
+export const readInstance: Reader<Instance> = object<Instance>({
   id: required(text),
   image: required(text),
   reference: defaulting(text, ''),

@@ -30,6 +30,8 @@ export interface KeptOptions extends Omit<CreateOptions, 'stdio' | 'console' | '
   readonly log: LogSettings;
   /** Delete the container when its program has exited. */
   readonly remove: boolean;
+  /** How it comes up, if not by {@link bringUp}. */
+  readonly bring?: (streams: Pick<CreateOptions, 'stdio' | 'console'>, prepared: Prepared) => Promise<Up>;
 }
 
 /** How the process that made the container tells the one that was asked for it. */
@@ -90,7 +92,8 @@ async function keep(host: Host, options: KeptOptions, prepared: Prepared): Promi
     const [mine = -1, its = -1] = terminal ? host.socketPair().map(own) : [];
     const streams = terminal ? undefined : makeStreams(host, own, options.interactive);
     // The terminal stands in for all three, so what they are before it is there is of no account.
-    const up = await bringUp(host, { ...options, ...(streams === undefined ? { console: its } : { stdio: streams.theirs }) }, prepared, false);
+    const given = streams === undefined ? { console: its } : { stdio: streams.theirs };
+    const up = await (options.bring?.(given, prepared) ?? bringUp(host, { ...options, ...given }, prepared, false));
     own(up.pidfd);
     try {
       recordStart(host, directory);

@@ -14,6 +14,7 @@ import { whileUsing } from '../store/lock.ts';
 import { containerPath } from '../store/paths.ts';
 import type { Store } from '../store/store.ts';
 import { openStore } from '../store/store.ts';
+import { forgetCheckpoint } from './checkpoint.ts';
 import { awaitInstance } from './directory.ts';
 import type { Exit } from './exit.ts';
 import type { InstanceName } from './instances.ts';
@@ -41,6 +42,7 @@ export async function startInstance(host: Host, options: StartOptions): Promise<
   try {
     // What is left of the last time.
     if ((await runState(host, options)) !== undefined) await deleteContainer(host, { ...options, root, id });
+    await forgetCheckpoint(host, directory);
     return await runKept(host, { ...options, bundle: directory, directory, lock, log, interactive, remove });
   } finally {
     host.close(lock);
@@ -48,7 +50,7 @@ export async function startInstance(host: Host, options: StartOptions): Promise<
 }
 
 /** Takes an instance that does not run; a keeper that is just writing down how it has ended is waited for. @throws StrataError `status`, `not-found`. */
-async function takeInstance(host: Host, options: InstanceName, verb: string): Promise<Descriptor> {
+export async function takeInstance(host: Host, options: InstanceName, verb: string): Promise<Descriptor> {
   const { id } = options;
   const running = await runState(host, options);
   if (running !== undefined && running.status !== 'stopped') {

@@ -1,0 +1,275 @@
+/**
+ * From the archive of a checkpoint to an instance in the store that `restore` can go on with. What it had written is checked as every layer is; that what
+ * CRIU makes of its images is what somebody should run is for those who restore it to know: docs/checkpoint.md.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import { StrataError, withFields } from '../base/error.ts';
+import { ERRNO, hasErrno } from '../base/fault.ts';
+import { parseExact, stringifyExact } from '../base/json.ts';
+import type { Host } from '../host/host.ts';
+import { shortId } from '../image/digest.ts';
+import { checkpointDirectory } from '../instance/checkpoint.ts';
+import type { CreatedInstance } from '../instance/create.ts';
+import { overlayText } from '../instance/create.ts';
+import { recordStart } from '../instance/directory.ts';
+import type { Instance } from '../instance/record.ts';
+import type { Limits, Usage } from '../layer/filter.ts';
+import { checkRatio, DEFAULT_LIMITS } from '../layer/filter.ts';
+import { checkId } from '../lifecycle/id.ts';
+import { containerDirectory, idTaken } from '../lifecycle/store.ts';
+import { OVERLAY_ANNOTATION } from '../overlay/stack.ts';
+import { loadSpec, MAX_SPEC_LENGTH } from '../spec/parse.ts';
+import { imageNotFound, loadImage } from '../store/images.ts';
+import { hasLayer } from '../store/layers.ts';
+import { whileUsing } from '../store/lock.ts';
+import { containerPath, layerDiff, volumeData, volumePath } from '../store/paths.ts';
+import type { Store } from '../store/store.ts';
+import { makeTemporary, prepareStore } from '../store/store.ts';
+import { passLayer } from './apply.ts';
+import type { CheckpointImportOptions } from './archive.ts';
+import type { Chunks } from './bytes.ts';
+import { decompress, detect, fileRange, openInput, peek, stream, systemError, whole } from './bytes.ts';
+import type { CheckpointDocument } from './checkpoint-form.ts';
+import { CONFIG, DOCUMENT, LARGEST_DOCUMENT, LAYER, parseDocument } from './checkpoint-form.ts';
+import { named } from './digests.ts';
+import { sourceName } from './input.ts';
+import type { Member, Members } from './members.ts';
+import { need, TarMembers } from './members.ts';
+import { openLayer } from './native.ts';
+import { Watch } from './watch.ts';
+
+/** Of a file of a bundle, in bytes. */
+const LARGEST_BUNDLE_FILE = 1024 * 1024;
+
+/**
+ * @throws StrataError `image-invalid`, `image-not-found` if the store has not got the image, `exists`, `not-found` for a volume, `system`, and what `checkpoint` throws;
+ *   then nothing of it is left.
+ */
+export async function importCheckpoint(host: Host, options: CheckpointImportOptions): Promise<CreatedInstance> {
+  const { id, root } = options;
+  checkId(id);
+  const watch = new Watch(options.checkpoint);
+  try {
+    const store = prepareStore(host, options.store);
+    const run = async (): Promise<CreatedInstance> => {
+      if (host.stat(containerPath(store.root, id)) !== undefined || host.stat(containerDirectory(root, id)) !== undefined) throw idTaken(id);
+      const work = makeTemporary(store);
+      try {
+        return await new CheckpointImport(store, work, options, watch).run();
+      } finally {
+        await host.removeTree(work);
+      }
+    };
+    return await whileUsing(store, run, () => watch.check());
+  } finally {
+    watch.end();
+  }
+}
+
+class CheckpointImport {
+  private readonly host: Host;
+  private readonly store: Store;
+  private readonly work: string;
+  private readonly options: CheckpointImportOptions;
+  private readonly watch: Watch;
+  private readonly limits: Limits;
+  private readonly usage: Usage = { size: 0, entries: 0 };
+
+  constructor(store: Store, work: string, options: CheckpointImportOptions, watch: Watch) {
+    this.host = store.host;
+    this.store = store;
+    this.work = work;
+    this.options = options;
+    this.watch = watch;
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+  }
+
+  async run(): Promise<CreatedInstance> {
+    const source = sourceName(this.options.source);
+    const spool = await this.spool();
+    try {
+      const members = await TarMembers.scan(spool);
+      if (members === undefined || (await members.find(DOCUMENT)) === undefined)
+        throw new StrataError({ code: 'image-invalid', reason: `it is no archive of a checkpoint, which has ${DOCUMENT}` });
+      return await this.install(members);
+    } catch (error) {
+      throw named(error, source);
+    } finally {
+      await spool.close();
+    }
+  }
+
+  /** The archive as a file that can be read at any place, decompressed. */
+  private async spool(): Promise<FileHandle> {
+    const { source } = this.options;
+    const what = sourceName(source);
+    const input = source === '-' ? undefined : await openInput(source, 'any');
+    const path = `${this.work}/archive`;
+    try {
+      const status = await input?.stat();
+      const { start, chunks } = await peek(
+        input !== undefined && status?.isFile() === true ? fileRange(input.fd, 0, status.size, what) : stream(input?.fd ?? 0, this.watch, what),
+      );
+      const compression = detect(start, what);
+      if (compression === 'none' && input !== undefined && status?.isFile() === true) return await openInput(source, 'file');
+      const file = await open(path, 'wx+', 0o600);
+      try {
+        let [raw, plain] = [0, 0];
+        await decompress(
+          chunks,
+          compression,
+          what,
+          (chunk) => {
+            this.watch.check();
+            raw += chunk.length;
+          },
+          async (chunk) => {
+            plain += chunk.length;
+            checkRatio(plain, raw, this.limits);
+            if (plain > this.limits.maxSize) throw new StrataError({ code: 'image-invalid', reason: `more than ${this.limits.maxSize} bytes` });
+            await writeAll(file, chunk);
+          },
+        );
+        return file;
+      } catch (error) {
+        await file.close();
+        throw named(systemError(error, path), what);
+      }
+    } finally {
+      await input?.close();
+    }
+  }
+
+  private async install(members: Members): Promise<CreatedInstance> {
+    const { host, store, options } = this;
+    const { id } = options;
+    const document = parseDocument(await this.text(members, DOCUMENT, LARGEST_DOCUMENT));
+    const lower = this.layersBelow(document.container);
+    this.checkVolumes(document.container);
+    const spec = this.configuration(await this.text(members, CONFIG, MAX_SPEC_LENGTH), document, lower);
+    const instance: Instance = { ...document.container, id };
+
+    const temporary = `${this.work}/container`;
+    host.makeDirectory(temporary, 0o700);
+    const lock = host.tryLock(temporary) ?? -1;
+    try {
+      host.makeDirectory(`${temporary}/rootfs`, 0o755);
+      host.makeDirectoryLike(`${temporary}/upper`, lower[0] as string);
+      host.makeDirectory(`${temporary}/work`, 0o700);
+      await this.layer(await need(members, LAYER), document, lower, `${temporary}/upper`);
+      for (const name of document.bundle)
+        host.replaceFile(`${temporary}/${name}`, await this.text(members, `bundle/${name}`, LARGEST_BUNDLE_FILE), 0o644);
+      const criu = checkpointDirectory(temporary);
+      host.makeDirectory(criu, 0o700);
+      for (const name of document.criu) await this.file(await need(members, `criu/${name}`), `${criu}/${name}`);
+      host.replaceFile(`${temporary}/${CONFIG}`, stringifyExact(spec), 0o600);
+      host.replaceFile(`${temporary}/container.json`, `${JSON.stringify(instance)}\n`, 0o600);
+      // It has run before: one that was never started has no checkpoint.
+      recordStart(host, temporary);
+      this.watch.check();
+      const directory = containerPath(store.root, id);
+      takePlace(host, temporary, directory, id);
+      return { instance, store, directory, spec, lock, newVolumes: [] };
+    } catch (error) {
+      if (lock !== -1) host.close(lock);
+      throw error;
+    }
+  }
+
+  /** Directories of the image's layers, top to bottom. @throws StrataError `image-not-found`. */
+  private layersBelow({ image, reference, layers }: Instance): readonly string[] {
+    const { store } = this;
+    const known = loadImage(store, image);
+    if (known === undefined || known.layers.join() !== layers.join() || layers.length === 0 || !layers.every((layer) => hasLayer(store, layer))) {
+      const name = reference === '' ? image : `${reference} (${image})`;
+      const hint = 'strata image import brings it into the store';
+      throw withFields(imageNotFound(`${name}, of which the container was made`), { hint });
+    }
+    return layers.map((layer) => layerDiff(store.root, layer)).reverse();
+  }
+
+  private checkVolumes({ volumes }: Instance): void {
+    for (const { name, anonymous } of volumes) {
+      if (anonymous) throw new StrataError({ code: 'image-invalid', reason: 'the container has a volume without a name' });
+      if (this.host.stat(volumePath(this.store.root, name)) !== undefined) continue;
+      const hint = `strata volume create ${name} makes an empty one`;
+      throw new StrataError({ code: 'not-found', reason: `volume does not exist: ${name}`, hint });
+    }
+  }
+
+  /** The container's configuration with what lies elsewhere here: its layers, and its volumes. */
+  private configuration(text: string, document: CheckpointDocument, lower: readonly string[]): object {
+    const { host, store } = this;
+    const { hooks, root } = loadSpec(text);
+    if (Object.values(hooks).some((list) => list.length > 0))
+      throw new StrataError({ code: 'image-invalid', reason: `${CONFIG} in the archive has hooks, which no container of an image has` });
+    if (root.path !== 'rootfs') throw new StrataError({ code: 'image-invalid', reason: `${CONFIG} in the archive has another root than rootfs` });
+    const spec = parseExact(text) as { annotations?: Record<string, string>; mounts?: { source?: string }[] };
+    const { volumes } = document.container;
+    const places = new Map(volumes.map(({ name }) => [volumeData(document.store, name), volumeData(store.root, name)]));
+    const mounts = (spec.mounts ?? []).map((mount) => ({
+      ...mount,
+      ...(places.has(mount.source ?? '') && { source: places.get(mount.source ?? '') }),
+    }));
+    // Never volatile: a restore mounts it twice, once to make mount points in it.
+    const annotations = { ...spec.annotations, [OVERLAY_ANNOTATION]: overlayText(host, lower, false) };
+    return { ...spec, mounts, annotations };
+  }
+
+  private async layer(member: Member, { layer }: CheckpointDocument, lower: readonly string[], upper: string): Promise<void> {
+    await passLayer({
+      what: `what the container had written (${shortId(layer.digest)})`,
+      chunks: member.read(),
+      expected: layer,
+      diffId: layer.diffId,
+      limits: this.limits,
+      usage: this.usage,
+      target: openLayer(upper, { lower, mode: 'overlay' }),
+      warn: this.options.warn,
+      came: () => this.watch.check(),
+    });
+  }
+
+  private async text(members: Members, name: string, limit: number): Promise<string> {
+    const member = await need(members, name);
+    if (member.size > limit) throw new StrataError({ code: 'image-invalid', reason: `${name} in the archive is larger than ${limit} bytes` });
+    const content = await whole(member.read(), limit, `${name} in the archive`);
+    try {
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content);
+    } catch {
+      throw new StrataError({ code: 'image-invalid', reason: `${name} in the archive is not UTF-8 text` });
+    }
+  }
+
+  private async file(member: Member, path: string): Promise<void> {
+    this.usage.size += member.size;
+    if (this.usage.size > this.limits.maxSize) throw new StrataError({ code: 'image-invalid', reason: `more than ${this.limits.maxSize} bytes` });
+    const chunks: Chunks = member.read();
+    const file = await open(path, 'wx', 0o600).catch((error: unknown) => {
+      throw systemError(error, path);
+    });
+    try {
+      for await (const chunk of chunks) {
+        this.watch.check();
+        await writeAll(file, chunk);
+      }
+    } catch (error) {
+      throw systemError(error, path);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+function takePlace(host: Host, temporary: string, directory: string, id: string): void {
+  try {
+    host.rename(temporary, directory, false);
+  } catch (error) {
+    throw hasErrno(error, ERRNO.EEXIST, ERRNO.ENOTEMPTY) ? idTaken(id) : error;
+  }
+}
+
+async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
+  for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
+}
