@@ -20,7 +20,7 @@ bash scripts/build.sh </dev/null
 
 # Not again: what uses the library, chooses the host itself, asks only what an engine sees, or runs on Node in any case.
 on_node() {
-  left_out='crash engines-* hostile-layers hosts images-import images-scale launcher layer-apply library library-images package static store*' \
+  left_out='checkpoint-images crash engines-* hostile-layers hosts images-import images-scale launcher layer-apply library library-images package static store*' \
     STRATA_HOST=node \
     ava_files integration "$1" --serial --concurrency=1
 }
