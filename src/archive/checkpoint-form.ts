@@ -10,6 +10,7 @@
 import { StrataError } from '../base/error.ts';
 import { readInstance } from '../instance/instances.ts';
 import type { Instance } from '../instance/record.ts';
+import { VOLUME_NAME } from '../instance/wishes.ts';
 import { integer, list, object, readWhole, required, text, textLike } from '../spec/reader.ts';
 import { readId } from '../store/references.ts';
 
@@ -48,10 +49,22 @@ const CRIU_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
 /** Bytes; ten thousand names fit. */
 export const LARGEST_DOCUMENT = 4 * 1024 * 1024;
 
+/** What of a container's record names things in the store; our own records need no such look. */
+const readNames = object<{ image: string; layers: readonly string[]; volumes: readonly { name: string }[]; stopSignal: string }>({
+  image: required(readId),
+  layers: required(list(readId)),
+  volumes: required(list(object<{ name: string }>({ name: required(textLike(VOLUME_NAME, 'the name of a volume')) }))),
+  stopSignal: required(textLike(/^(SIG[A-Z0-9+-]{1,20}|[0-9]{1,2})$/, 'a signal')),
+});
+function readContainer(value: unknown): Instance {
+  readNames(value);
+  return readInstance(value);
+}
+
 const readDocument = object<CheckpointDocument>({
   format: required(integer(FORMAT, FORMAT) as (value: unknown) => typeof FORMAT),
   created: required(text),
-  container: required(readInstance),
+  container: required(readContainer),
   store: required(textLike(/^\//, 'an absolute path')),
   layer: required(
     object<CheckpointDocument['layer']>({

@@ -26,7 +26,7 @@ export interface DeviceWish {
 }
 
 /** A volume's name is a directory's too. */
-const VOLUME_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/;
+export const VOLUME_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/;
 /** Options of a bind mount that change nothing but the mount itself. */
 const BIND_OPTIONS = 'nosuid suid nodev dev noexec exec private rprivate shared rshared slave rslave'.split(' ');
 
