@@ -42,8 +42,9 @@ export async function startInstance(host: Host, options: StartOptions): Promise<
   try {
     // What is left of the last time.
     if ((await runState(host, options)) !== undefined) await deleteContainer(host, { ...options, root, id });
+    const kept = await runKept(host, { ...options, bundle: directory, directory, lock, log, interactive, remove });
     await forgetCheckpoint(host, directory);
-    return await runKept(host, { ...options, bundle: directory, directory, lock, log, interactive, remove });
+    return kept;
   } finally {
     host.close(lock);
   }
