@@ -18,6 +18,9 @@ export function buildKillAt(): void {
   fs.renameSync(`${PROGRAM}.new`, PROGRAM);
 }
 
+/** A call as the program lists it: its number, the thread, its name and a path. */
+const TRACED = /^\d+ \d+ ([a-z]\w+) /;
+
 /** How a command that was to be killed has ended. */
 export interface Killed {
   /** System calls that were counted. */
@@ -30,6 +33,8 @@ export interface Killed {
   readonly signal?: number;
   /** What it printed on its standard error. */
   readonly stderr: string;
+  /** Names of the calls that were counted, in order, if nobody was to be killed. */
+  readonly names: readonly string[];
   /** Waits until all its descendants have ended; how many had to be killed for that. To be called once. */
   readonly left: () => Promise<number>;
 }
@@ -49,7 +54,8 @@ export async function killAt(
   const stderr = fs.openSync(errors, 'w+');
   try {
     const command = [who, String(point), prefix, STRATA, '--root', root, ...args];
-    const child = spawn(PROGRAM, command, { stdio: ['pipe', 'ignore', stderr, 'pipe'] });
+    const env = { ...process.env, ...(point === 0 && { KILL_AT_TRACE: '1' }) };
+    const child = spawn(PROGRAM, command, { stdio: ['pipe', 'ignore', stderr, 'pipe'], env });
     const ended = new Promise<number | null>((fulfil, reject) => {
       child.once('error', reject);
       child.once('close', fulfil);
@@ -66,7 +72,9 @@ export async function killAt(
       await ended;
       return report.left;
     };
-    return { ...(JSON.parse(first) as Killed), stderr: fs.readFileSync(errors, 'utf8'), left };
+    const said = fs.readFileSync(errors, 'utf8').split('\n');
+    const names = said.flatMap((line) => TRACED.exec(line)?.[1] ?? []);
+    return { ...(JSON.parse(first) as Killed), stderr: said.filter((line) => !TRACED.test(line)).join('\n'), names, left };
   } finally {
     fs.closeSync(stderr);
   }

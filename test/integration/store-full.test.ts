@@ -3,12 +3,11 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { HOST } from '../helpers/container.ts';
 import { BASE, TestStore } from '../helpers/images.ts';
 import { tarOf } from '../helpers/layout.ts';
 import { containerTest, failed } from './_support.ts';
 
-const LEVELS = HOST === 'node' ? 2 : 10;
+const LEVELS = 10;
 /** Of the file that makes a layer large, in bytes; it does not compress. */
 const LARGE = 512 * 1024;
 
