@@ -2,10 +2,10 @@
 
 #include <array>
 #include <cerrno>
-#include <span>
 
 #include <seccomp.h>
 
+#include "../core/host/digits.hpp"
 #include "../core/host/utf8.hpp"
 #include "../core/launch.hpp"
 #include "../core/message.hpp"
@@ -16,16 +16,6 @@ namespace {
 
 host::SeccompAgent seccomp_agent(const std::vector<std::string>& agent) {
   return agent.size() == 2 ? host::SeccompAgent{agent[0], agent[1]} : host::SeccompAgent{};
-}
-
-std::string hexadecimal(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : bytes) {
-    text += digits[byte / 16];
-    text += digits[byte % 16];
-  }
-  return text;
 }
 
 }  // namespace
@@ -128,7 +118,7 @@ Outcome<std::string> random_digits(unsigned count) {
   // So few bytes are never given in part.
   const long result = sys::getrandom(bytes.data(), count);
   if (result < 0) return Outcome<std::string>(Failure(Status(static_cast<int>(-result), "getrandom")));
-  return Outcome(hexadecimal({bytes.data(), count}));
+  return Outcome(host::hexadecimal({bytes.data(), count}));
 }
 
 std::string wire_table_text() {
@@ -138,7 +128,7 @@ std::string wire_table_text() {
   return text;
 }
 
-std::string plan_bytes(const PlanBytes& plan) { return hexadecimal(plan.bytes); }
+std::string plan_bytes(const PlanBytes& plan) { return host::hexadecimal(plan.bytes); }
 
 std::vector<std::string> unknown_system_calls(const std::vector<std::string>& names) {
   std::vector<std::string> unknown;

@@ -8,6 +8,7 @@
 #include <sha2.h>
 #include <zlib.h>
 
+#include "../host/digits.hpp"
 #include "../host/file.hpp"
 
 namespace strata::layer {
@@ -23,13 +24,7 @@ constexpr int usual_memory = 8;
 std::string digits_of(SHA2_CTX& context) {
   std::array<std::uint8_t, SHA256_DIGEST_LENGTH> bytes{};
   SHA256Final(bytes.data(), &context);
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : bytes) {
-    text += digits[byte / 16];
-    text += digits[byte % 16];
-  }
-  return text;
+  return host::hexadecimal(bytes);
 }
 
 }  // namespace
