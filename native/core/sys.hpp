@@ -8,7 +8,6 @@
 
 // Declared, not included: the callers that need the layouts include the kernel's or libc's header themselves.
 struct clone_args;
-struct dirent64;
 struct ifreq;
 struct iovec;
 struct mount_attr;
@@ -52,6 +51,14 @@ int fchmodat(int dir, const char* path, unsigned mode);
 int faccessat(int dir, const char* path, int mode);
 int utimensat(int dir, const char* path, const timespec* times, int flags);
 long readlinkat(int dir, const char* path, char* buffer, std::size_t size);
+// What getdents64 writes, one after the other.
+struct DirectoryEntry {
+  std::uint64_t inode;
+  std::int64_t offset;
+  std::uint16_t length;  // of all of it, in bytes
+  std::uint8_t type;     // DT_…
+  char name[];           // up to a NUL
+};
 long getdents64(int fd, void* buffer, std::size_t size);
 int statx(int dir, const char* path, int flags, unsigned mask, struct statx* result);
 int fstatfs(int fd, struct statfs* result);

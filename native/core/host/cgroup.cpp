@@ -67,16 +67,16 @@ Result<std::vector<std::string>> children(int directory) {
   Result<Fd> listing = open_file(directory, ".", O_RDONLY | O_DIRECTORY);
   if (listing.failed()) return listing.status();
   std::vector<std::string> names;
-  alignas(dirent64) std::array<char, 8192> buffer;
+  alignas(sys::DirectoryEntry) std::array<char, 8192> buffer;
   for (;;) {
     const long size = sys::getdents64(listing.value().get(), buffer.data(), buffer.size());
     if (size < 0) return Status(static_cast<int>(-size), "getdents64");
     if (size == 0) return names;
     for (long offset = 0; offset < size;) {
-      const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + offset);
-      const std::string_view name = entry->d_name;
-      if (entry->d_type == DT_DIR && name != "." && name != "..") names.emplace_back(name);
-      offset += entry->d_reclen;
+      const auto* entry = reinterpret_cast<const sys::DirectoryEntry*>(buffer.data() + offset);
+      const std::string_view name = entry->name;
+      if (entry->type == DT_DIR && name != "." && name != "..") names.emplace_back(name);
+      offset += entry->length;
     }
   }
 }

@@ -1,6 +1,5 @@
 #include "file.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -175,16 +174,16 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
   Result<Fd> directory = open_file(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
   if (directory.failed()) return directory.status();
   std::vector<std::string> names;
-  alignas(dirent64) std::array<char, 8192> buffer;
+  alignas(sys::DirectoryEntry) std::array<char, 8192> buffer;
   for (;;) {
     const long size = sys::getdents64(directory.value().get(), buffer.data(), buffer.size());
     if (size < 0) return Status(static_cast<int>(-size), "getdents64", path);
     if (size == 0) break;
     for (long offset = 0; offset < size;) {
-      const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + offset);
-      const std::string_view name = entry->d_name;
+      const auto* entry = reinterpret_cast<const sys::DirectoryEntry*>(buffer.data() + offset);
+      const std::string_view name = entry->name;
       if (name != "." && name != "..") names.emplace_back(name);
-      offset += entry->d_reclen;
+      offset += entry->length;
     }
   }
   std::sort(names.begin(), names.end());

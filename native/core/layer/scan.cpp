@@ -25,14 +25,6 @@ constexpr std::size_t batch_size = 1 << 20;
 constexpr std::size_t part_size = 1 << 18;
 constexpr unsigned permission_bits = 07777;
 
-struct DirectoryEntry {
-  std::uint64_t inode;
-  std::int64_t offset;
-  std::uint16_t length;
-  std::uint8_t type;
-  char name[];
-};
-
 bool starts_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
 
 // Labels and measurements of this machine, which mean nothing on another.
@@ -118,14 +110,14 @@ Result<Attributes> attributes_for_archive(int fd, std::vector<std::string>* ret_
 }
 
 Status read_names(int directory, std::vector<std::string>& ret_names) {
-  alignas(DirectoryEntry) char buffer[32 * 1024];
+  alignas(sys::DirectoryEntry) char buffer[32 * 1024];
   for (;;) {
     const long size = sys::getdents64(directory, buffer, sizeof buffer);
     // ENOENT: the directory has been removed since it was opened.
     if (size == 0 || size == -ENOENT) break;
     if (size < 0) return failure(static_cast<int>(size), "getdents64", "");
     for (long at = 0; at < size;) {
-      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
+      const auto* entry = reinterpret_cast<const sys::DirectoryEntry*>(buffer + at);
       at += entry->length;
       const std::string_view name = entry->name;
       if (name != "." && name != "..") ret_names.emplace_back(name);

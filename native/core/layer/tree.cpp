@@ -45,20 +45,20 @@ Status TreeWalk::read_names(Level& ret_level) const {
   if (result < 0) return Status(-result, "statx", ret_level.name);
   ret_level.device = device_number(status);
   ret_level.inode = status.stx_ino;
-  alignas(dirent64) std::array<char, 32 * 1024> buffer;
+  alignas(sys::DirectoryEntry) std::array<char, 32 * 1024> buffer;
   for (;;) {
     const long size = sys::getdents64(ret_level.fd.get(), buffer.data(), buffer.size());
     if (size < 0) return Status(static_cast<int>(-size), "getdents64", ret_level.name);
     if (size == 0) break;
     for (long offset = 0; offset < size;) {
-      const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + offset);
-      offset += entry->d_reclen;
-      const std::string_view name = entry->d_name;
+      const auto* entry = reinterpret_cast<const sys::DirectoryEntry*>(buffer.data() + offset);
+      offset += entry->length;
+      const std::string_view name = entry->name;
       if (name == "." || name == "..") continue;
-      bool directory = entry->d_type == DT_DIR;
-      if (entry->d_type == DT_UNKNOWN) {
+      bool directory = entry->type == DT_DIR;
+      if (entry->type == DT_UNKNOWN) {
         struct statx unknown {};
-        directory = status_of(ret_level.fd.get(), entry->d_name, unknown) == 0 && layer::is_directory(unknown);
+        directory = status_of(ret_level.fd.get(), entry->name, unknown) == 0 && layer::is_directory(unknown);
       }
       ret_level.names.push_back({std::string(name), directory});
     }

@@ -14,14 +14,6 @@ namespace {
 
 constexpr int depth_limit = 128;
 
-struct DirectoryEntry {
-  std::uint64_t inode;
-  std::int64_t offset;
-  std::uint16_t length;
-  std::uint8_t type;
-  char name[];
-};
-
 Status copy_attributes(int from, int to, const char* name) {
   char names[4096];
   const long size = sys::flistxattr(from, names, sizeof names);
@@ -97,13 +89,13 @@ Status copy_entry(int from, int to, const char* name, int depth) {
 
 Status copy_directory(int from, int to, int depth) {
   if (depth > depth_limit) return {ELOOP, "tmpcopyup"};
-  alignas(DirectoryEntry) char buffer[4096];
+  alignas(sys::DirectoryEntry) char buffer[4096];
   for (;;) {
     const long size = sys::getdents64(from, buffer, sizeof buffer);
     if (size < 0) return {static_cast<int>(-size), "getdents64"};
     if (size == 0) return {};
     for (long at = 0; at < size;) {
-      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
+      const auto* entry = reinterpret_cast<const sys::DirectoryEntry*>(buffer + at);
       at += entry->length;
       const std::string_view name = entry->name;
       if (name != "." && name != "..") STRATA_TRY(copy_entry(from, to, entry->name, depth));
