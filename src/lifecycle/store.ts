@@ -4,6 +4,7 @@
  */
 import { isOutOfMemory, StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
+import { hasTrusted } from '../host/trusted.ts';
 import type { ContainerTraits } from '../plan/exec.ts';
 import type { OperationName } from '../plan/op.ts';
 import { OPERATIONS } from '../plan/op.ts';
@@ -184,15 +185,7 @@ export function prepareRoot(host: Host, root: string): void {
  * @throws StrataError `system` if it is no directory of root's or the caller's own, or if others can write to it.
  */
 export function checkRoot(host: Host, root: string): boolean {
-  let status = host.stat(root);
-  if (status?.type === 'symlink') status = host.stat(host.realPath(root));
-  if (status === undefined) return false;
-  let fault: string | undefined;
-  if (status.type !== 'directory') fault = 'is not a directory';
-  else if (status.uid !== 0 && status.uid !== host.userId()) fault = `belongs to user ${status.uid}`;
-  else if ((status.mode & 0o022) !== 0) fault = `can be written by others (mode ${status.mode.toString(8)})`;
-  if (fault !== undefined) throw new StrataError({ code: 'system', stage: 'state', reason: `the state root ${root} ${fault}` });
-  return true;
+  return hasTrusted(host, root, 'the state root', { stage: 'state' });
 }
 
 /** Takes the id: of all who try at the same time, one succeeds. @throws StrataError `exists`. */

@@ -6,6 +6,7 @@
 import { StrataError } from '../base/error.ts';
 import { ERRNO, hasErrno } from '../base/fault.ts';
 import type { Host } from '../host/host.ts';
+import { hasTrusted } from '../host/trusted.ts';
 
 const FORMAT = '1';
 const DIRECTORIES = [
@@ -53,17 +54,8 @@ export function prepareStore(host: Host, root: string): Store {
   return { host, root };
 }
 
-/** Whether the root exists. @throws StrataError `system` if it is no directory of root's or the caller's own, or if others can write to it. */
 function checkRoot(host: Host, root: string): boolean {
-  let status = host.stat(root);
-  if (status?.type === 'symlink') status = host.stat(host.realPath(root));
-  if (status === undefined) return false;
-  let fault: string | undefined;
-  if (status.type !== 'directory') fault = 'is not a directory';
-  else if (status.uid !== 0 && status.uid !== host.userId()) fault = `belongs to user ${status.uid}`;
-  else if ((status.mode & 0o022) !== 0) fault = `can be written by others (mode ${status.mode.toString(8)})`;
-  if (fault !== undefined) throw new StrataError({ code: 'system', reason: `the store ${root} ${fault}` });
-  return true;
+  return hasTrusted(host, root, 'the store');
 }
 
 function checkFormat(host: Host, root: string): void {
