@@ -16,6 +16,18 @@ export function damaged(what: string, why: string): never {
   throw new StrataError({ code: CODE, reason: `${what} is damaged: ${why}`, hint: 'strata fsck tells more' });
 }
 
+/** What can be read, in a list; of what is damaged `fault` gets why. @throws whatever is no damage. */
+export function readable<T>(read: () => T | undefined, fault: (text: string) => void): readonly T[] {
+  try {
+    const value = read();
+    return value === undefined ? [] : [value];
+  } catch (error) {
+    if (!(hasCode(error, CODE) || hasCode(error, 'image-invalid'))) throw error;
+    fault(messageOf(error));
+    return [];
+  }
+}
+
 /** A record at `path`, undefined if there is none. `what`: how a message calls it. @throws StrataError `store-damaged`. */
 export function readRecord<T>(store: Store, path: string, what: string, read: Reader<T>): T | undefined {
   let source: string | undefined;

@@ -1,12 +1,11 @@
 /** What is told of images: with their names, sizes, and what they share. */
-import { hasCode, messageOf } from '../base/fault.ts';
 import { platformText } from '../image/platform.ts';
 import type { ExecutionConfig, HistoryEntry } from '../image/types.ts';
 import type { ImageRecord } from './images.ts';
 import { listImageIds, listImages, loadImage, readImageConfig } from './images.ts';
 import type { LayerRecord } from './layers.ts';
 import { loadLayer } from './layers.ts';
-import { damaged } from './records.ts';
+import { damaged, readable } from './records.ts';
 import { namesOf, readReferences } from './references.ts';
 import type { Store } from './store.ts';
 import { layerShares } from './usage.ts';
@@ -54,17 +53,8 @@ export interface Step {
 
 /** All images of the store, the newest first. One that is damaged is left out with a warning. @throws StrataError `store-damaged` for the names. */
 export function summarize(store: Store, warn?: (text: string) => void): readonly ImageSummary[] {
-  const readable = <T>(read: () => T | undefined): readonly T[] => {
-    try {
-      const value = read();
-      return value === undefined ? [] : [value];
-    } catch (error) {
-      if (!(hasCode(error, 'store-damaged') || hasCode(error, 'image-invalid'))) throw error;
-      warn?.(messageOf(error));
-      return [];
-    }
-  };
-  const images = listImageIds(store).ids.flatMap((id) => readable(() => loadImage(store, id)));
+  const told = (text: string): void => warn?.(text);
+  const images = listImageIds(store).ids.flatMap((id) => readable(() => loadImage(store, id), told));
   const references = readReferences(store);
   const shares = layerShares(images);
   const records = new Map<string, LayerRecord>();
@@ -87,7 +77,7 @@ export function summarize(store: Store, warn?: (text: string) => void): readonly
       shared: sum(layers.filter(({ chainId }) => (shares.get(chainId) ?? 0) > 1)),
     };
   };
-  const summaries = images.flatMap((image) => readable(() => summary(image)));
+  const summaries = images.flatMap((image) => readable(() => summary(image), told));
   return summaries.sort((a, b) => (a.created === b.created ? 0 : a.created < b.created ? 1 : -1));
 }
 

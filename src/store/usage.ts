@@ -5,7 +5,7 @@ import type { ImageRecord } from './images.ts';
 import { listImageIds, loadImage, readImageManifest } from './images.ts';
 import { listLayers, loadLayer } from './layers.ts';
 import { containerPath, containersPath, volumePath } from './paths.ts';
-import { damaged, readRecord } from './records.ts';
+import { damaged, readable, readRecord } from './records.ts';
 import type { References } from './references.ts';
 import { readId, readReferences } from './references.ts';
 import type { Store } from './store.ts';
@@ -41,24 +41,17 @@ export interface Survey {
 
 export function survey(store: Store): Survey {
   const faults: string[] = [];
-  const readable = <T>(read: () => T | undefined): readonly T[] => {
-    try {
-      const value = read();
-      return value === undefined ? [] : [value];
-    } catch (error) {
-      if (!(hasCode(error, 'store-damaged') || hasCode(error, 'image-invalid'))) throw error;
-      faults.push(messageOf(error));
-      return [];
-    }
+  const fault = (text: string): void => {
+    faults.push(text);
   };
-  const references = readable(() => readReferences(store))[0] ?? {};
-  const images = listImageIds(store).ids.flatMap((id) => readable(() => loadImage(store, id)));
+  const references = readable(() => readReferences(store), fault)[0] ?? {};
+  const images = listImageIds(store).ids.flatMap((id) => readable(() => loadImage(store, id), fault));
   const holders: Holder[] = [];
   const empty: string[] = [];
   for (const id of listNames(store, containersPath(store.root))) {
     if (store.host.stat(containerPath(store.root, id))?.type !== 'directory') continue;
     const before = faults.length;
-    const found = readable(() => loadHolder(store, id));
+    const found = readable(() => loadHolder(store, id), fault);
     holders.push(...found);
     if (found.length === 0 && faults.length === before) empty.push(id);
   }
