@@ -10,24 +10,14 @@ import { findImage } from '../store/images.ts';
 import { whileUsing } from '../store/lock.ts';
 import type { Store } from '../store/store.ts';
 import { openStore } from '../store/store.ts';
+import type { ImageWishes } from './create.ts';
 import { bindMount, checkHostname, convertParts, findDevices, imageParts } from './create.ts';
-import type { DeviceWish, VolumeWish } from './wishes.ts';
+import type { VolumeWish } from './wishes.ts';
 
-export interface ImageBundleOptions extends Report, Omit<Wishes, 'mounts' | 'devices'> {
-  /** Directory of the store, absolute. */
-  readonly store: string;
-  /** By name or id. */
-  readonly image: string;
+/** Volumes are of the host only: what the image calls a volume is a directory of the bundle's own root. */
+export interface ImageBundleOptions extends Report, ImageWishes {
   /** Where the bundle goes: a new directory or an empty one; a relative one starts at the working directory. */
   readonly directory: string;
-  readonly user?: string;
-  readonly hostname?: string;
-  /** Of the host only. What the image calls a volume is a directory of the bundle's own root. */
-  readonly volumes: readonly VolumeWish[];
-  readonly tmpfs: readonly ContainerMount[];
-  readonly devices: readonly DeviceWish[];
-  /** Called between the stages; what it throws ends the work, and everything is undone. */
-  readonly checkpoint?: () => void;
 }
 
 const HOSTNAME = 'strata';

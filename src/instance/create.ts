@@ -25,25 +25,29 @@ import { removeAtOnce, removeVolume } from './removal.ts';
 import { makeVolume } from './volumes.ts';
 import type { DeviceWish, VolumeWish } from './wishes.ts';
 
-export interface InstanceOptions extends ContainerName, Omit<Wishes, 'mounts' | 'devices'> {
+/** What is wished of an image, whatever is to become of it. */
+export interface ImageWishes extends Omit<Wishes, 'mounts' | 'devices'> {
   /** Directory of the store, absolute. */
   readonly store: string;
   /** By name or id. */
   readonly image: string;
   /** In place of the image's `User`. */
   readonly user?: string;
-  /** The container's id if absent, as far as a host name can be as long. */
   readonly hostname?: string;
   readonly volumes: readonly VolumeWish[];
   readonly tmpfs: readonly ContainerMount[];
   readonly devices: readonly DeviceWish[];
+  /** Called between the stages; what it throws ends the work, and everything is undone. */
+  readonly checkpoint?: () => void;
+}
+
+/** Without a host name it is the container's id, as far as a host name can be as long. */
+export interface InstanceOptions extends ContainerName, ImageWishes {
   /** By name or number; the image's if absent, else SIGTERM. */
   readonly stopSignal?: string;
   readonly interactive: boolean;
   readonly remove: boolean;
   readonly log: LogSettings;
-  /** Called between the stages; what it throws ends the work, and everything is undone. */
-  readonly checkpoint?: () => void;
 }
 
 export interface CreatedInstance {
