@@ -95,31 +95,15 @@ export function addInstanceFlags(command: Command): Command {
     .addOption(new Flag('--log-opt <option>', 'max-size=SIZE or max-file=N of the log').argParser(each(String)));
 }
 
-const IMAGE_FLAGS = [
-  ...[
-    'env',
-    'envFile',
-    'workdir',
-    'user',
-    'entrypoint',
-    'hostname',
-    'readOnly',
-    'memory',
-    'cpus',
-    'pidsLimit',
-    'volume',
-    'tmpfs',
-    'capAdd',
-    'capDrop',
-  ],
-  ...['device', 'ulimit', 'network', 'newPrivileges', 'label', 'tty', 'interactive', 'rm', 'stopSignal', 'logDriver', 'logOpt'],
-];
-
 /** Without an image the bundle decides. @throws StrataError `usage` */
 export function checkNoImageFlags(command: Command, words: readonly string[], flags: object): void {
   if (words.length > 0)
     throw new StrataError({ code: 'usage', reason: 'the program of a bundle is in its config.json', hint: 'a program can be given with --image' });
-  refuseFlags(command, flags, IMAGE_FLAGS, 'needs --image');
+  // They are there if the command line had them, behind --image, which comes first of them.
+  const { options } = command;
+  const first = options.findIndex(({ long }) => long === '--image');
+  const names = first === -1 ? [] : options.slice(first + 1).map((option) => option.attributeName());
+  refuseFlags(command, flags, names, 'needs --image');
 }
 
 /** @throws StrataError `usage` for the first of the flags, by their attribute names, that was given. */
