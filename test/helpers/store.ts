@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { createNodeHost } from '../../src/host/node.ts';
+import { prepareStore } from '../../src/store/store.ts';
 import { makeRootfs } from './container.ts';
 
 /** The name of the image. */
@@ -22,22 +24,7 @@ export interface MadeImage {
  * @param config `config` of the image's configuration
  */
 export function makeStore(store: string, config: object = {}, layers: readonly ((directory: string) => void)[] = []): MadeImage {
-  for (const name of [
-    'locks/use',
-    'locks/references',
-    'locks/layers',
-    'blobs/sha256',
-    'blobs/sha512',
-    'layers',
-    'images',
-    'containers',
-    'volumes',
-    'tmp',
-  ]) {
-    fs.mkdirSync(join(store, name), { recursive: true, mode: 0o700 });
-  }
-  fs.chmodSync(store, 0o700);
-  fs.writeFileSync(join(store, 'format'), '1\n');
+  prepareStore(createNodeHost(), store);
   const diffIds: string[] = [];
   const chainIds: string[] = [];
   const directories: string[] = [];
