@@ -45,7 +45,7 @@ why_not() {
     echo 'needs root to make the disk of the guest'
   elif ! quietly bash scripts/setup.sh "$needs"; then
     echo 'what makes and boots the guest cannot be installed'
-  elif [ ! -s "${VMRUN_DIR:-/var/cache/vmrun}/root.img" ] && ! quietly "$vmrun" build; then
+  elif [ ! -s "${VMRUN_DIR:-/var/cache/vmrun}/root.img" ] && ! quietly nice "$vmrun" build; then
     echo 'the disk of the guest cannot be made'
   fi
 }
@@ -58,19 +58,19 @@ fi
 prepare test
 bash scripts/build.sh </dev/null
 
-# in_guest MANAGER PATTERN...
+# in_guest LSM MANAGER PATTERN...
 in_guest() {
+  local lsm=$1 words
+  shift
   printf -v words ' %q' "$root" "$selection" "$@"
   "$vmrun" -e "$engine" -l "$lsm" -t "$limit" -m 2048 -s /usr:/host/usr -s /etc:/host/etc -s "$root:/host$root" "bash /host$root/test/guest/inside.sh$words"
 }
 # User-mode kernels have one processor each, so they run at the same time; an emulated machine takes all there are.
-for manager in $managers; do
-  suite "guest-$engine-$manager" in_guest "$manager" "$@" &
+start() {
+  suite "$@" &
   if [ "$engine" != uml ]; then wait; fi
-done
+}
+for manager in $managers; do start "guest-$engine-$manager" in_guest "$lsm" "$manager" "$@"; done
+if [ $# = 0 ]; then start "guest-$engine-selinux" in_guest selinux cgroupfs properties/selinux; fi
 wait
-if [ $# = 0 ]; then
-  lsm=selinux
-  suite "guest-$engine-selinux" in_guest cgroupfs properties/selinux
-fi
 node scripts/totals.mjs "$logs"

@@ -3,23 +3,23 @@
 
 # suite NAME COMMAND...: a command that prints TAP.
 suite() {
-  local name=$1 status=0
+  local name=$1 status=0 begin=$SECONDS
   shift
   mkdir -p "$logs"
   ("$@") >"$logs/$name.tap" 2>"$logs/$name.err" </dev/null || status=$?
   echo "$status" >"$logs/$name.status"
-  node scripts/totals.mjs --suite "$logs" "$name"
+  node scripts/totals.mjs --suite "$logs" "$name" $((SECONDS - begin))
 }
 
 # check NAME COMMAND...: a command that is one test itself.
 check() {
-  local name=$1 status=0
+  local name=$1 status=0 begin=$SECONDS
   shift
   mkdir -p "$logs"
   ("$@") >"$logs/$name.err" 2>&1 </dev/null || status=$?
   if [ "$status" = 0 ]; then echo "ok 1 - $name"; else echo "not ok 1 - $name"; fi >"$logs/$name.tap"
   echo "$status" >"$logs/$name.status"
-  node scripts/totals.mjs --suite "$logs" "$name"
+  node scripts/totals.mjs --suite "$logs" "$name" $((SECONDS - begin))
 }
 
 # skip NAME REASON: one test that cannot run here.

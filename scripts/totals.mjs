@@ -1,7 +1,7 @@
 // Adds up TAP. For each suite NAME in a directory of logs there are NAME.tap, NAME.err and NAME.status.
 //
-//   totals.mjs --suite DIRECTORY NAME     one line about one suite, and what failed in it
-//   totals.mjs DIRECTORY...               the total line over all suites; exit status 1 if anything failed
+//   totals.mjs --suite DIRECTORY NAME SECONDS     one line about one suite, which took so long, and what failed in it
+//   totals.mjs DIRECTORY...                       the total line over all suites; exit status 1 if anything failed
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -44,9 +44,9 @@ const line = ({ passed, failed, skipped }) => `${passed} passed, ${failed} faile
 
 const [first, ...rest] = process.argv.slice(2);
 if (first === '--suite') {
-  const [directory, name] = rest;
+  const [directory, name, seconds] = rest;
   const totals = read(directory, name);
-  console.log(`${name.padEnd(28)} ${line(totals)}`);
+  console.log(`${name.padEnd(28)} ${line(totals).padEnd(36)} ${seconds.padStart(5)} s`);
   for (const [title, ...details] of totals.failures) console.log(`  FAILED ${title}${details.map((detail) => `\n    ${detail}`).join('')}`);
 } else {
   const sum = { passed: 0, failed: 0, skipped: 0 };
