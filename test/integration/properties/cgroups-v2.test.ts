@@ -84,6 +84,7 @@ v2Test('a limit of tasks that leaves no room to be born into', async (t, workspa
       t.is(stdout, `${limit}\n`);
     }
   }
+  await workspace.remove(holder.id);
 });
 
 v2Test('block I/O, huge pages, CPUs, and files by their names', async (t, workspace) => {
