@@ -5,8 +5,8 @@
 #   guest.sh [--full | --quick] [--manager cgroupfs|systemd] [--lsm selinux] [PATTERN]...
 #
 # There is a guest for each cgroup manager. Without a PATTERN they run what is about containers and their cgroups; with --quick, which is for CI, only what
-# tells most about cgroup v2 and systemd; else the test files that match a PATTERN. The kernel enforces AppArmor, or with `--lsm selinux` SELinux; without a
-# PATTERN the tests of SELinux run too, in a guest of their own.
+# tells most about cgroup v2 and systemd, with --full only what needs that machine; else the test files that match a PATTERN. The kernel enforces AppArmor, or
+# with `--lsm selinux` SELinux; on user-mode kernels, without a PATTERN, the tests of SELinux run too, in a guest of their own.
 #
 # A guest sees this machine's programs and this directory read-only, its own system's programs before them; what is written there is gone afterwards. $VMRUN
 # names the program that boots guests, and its own `build` makes their disk the first time. Raw results are left in build/guest-logs.
@@ -19,7 +19,7 @@
 engine=uml limit=1800 managers='cgroupfs systemd' needs=guest selection=all lsm=apparmor
 while [ $# != 0 ]; do
   case $1 in
-    --full) engine=tcg limit=7200 needs=emulator ;;
+    --full) engine=tcg limit=7200 needs=emulator selection=emulated ;;
     --quick) selection=quick ;;
     --manager)
       managers=$2
@@ -71,6 +71,6 @@ start() {
   if [ "$engine" != uml ]; then wait; fi
 }
 for manager in $managers; do start "guest-$engine-$manager" in_guest "$lsm" "$manager" "$@"; done
-if [ $# = 0 ]; then start "guest-$engine-selinux" in_guest selinux cgroupfs properties/selinux; fi
+if [ $# = 0 ] && [ "$engine" = uml ]; then start "guest-$engine-selinux" in_guest selinux cgroupfs properties/selinux; fi
 wait
 node scripts/totals.mjs "$logs"
