@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -87,6 +88,14 @@ int become_node() {
   argv.push_back(nullptr);
   const int error = sys::execveat(AT_FDCWD, node.c_str(), argv.data(), environ, 0);
   return complain("cannot execute " + node + ": " + std::strerror(-error));
+}
+
+int become(const std::vector<std::string>& arguments) {
+  std::vector<const char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+  argv.push_back(nullptr);
+  const int error = arguments.empty() ? -EINVAL : sys::execveat(AT_FDCWD, argv[0], argv.data(), environ, 0);
+  return complain("cannot execute " + (arguments.empty() ? "nothing" : arguments[0]) + ": " + std::strerror(-error));
 }
 
 }  // namespace strata::cli

@@ -16,6 +16,7 @@ export function addBundleVerb(program: Command, shell: Shell): void {
   addImageFlags(command).action(async (image: string, directory: string, words: readonly string[], flags: ImageFlags) => {
     const { host, log } = shell;
     const wishes = wishesOf(host, words, flags);
+    shell.becomeOwner();
     host.holdSignals();
     await writeBundle(host, {
       ...wishes,

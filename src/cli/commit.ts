@@ -29,6 +29,7 @@ export function addCommit(program: Command, shell: Shell): void {
     .action(async (id: string, name: string, flags: CommitFlags) => {
       const { host, log } = shell;
       const { author, change: changes, message, pause } = flags;
+      shell.becomeOwner();
       host.holdSignals();
       const image = await commit(host, {
         store: shell.store,

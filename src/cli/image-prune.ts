@@ -17,6 +17,7 @@ export function addImagePrune(group: Command, shell: Shell): void {
     .option('--dry-run', 'only tell what would be removed')
     .description('remove images without a name, and layers and leftovers that nobody uses')
     .action(async ({ all = false, dryRun = false }: PruneFlags) => {
+      shell.becomeOwner();
       const pruned = await prune(openStore(shell.host, shell.store), { all, dryRun });
       tellPruned(shell, pruned, dryRun);
     });

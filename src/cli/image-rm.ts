@@ -17,6 +17,7 @@ export function addImageRm(group: Command, shell: Shell): void {
     .argument('<image...>', 'names or ids')
     .description('take the names of images away, and remove images with their last name')
     .action(async (images: readonly string[], { force = false }: RmFlags) => {
+      shell.becomeOwner();
       const store = openStore(shell.host, shell.store);
       let failure: StrataError | undefined;
       for (const image of images) {

@@ -6,7 +6,6 @@ import { StrataError } from '../base/error.ts';
 import { ERRNO, hasErrno } from '../base/fault.ts';
 import type { Host } from '../host/host.ts';
 import { internalError } from '../lifecycle/fault.ts';
-import { DEFAULT_STORE } from '../store/paths.ts';
 import { addAttach } from './attach.ts';
 import { addBundleVerb } from './bundle.ts';
 import { addCheckpoint } from './checkpoint.ts';
@@ -120,7 +119,7 @@ export class CommandLine {
       .helpCommand('help [command]', 'display help for command')
       .version(versionText(host, build), '-v, --version', 'print the version')
       .option('--root <dir>', 'where the state of containers is kept; /run/strata, or $XDG_RUNTIME_DIR/strata if not root')
-      .option('--store <dir>', 'where images, volumes and the containers made of images are kept', DEFAULT_STORE)
+      .option('--store <dir>', 'where images, volumes and containers of images are kept; /var/lib/strata, or $XDG_DATA_HOME/strata if not root')
       .option('--log <file>', 'append errors and warnings to this file too')
       .addOption(new Flag('--log-format <format>', 'form of the log').choices([...LOG_FORMATS]).default('text'))
       .addOption(new Flag('--log-level <level>', 'the least important level that is told').choices([...LEVELS]).default('warning'))

@@ -11,6 +11,7 @@ export function addPrune(program: Command, shell: Shell): void {
     .option('--dry-run', 'only tell what would be removed')
     .description('remove stopped containers of images, and images, layers and leftovers that nobody uses')
     .action(async ({ dryRun = false }: { readonly dryRun?: boolean }) => {
+      shell.becomeOwner();
       const { warn, debug, root } = shell.container('');
       const store = openStore(shell.host, shell.store);
       const pruned = await pruneAll(store, { root, dryRun, ...(warn && { warn }), ...(debug && { debug }) });

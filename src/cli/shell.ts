@@ -4,8 +4,10 @@ import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
 import { ERRNO } from '../base/fault.ts';
 import type { Host } from '../host/host.ts';
+import { defaultStore } from '../instance/default-store.ts';
 import type { InstanceName } from '../instance/instances.ts';
 import { isInstance } from '../instance/instances.ts';
+import { becomeNamespaceRoot } from '../instance/user-namespace.ts';
 import type { ContainerName } from '../lifecycle/report.ts';
 import { defaultRoot } from '../lifecycle/root.ts';
 import type { Rootless } from '../lifecycle/rootless.ts';
@@ -23,7 +25,7 @@ const NO_EXECUTABLE = 126;
 /** The global options as commander reads them. */
 interface GlobalOptions {
   readonly root?: string;
-  readonly store: string;
+  readonly store?: string;
   readonly log?: string;
   readonly logFormat: LogFormat;
   readonly logLevel: Level;
@@ -41,6 +43,7 @@ export class Shell {
   failureCode = 1;
   /** Of the container that the command is about. */
   private lastId = '';
+  private argv: readonly string[] = [];
   private readonly program: Command;
   private readonly openArchive: () => Archive;
   private readonly forImages = new Map<string, () => void>();
@@ -58,6 +61,7 @@ export class Shell {
 
   /** Called with the command line before it is read: sets up what is needed for it only. */
   setUp(argv: readonly string[]): void {
+    this.argv = argv;
     let wanted = false;
     for (let at = 0; at < argv.length && !wanted; at++) {
       const word = argv[at] as string;
@@ -75,7 +79,13 @@ export class Shell {
 
   /** What only Node can do. In the static command this becomes the same command line on Node and does not return: ask before anything is done. */
   get archive(): Archive {
+    this.becomeOwner();
     return this.openArchive();
+  }
+
+  /** An ordinary user's verbs that read or remove what belongs to others in his store go on as root of his user namespace: ask before anything is done. */
+  becomeOwner(): void {
+    becomeNamespaceRoot(this.host, ['--root', this.root, '--store', this.store, ...this.argv]);
   }
 
   get debug(): boolean {
@@ -95,7 +105,7 @@ export class Shell {
 
   /** The directory of images, volumes and the containers made of images, absolute. */
   get store(): string {
-    return this.absolute(this.options.store);
+    return this.absolute(this.options.store ?? defaultStore(this.host));
   }
 
   /** A container's name with everything that a verb of the lifecycle wants besides. */

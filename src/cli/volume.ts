@@ -72,6 +72,7 @@ function addRm(group: Command, shell: Shell): void {
     .option('-f, --force', 'one that does not exist is no error')
     .description('remove volumes with all that is in them')
     .action(async (names: readonly string[], { force }: { readonly force?: true }) => {
+      shell.becomeOwner();
       const store = openStore(shell.host, shell.store);
       await shell.forEach(names, async ({ id: name }) => {
         try {
@@ -90,6 +91,7 @@ function addPrune(group: Command, shell: Shell): void {
     .option('--dry-run', 'only print what would be removed')
     .description('remove the volumes that no container has')
     .action(async ({ all, dryRun }: { readonly all?: true; readonly dryRun?: true }) => {
+      shell.becomeOwner();
       const names = await pruneVolumes(openStore(shell.host, shell.store), { all: all === true, dryRun: dryRun === true });
       for (const name of names) shell.host.print(`${dryRun === true ? 'would remove' : 'removed'} ${name}\n`);
     });

@@ -147,6 +147,7 @@ export interface Platform {
   readonly sleep: Host['sleep'];
   readonly isInherited: Host['isInherited'];
   readonly ownCommand: Host['ownCommand'];
+  readonly become: Host['become'];
 }
 
 /** The host that does everything through `native`. */

@@ -14,6 +14,8 @@ export interface StaticNative extends Native {
   quickjsVersion(): string;
   /** Executes the same command line on Node; does not return. */
   becomeNode(): never;
+  /** {@link Host.become}; what goes wrong is told before the process ends. */
+  become(args: readonly string[]): never;
 }
 
 export function createStaticHost(native: StaticNative): Host {
@@ -24,5 +26,6 @@ export function createStaticHost(native: StaticNative): Host {
     sleep: async (milliseconds) => native.sleep(Math.ceil(milliseconds)),
     isInherited: (descriptor) => native.isInherited(descriptor),
     ownCommand: () => native.realPath('/proc/self/exe'),
+    become: (args) => native.become(args),
   });
 }

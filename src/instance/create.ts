@@ -22,6 +22,7 @@ import { makeTemporary, openStore } from '../store/store.ts';
 import { networkFiles } from './network-files.ts';
 import type { Instance, InstanceVolume, LogSettings } from './record.ts';
 import { removeAtOnce, removeVolume } from './removal.ts';
+import { inUserNamespace, isOrdinary, removeTree } from './user-namespace.ts';
 import { makeVolume } from './volumes.ts';
 import type { DeviceWish, VolumeWish } from './wishes.ts';
 
@@ -69,6 +70,8 @@ const LONGEST_HOSTNAME = 64;
 const LARGEST_USER_FILE = 4 * 1024 * 1024;
 /** Nothing in the upper directory may point into layers by other means than its name: it is to be read by itself, and mounted again. */
 const OVERLAY_OPTIONS: readonly string[] = ['index=off', 'metacopy=off', 'redirect_dir=off'];
+/** The same in a user namespace. */
+const USER_OVERLAY_OPTIONS: readonly string[] = ['index=off', 'metacopy=off', 'redirect_dir=nofollow', 'userxattr'];
 
 /**
  * Makes an instance of an image. Nothing runs yet.
@@ -113,9 +116,10 @@ export function imageParts(store: Store, { image }: FoundImage): ImageParts {
 /** The annotation of an instance whose layers are these, top to bottom. */
 export function overlayText(host: Host, lower: readonly string[], remove: boolean): string {
   // What goes with its container need not be brought to the disk when the overlay is unmounted, which would bring the whole file system there.
-  const canBeVolatile = remove && isAtLeast(recentFacts(host).kernel, 5, 10);
-  const options = canBeVolatile ? [...OVERLAY_OPTIONS, 'volatile'] : OVERLAY_OPTIONS;
-  return JSON.stringify({ lower, upper: 'upper', work: 'work', options });
+  const { kernel, userNamespace } = recentFacts(host);
+  const canBeVolatile = remove && isAtLeast(kernel, 5, 10);
+  const usual = userNamespace || isOrdinary(host) ? USER_OVERLAY_OPTIONS : OVERLAY_OPTIONS;
+  return JSON.stringify({ lower, upper: 'upper', work: 'work', options: canBeVolatile ? [...usual, 'volatile'] : usual });
 }
 
 /** {@link convert}, with the user looked up in the image's own files. */
@@ -190,13 +194,19 @@ class Making {
       const mounts = [...this.files(temporary, hostname), ...options.tmpfs, ...(await this.mountVolumes())];
       const annotations = { [OVERLAY_ANNOTATION]: overlayText(host, this.parts.lower, options.remove) };
       const wishes: Wishes = { ...options, mounts, devices: findDevices(host, options.devices) };
-      const { spec, command, labels, warnings } = convertParts(host, this.parts, wishes, {
+      const {
+        spec: converted,
+        command,
+        labels,
+        warnings,
+      } = convertParts(host, this.parts, wishes, {
         user: options.user,
         hostname,
         root: 'rootfs',
         annotations,
       });
       for (const warning of warnings) options.warn?.(warning);
+      const spec = isOrdinary(host) ? inUserNamespace(host, converted) : converted;
       host.makeDirectory(`${temporary}/rootfs`, 0o755);
       // The root of an overlay looks as its uppermost directory does.
       host.makeDirectoryLike(`${temporary}/upper`, this.parts.lower[0] as string);
@@ -224,7 +234,7 @@ class Making {
       return { instance, store, directory, spec, lock, newVolumes: this.newVolumes };
     } catch (error) {
       if (lock !== -1) host.close(lock);
-      await host.removeTree(temporary);
+      await removeTree(host, temporary);
       for (const name of this.newVolumes) await removeVolume(store, name);
       throw hasErrno(error, ERRNO.EEXIST) ? idTaken(options.id) : error;
     }
@@ -274,7 +284,11 @@ class Making {
     const anonymous = source === undefined;
     const name = source ?? this.host.randomDigits(ANONYMOUS_BYTES);
     const origin = { layers: this.parts.lower, path: destination };
-    if (await makeVolume(this.store, { name, labels: {}, anonymous }, copy ? origin : undefined)) this.newVolumes.push(name);
+    try {
+      if (await makeVolume(this.store, { name, labels: {}, anonymous }, copy ? origin : undefined)) this.newVolumes.push(name);
+    } catch (error) {
+      throw hasErrno(error, ERRNO.EPERM, ERRNO.EACCES) && isOrdinary(this.host) ? notToCopy(destination) : error;
+    }
     if (!this.volumes.some((volume) => volume.name === name)) this.volumes.push({ name, anonymous });
     const data = volumeData(this.store.root, name);
     return { destination, type: 'bind', source: data, options: ['bind', 'private', ...options, ...(readonly ? ['ro'] : [])] };
@@ -282,3 +296,8 @@ class Making {
 }
 
 const ANONYMOUS_BYTES = 32;
+
+function notToCopy(destination: string): StrataError {
+  const reason = `a new volume at ${destination} begins with what the image has there, which belongs to others, and an ordinary user cannot copy that`;
+  return new StrataError({ code: 'config-unsupported', reason, errno: ERRNO.EPERM, hint: `-v NAME:${destination}:nocopy begins with nothing` });
+}

@@ -4,6 +4,7 @@ import { containerPath, volumePath } from '../store/paths.ts';
 import type { Store } from '../store/store.ts';
 import { temporaryPath } from '../store/store.ts';
 import type { Instance } from './record.ts';
+import { removeTree } from './user-namespace.ts';
 
 /** Removes an instance that has ended, with its volumes that nobody has named. Its directory's lock is the caller's. */
 export async function removeInstance(store: Store, { id, volumes }: Pick<Instance, 'id' | 'volumes'>): Promise<void> {
@@ -26,5 +27,5 @@ export async function removeAtOnce(store: Store, path: string): Promise<void> {
     if (hasErrno(error, ERRNO.ENOENT)) return;
     throw error;
   }
-  await host.removeTree(temporary);
+  await removeTree(host, temporary);
 }

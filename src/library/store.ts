@@ -1,6 +1,6 @@
 /** Options that all functions of the library which work in a store have. */
 import { isAbsolute, resolve } from 'node:path';
-import { DEFAULT_STORE } from '../store/paths.ts';
+import { defaultStore } from '../instance/default-store.ts';
 import type { Store } from '../store/store.ts';
 import { openStore } from '../store/store.ts';
 import { checkSignal, host } from './machine.ts';
@@ -10,7 +10,7 @@ export interface StoreOptions {
   /**
    * Directory of images, volumes and the containers made of images.
    *
-   * @default '/var/lib/strata'
+   * @default '/var/lib/strata', or `$XDG_DATA_HOME/strata` if not root
    */
   readonly store?: string;
   /** Called with what should be known but did not stop the work. */
@@ -24,7 +24,7 @@ export interface WorkOptions extends StoreOptions {
 }
 
 /** The store's path as the floors below want it. */
-export function storeRoot({ store = DEFAULT_STORE }: StoreOptions): string {
+export function storeRoot({ store = defaultStore(host()) }: StoreOptions): string {
   return isAbsolute(store) ? store : resolve(store);
 }
 

@@ -4,8 +4,13 @@ import type { Host } from '../host/host.ts';
 
 /** `/run/strata` for root, `strata` in the user's runtime directory for others: also for the user who is root in a user namespace. */
 export function defaultRoot(host: Host): string {
-  const uid = host.userId();
+  if (isRoot(host)) return '/run/strata';
   const runtime = host.environment('XDG_RUNTIME_DIR') ?? '';
-  if (uid === 0 && (runtime === '' || host.environment('USER') === 'root' || !isInUserNamespace(host))) return '/run/strata';
-  return `${runtime === '' ? `/run/user/${uid}` : runtime}/strata`;
+  return `${runtime === '' ? `/run/user/${host.userId()}` : runtime}/strata`;
+}
+
+/** Is the caller the machine's root, as far as his surroundings tell? */
+export function isRoot(host: Host): boolean {
+  if (host.userId() !== 0) return false;
+  return (host.environment('XDG_RUNTIME_DIR') ?? '') === '' || host.environment('USER') === 'root' || !isInUserNamespace(host);
 }

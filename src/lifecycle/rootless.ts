@@ -46,8 +46,8 @@ export function groupId(host: Host): number {
   return Number(match?.[1] ?? 0);
 }
 
-/** Its path, '' if there is none. */
-function findHelper(host: Host, name: string): string {
+/** The path of a program, '' if there is none. */
+export function findHelper(host: Host, name: string): string {
   const search = (host.environment('PATH') ?? '').split(':').filter((directory) => directory.startsWith('/'));
   for (const directory of [...search, ...USUAL_DIRECTORIES]) {
     const path = `${directory}/${name}`;

@@ -1,7 +1,7 @@
 /** Where things are in the store; see docs/store.md for the whole of its layout. */
 import { digestParts } from '../image/digest.ts';
 
-/** The store when nobody names one. */
+/** The store of root when nobody names one. */
 export const DEFAULT_STORE = '/var/lib/strata';
 
 /** Where content with this digest is. */

@@ -841,6 +841,11 @@ export class FakeHost implements Host {
     return '/usr/bin/strata';
   }
 
+  become(args: readonly string[]): never {
+    this.machine.events.push(`become ${args.join(' ')}`);
+    throw new Error('nothing of this process is left');
+  }
+
   async foreground(pidfd: number): Promise<ExitStatus> {
     await Promise.resolve();
     this.step();

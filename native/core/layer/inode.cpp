@@ -43,11 +43,15 @@ bool is_regular(const struct statx& status) { return (status.stx_mode & S_IFMT) 
 bool is_symlink(const struct statx& status) { return (status.stx_mode & S_IFMT) == S_IFLNK; }
 
 Result<bool> is_opaque(int directory) {
-  char value = 0;
-  const long size = sys::fgetxattr(directory, opaque_attribute, &value, sizeof value);
-  if (size == -ENODATA || size == -EOPNOTSUPP || size == -ERANGE) return false;
-  if (size < 0) return failed(size, "fgetxattr", "");
-  return value == 'y';
+  // No archive brings either: what is there was made by us.
+  for (const char* attribute : {opaque_attribute, user_opaque_attribute}) {
+    char value = 0;
+    const long size = sys::fgetxattr(directory, attribute, &value, sizeof value);
+    if (size == -ENODATA || size == -EOPNOTSUPP || size == -ERANGE) continue;
+    if (size < 0) return failed(size, "fgetxattr", "");
+    if (value == 'y') return true;
+  }
+  return false;
 }
 
 Timestamp mtime_of(const struct statx& status) { return {status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec}; }

@@ -25,8 +25,9 @@ struct Attribute {
 };
 using Attributes = std::vector<Attribute>;
 
-// How overlayfs marks a directory that hides those of the layers below.
+// How overlayfs marks a directory that hides those of the layers below; the other is for root of a user namespace, who may not write the first.
 constexpr const char* opaque_attribute = "trusted.overlay.opaque";
+constexpr const char* user_opaque_attribute = "user.overlay.opaque";
 // What entries made below a directory would inherit: it is given to a directory last.
 constexpr std::string_view default_acl = "system.posix_acl_default";
 

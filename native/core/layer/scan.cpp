@@ -65,6 +65,9 @@ class Marks {
     return length > 0 ? value[0] : '\0';
   }
 
+  // Is it one that overlayfs has written? It gives those of the container with the same beginning a longer one.
+  [[nodiscard]] bool is_note(std::string_view name) const { return starts_with(name, prefix_) && !starts_with(name, prefix_ + "overlay."); }
+
   [[nodiscard]] bool has(int fd, const char* name) const { return sys::fgetxattr(fd, (prefix_ + name).c_str(), nullptr, 0) >= 0; }
 
   // A device; or, for those who may not make any, an empty file with an attribute.
@@ -81,7 +84,7 @@ class Marks {
 };
 
 // All that go into an archive, by name. `ret_dropped`: those that cannot.
-Result<Attributes> attributes_for_archive(int fd, std::vector<std::string>* ret_dropped) {
+Result<Attributes> attributes_for_archive(int fd, const Marks& marks, std::vector<std::string>* ret_dropped) {
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
   std::string names(1024, '\0');
   long size = sys::listxattr(self.c_str(), names.data(), names.size());
@@ -94,7 +97,7 @@ Result<Attributes> attributes_for_archive(int fd, std::vector<std::string>* ret_
   Attributes found;
   for (const char* at = names.c_str(); at < names.c_str() + size; at += std::strlen(at) + 1) {
     const std::string name = at;
-    if (starts_with(name, "trusted.overlay.") || is_of_machine(name)) continue;
+    if (starts_with(name, "trusted.overlay.") || is_of_machine(name) || marks.is_note(name)) continue;
     // The equals sign ends a name in an archive. The other is taken for overlayfs's own by whoever mounts the layer for an ordinary user.
     if (starts_with(name, "user.overlay.") || name.find('=') != std::string::npos) {
       if (ret_dropped != nullptr) ret_dropped->push_back(name);
@@ -287,9 +290,9 @@ class Walk {
     if (const int result = status_of_open(before, old); result < 0) return failure(result, "statx", path_);
     const struct statx& now = level.status;
     if (now.stx_mode != old.stx_mode || now.stx_uid != old.stx_uid || now.stx_gid != old.stx_gid) return {};
-    Result<Attributes> old_attributes = attributes_for_archive(before, nullptr);
+    Result<Attributes> old_attributes = attributes_for_archive(before, marks_, nullptr);
     if (old_attributes.failed()) return old_attributes.status();
-    Result<Attributes> new_attributes = attributes_for_archive(directory, nullptr);
+    Result<Attributes> new_attributes = attributes_for_archive(directory, marks_, nullptr);
     if (new_attributes.failed()) return new_attributes.status();
     if (old_attributes.value() != new_attributes.value()) return {};
     level.only_time = now.stx_mtime.tv_sec != old.stx_mtime.tv_sec || now.stx_mtime.tv_nsec != old.stx_mtime.tv_nsec;
@@ -499,7 +502,7 @@ class List final : public Receiver {
 
 class Records final : public Receiver {
  public:
-  explicit Records(std::int64_t latest) : latest_(latest) {}
+  Records(std::int64_t latest, bool user_attributes) : latest_(latest), marks_(user_attributes) {}
 
   Status gone(const std::string& path) override {
     STRATA_TRY(check_name(path));
@@ -573,7 +576,7 @@ class Records final : public Receiver {
 
   Result<Attributes> kept_attributes(int fd) {
     std::vector<std::string> dropped;
-    Result<Attributes> attributes = attributes_for_archive(fd, &dropped);
+    Result<Attributes> attributes = attributes_for_archive(fd, marks_, &dropped);
     if (!dropped.empty() && result_.attributes == 0) result_.attribute = dropped.front();
     result_.attributes += dropped.size();
     return attributes;
@@ -605,6 +608,7 @@ class Records final : public Receiver {
   }
 
   std::int64_t latest_;
+  Marks marks_;
   ScanResult result_;
   std::string batch_;
   Fd file_;
@@ -618,7 +622,7 @@ Scan::Scan() = default;
 Scan::~Scan() = default;
 
 Status Scan::begin(const ScanOptions& options) {
-  records_.reset(new Records(options.latest));
+  records_.reset(new Records(options.latest, options.user_attributes));
   walk_.reset(new Walk(*records_, options.destinations, options.user_attributes));
   return walk_->begin(options.upper, options.lower);
 }

@@ -481,7 +481,8 @@ Status LayerWriter::remove_idle_whiteouts() {
 Status LayerWriter::make_opaque(const std::string& name) {
   Result<Fd> directory = open_directory(here(), name.c_str());
   if (directory.failed()) return directory.status();
-  const int result = sys::fsetxattr(directory.value().get(), opaque_attribute, "y", 1, 0);
+  int result = sys::fsetxattr(directory.value().get(), opaque_attribute, "y", 1, 0);
+  if (result == -EPERM) result = sys::fsetxattr(directory.value().get(), user_opaque_attribute, "y", 1, 0);
   return result < 0 ? failed(result, "fsetxattr") : Status();
 }
 

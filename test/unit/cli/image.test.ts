@@ -173,7 +173,9 @@ test('a store of another user is refused', async (t) => {
   machine.become(1000);
   const node = machine.nodes.get(ROOT);
   if (node !== undefined) node.uid = 2000;
-  t.regex((await image(machine, 'ls')).err, /the store \/var\/lib\/strata belongs to user 2000/);
+  const host = new FakeHost(machine);
+  t.is(await main(host, noArchive, ['--store', ROOT, 'image', 'ls']), 1);
+  t.regex(host.complained.join(''), /the store \/var\/lib\/strata belongs to user 2000/);
 });
 
 test('sizes have three digits and a unit', (t) => {
