@@ -37,12 +37,13 @@ export function cpuset(files: CgroupFiles): CpusetStats {
   };
 }
 
-export function memory(files: CgroupFiles): MemoryStats {
+/** `around`: the scope in which the container's cgroup is, or itself. The scope has the same limit, and because a cgroup takes some memory, meets it first. */
+export function memory(files: CgroupFiles, around: CgroupFiles): MemoryStats {
   const stat = files.keyed('memory.stat');
   const limit = limitOf(files, 'memory.max');
   const swapLimit = limitOf(files, 'memory.swap.max');
   const usage = files.count('memory.current');
-  const failures = files.keyed('memory.events')['max'] ?? 0;
+  const failures = around.keyed('memory.events')['max'] ?? 0;
   const unlimited = limit === UNLIMITED || swapLimit === UNLIMITED;
   const nothing = entry(0, 0, 0, 0);
   return {

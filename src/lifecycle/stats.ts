@@ -108,10 +108,12 @@ export function readStats(host: Host, record: ContainerRecord, facts: HostFacts)
   const blkio = files('blkio');
   const hugetlb = files('hugetlb');
   const pids = files('pids').files;
+  const directory = record.systemd && placeOf('memory', places)?.directory;
+  const scope = directory === undefined ? undefined : new CgroupFiles(host, directory.slice(0, directory.lastIndexOf('/')));
   return {
     cpu: cpu.unified ? v2.cpu(cpu.files) : v1.cpu(cpu.files, files('cpuacct').files),
     cpuset: cpuset.unified ? v2.cpuset(cpuset.files) : v1.cpuset(cpuset.files),
-    memory: memory.unified ? v2.memory(memory.files) : v1.memory(memory.files),
+    memory: memory.unified ? v2.memory(memory.files, scope ?? memory.files) : v1.memory(memory.files),
     pids: withoutZeros({ current: pids.count('pids.current'), limit: pids.count('pids.max') }),
     blkio: blkio.unified ? v2.blkio(blkio.files) : v1.blkio(blkio.files),
     hugetlb: Object.fromEntries(pageSizes(host).map((size) => [size, (hugetlb.unified ? v2 : v1).hugetlb(hugetlb.files, size)])),

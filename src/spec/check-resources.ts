@@ -15,6 +15,9 @@ export function checkCgroupsPath(spec: Spec, { cgroup }: CgroupFacts): readonly 
   return /^[^/:]*:[^/:]*:[^/:]+$/.test(path) ? ['/linux/cgroupsPath has the form that systemd cgroups use, but names a directory here'] : [];
 }
 
+/** Files of a cgroup that act on processes, anybody's even, or make it one that takes none. */
+const ACTIONS = ['cgroup.procs', 'cgroup.threads', 'cgroup.kill', 'cgroup.freeze', 'cgroup.type', 'cgroup.subtree_control'];
+
 /** @param place where the resources stand in their document */
 export function checkResources(resources: Resources, place = '/linux/resources'): void {
   checkMemory(resources, `${place}/memory`);
@@ -28,6 +31,7 @@ export function checkResources(resources: Resources, place = '/linux/resources')
   }
   for (const key of Object.keys(resources.unified)) {
     if (!/^[^/.][^/]*\.[^/]+$/.test(key)) invalid(pointer(`${place}/unified`, key), 'expected the name of a cgroup file such as memory.high');
+    if (ACTIONS.includes(key)) invalid(pointer(`${place}/unified`, key), 'is no limit: it is how processes are moved, stopped and killed');
   }
   for (const device of Object.keys(resources.rdma ?? {})) {
     if (!/^[^\s=]+$/.test(device)) invalid(pointer(`${place}/rdma`, device), 'expected the name of an RDMA device such as mlx5_1');

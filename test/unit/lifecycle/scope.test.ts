@@ -1,7 +1,7 @@
 /** Containers in scopes of systemd's, on a machine with cgroup v2 only. */
 import test from 'ava';
 import { deleteContainer } from '../../../src/lifecycle/delete.ts';
-import { events } from '../../../src/lifecycle/events.ts';
+import { events, stats } from '../../../src/lifecycle/events.ts';
 import { kill } from '../../../src/lifecycle/kill.ts';
 import { runForeground } from '../../../src/lifecycle/run.ts';
 import { start } from '../../../src/lifecycle/start.ts';
@@ -137,6 +137,8 @@ test('a want of memory that ended the container is told though its cgroup is gon
     counts(machine, `${slice}/other.scope`, 3);
     counts(machine, `${TOP}${SCOPE}`, 0);
     counts(machine, `${TOP}${SCOPE}/container`, 0);
+    machine.file(`${TOP}${SCOPE}/memory.events`, 'max 5\noom_kill 0\n');
+    t.is((await stats(host, NAME)).data.memory.usage.failcnt, 5, 'as often as the scope has met its limit');
     machine.waited.push('timeout', 'exit');
     const all: string[] = [];
     for await (const { type } of events(host, { ...NAME, interval: 100 })) {
