@@ -60,10 +60,15 @@ export function limitProperties(writes: readonly LimitWrite[], version: number):
     if (!place.unified) continue;
     const name = COUNTS[file];
     const list = LISTS[file];
-    if (name !== undefined) single.set(name, count(file === 'pids.max' && value === '0' ? 1n : number(value)));
-    else if (list !== undefined && version >= 244) single.set(list, { signature: 'ay', value: bitmap(value) });
-    else if (file === 'cpu.idle' && version >= 252) single.set('CPUWeight', count(value === '1' ? 0n : NONE));
-    else if (file === 'cpu.max') for (const [key, item] of quota(value, version)) single.set(key, item);
+    if (name !== undefined) {
+      const asked = size(value);
+      // 0 tasks are none for systemd. What is no number the kernel refuses.
+      if (asked !== undefined) single.set(name, count(file === 'pids.max' && asked === 0n ? 1n : asked));
+    } else if (list !== undefined) {
+      if (version >= 244 && isList(value)) single.set(list, { signature: 'ay', value: bitmap(value) });
+    } else if (file === 'cpu.idle' && version >= 252) {
+      single.set('CPUWeight', count(value === '1' ? 0n : NONE));
+    } else if (file === 'cpu.max') for (const [key, item] of quota(value, version)) single.set(key, item);
     else if (file === 'io.weight' || file === 'io.bfq.weight') weight(file, value, single, forDevice);
     else if (file === 'io.max') throttle(value, forDevice);
   }
@@ -73,13 +78,26 @@ export function limitProperties(writes: readonly LimitWrite[], version: number):
   return [...single, ...lists];
 }
 
+/** A number as the kernel takes it, `512`, `64M` or `max`; undefined for anything else. */
+function size(value: string): bigint | undefined {
+  if (value.trim() === 'max') return NONE;
+  const [, digits, unit = ''] = /^(\d+)([kmgtpe]?)$/i.exec(value.trim()) ?? [];
+  return digits === undefined ? undefined : BigInt(digits) << BigInt(10 * ('kmgtpe'.indexOf(unit.toLowerCase()) + (unit === '' ? 0 : 1)));
+}
+
+/** Of numbers and ranges alone: the kernel knows more forms, and systemd none. */
+function isList(value: string): boolean {
+  return /^(?:\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)?$/.test(value.trim());
+}
+
 function number(value: string): bigint {
   return /^\d+$/.test(value.trim()) ? BigInt(value.trim()) : NONE;
 }
 
 /** `20000 100000`, `max 100000` or `20000`. In whole percents of a CPU, rounded up: the container's own file has the exact figure. */
 function quota(value: string, version: number): Property[] {
-  const [share = 'max', period = `${CPU_PERIOD}`] = value.trim().split(' ');
+  const [, share, period = `${CPU_PERIOD}`] = /^(max|\d+)(?: ([1-9]\d*))?$/.exec(value.trim()) ?? [];
+  if (share === undefined) return [];
   const out: Property[] = [];
   if (share === 'max') out.push(['CPUQuotaPerSecUSec', count(NONE)]);
   else out.push(['CPUQuotaPerSecUSec', count((((BigInt(share) * SECOND) / BigInt(period) + PERCENT - 1n) / PERCENT) * PERCENT)]);

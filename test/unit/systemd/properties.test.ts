@@ -42,6 +42,21 @@ test('CPUs and memory nodes are bits, the lowest first', (t) => {
   t.deepEqual(properties({ cpu: { cpus: '0' } }, 243), {});
 });
 
+test('files by their names, in the forms that the kernel takes', (t) => {
+  const unified = { 'memory.high': '64M', 'memory.min': '1g', 'memory.max': 'max\n', 'pids.max': '0', 'cpu.max': '5000', 'cpuset.cpus': '0-7:1/2' };
+  t.deepEqual(properties({ unified }), {
+    MemoryHigh: 67108864n,
+    MemoryMin: 1073741824n,
+    MemoryMax: NONE,
+    TasksMax: 1n,
+    CPUQuotaPerSecUSec: 50000n,
+    CPUQuotaPeriodUSec: 100000n,
+  });
+  const wrong = { 'memory.high': 'much', 'cpu.max': '50%', 'cpu.weight': 'idle', 'cpuset.mems': 'all', 'memory.low': '-1' };
+  t.deepEqual(properties({ unified: wrong }), {}, 'what the kernel will refuse');
+  t.deepEqual(properties({ unified: { 'cpu.max': '1000 0' } }), {});
+});
+
 test('block I/O by device', (t) => {
   const blockIO = {
     weight: 1000,
