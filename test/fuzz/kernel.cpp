@@ -694,6 +694,22 @@ int seccomp(unsigned, unsigned flags, void* argument) {
 }
 int bpf(int command, bpf_attr* attributes, unsigned size) {
   touch(attributes, size);
+  if (command == BPF_PROG_GET_FD_BY_ID) return opened(Kind::file);
+  if (command == BPF_PROG_QUERY) {
+    if (const int result = kernel.outcome(); result < 0) return result;
+    auto* ids = reinterpret_cast<std::uint32_t*>(attributes->query.prog_ids);
+    attributes->query.prog_cnt = static_cast<std::uint32_t>(std::min<std::uint64_t>(attributes->query.prog_cnt, kernel.number(1, 1)));
+    for (std::uint32_t i = 0; i < attributes->query.prog_cnt; i++) ids[i] = static_cast<std::uint32_t>(kernel.number(1, i + 1));
+    return 0;
+  }
+  if (command == BPF_OBJ_GET_INFO_BY_FD) {
+    if (const int result = kernel.outcome(); result < 0) return result;
+    auto* info = reinterpret_cast<bpf_prog_info*>(attributes->info.info);
+    constexpr char ours[] = "strata_devices";
+    std::memcpy(info->name, ours, sizeof ours);
+    if ((kernel.byte() & 1) != 0) info->name[0] = 'S';  // somebody else's
+    return 0;
+  }
   if (command != BPF_PROG_LOAD) return kernel.outcome();
   touch(reinterpret_cast<const void*>(attributes->insns), attributes->insn_cnt * sizeof(bpf_insn));
   if (const int result = kernel.outcome(); result < 0) {

@@ -255,6 +255,14 @@ for (const [name, [changes, facts, options]] of Object.entries(CONFIGURATIONS)) 
   write('init', `${name}-fault`, orders(plan, twoStage), fault(1 | POPULATED, 30), Buffer.from(PASSWD));
 }
 
+// Other rules in the place of those that are attached.
+const v2 = planCreate(specOf({}), contextOf(V2));
+const replacing = planBytes(
+  encode({ operations: v2.operations.map((item) => (item.op === 'cgroup-device-program' ? { ...item, replace: true } : item)) }),
+);
+write('launch', 'replace', replacing);
+for (let call = 0; call < 24; call++) write('launch', `replace-at-${call}`, replacing, fault(0, call));
+
 const NEW_LISTENER = 8;
 const [handover] = CONFIGURATIONS['handover'] ?? [];
 const asking = planBytes(encode(planCreate(specOf(handover ?? {}), contextOf(SMALL))));
