@@ -59,6 +59,8 @@ export const EXTERNAL_NAMESPACES: Readonly<Record<JoinedNamespace, { readonly na
   pid: { name: 'pid', key: 'extRootPidNS' },
 };
 
+const TERMINAL = /^\/dev\/(?:pts\/|tty|console$)/;
+
 /** CRIU in our own namespaces and cgroups. */
 const OUTSIDE: readonly Operation[] = [
   { op: 'clone', pointer: '', create: 0, join: [], uidMap: '', gidMap: '', timeOffsets: '', cgroup: '', tasks: [], unprivileged: false },
@@ -225,7 +227,8 @@ function describeStream(host: Host, pid: number, descriptor: number, mounts: Rea
     if (hasErrno(error, ERRNO.ENOENT)) return '';
     throw error;
   }
-  if (!name.startsWith('/')) return name;
+  // A terminal that is outside is more than a file: whether it can be saved is for CRIU to say, and --shell-job is for that.
+  if (!name.startsWith('/') || TERMINAL.test(name)) return name;
   const mount = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
   const inode = /^ino:\s*(\d+)$/m.exec(info)?.[1];
   if (mount === undefined || inode === undefined || mounts.has(Number(mount))) return name;

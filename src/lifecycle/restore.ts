@@ -202,8 +202,13 @@ class Attempt {
   private inherit(given: Descriptor[]): InheritedDescriptor[] {
     const { host, options, record, prepared } = this;
     const out: InheritedDescriptor[] = [];
-    readDescriptors(host, options.imagePath).forEach((key, fd) => {
-      if (REPLACEABLE.test(key)) out.push({ key, fd });
+    // Once more, for CRIU closes what it has taken, and with --shell-job wants to have its own.
+    const stdio = options.stdio ?? [0, 1, 2];
+    readDescriptors(host, options.imagePath).forEach((key, index) => {
+      const stream = stdio[index];
+      if (stream === undefined || !REPLACEABLE.test(key)) return;
+      out.push({ key, fd: FIRST_GIVEN + given.length });
+      given.push(stream);
     });
     for (const type of record.joined ?? []) {
       const path = findNamespace(prepared.spec, type)?.path;
