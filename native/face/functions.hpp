@@ -80,6 +80,7 @@ void describe(Face& face) {
   face.template now<host::make_directory_like>("makeDirectoryLike");
   face.template now<host::remove_file>("removeFile");
   face.template now<host::remove_directory>("removeDirectory");
+  face.template now<host::set_group>("setGroup");
   face.template now<host::open_path>("openFile");
   face.template now<host::real_path>("realPath");
   face.template now<host::working_directory>("workingDirectory");

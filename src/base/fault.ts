@@ -20,6 +20,7 @@ export const ERRNO = {
   ENOTEMPTY: 39,
   EILSEQ: 84,
   EOPNOTSUPP: 95,
+  ECONNRESET: 104,
   ECONNREFUSED: 111,
 } as const;
 

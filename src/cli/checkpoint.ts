@@ -55,8 +55,8 @@ function checkpointOptions(shell: Shell, id: string, flags: CheckpointFlags): Ch
 }
 
 /** Absolute. */
-export function imagePaths(shell: Shell, { imagePath = IMAGE_PATH, workPath }: ImageFlags): Pick<ImageOptions, 'imagePath' | 'workPath'> {
-  return { imagePath: absolute(shell, imagePath), ...(workPath !== undefined && { workPath: absolute(shell, workPath) }) };
+export function imagePaths(shell: Shell, { imagePath = '', workPath = '' }: ImageFlags): Pick<ImageOptions, 'imagePath' | 'workPath'> {
+  return { imagePath: absolute(shell, imagePath || IMAGE_PATH), ...(workPath !== '' && { workPath: absolute(shell, workPath) }) };
 }
 
 function absolute(shell: Shell, path: string): string {

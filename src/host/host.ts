@@ -207,6 +207,8 @@ export interface Host {
   syncFile(path: string): Promise<void>;
   /** syncfs(2): everything that was written to the file system that `path` is on. */
   syncFileSystem(path: string): Promise<void>;
+  /** chown(2) of the group alone. Does not follow a final symbolic link. */
+  setGroup(path: string, gid: number): void;
   /** open(2) of a file or a directory, to be read or handed on. */
   openFile(path: string): Descriptor;
   /** realpath(3). */

@@ -39,6 +39,7 @@ type Same =
   | 'makeDirectoryLike'
   | 'removeFile'
   | 'removeDirectory'
+  | 'setGroup'
   | 'openFile'
   | 'realPath'
   | 'workingDirectory'
@@ -186,6 +187,7 @@ export function createHost(native: Native, platform: Platform): Host {
     makeDirectoryLike: guarded(native.makeDirectoryLike),
     removeFile: guarded(native.removeFile),
     removeDirectory: guarded(native.removeDirectory),
+    setGroup: guarded(native.setGroup),
     openFile: guarded(native.openFile),
     realPath: guarded(native.realPath),
     changes: (upper, lower, destinations, userAttributes) => attemptLater(() => native.changes(upper, lower, destinations, userAttributes)),

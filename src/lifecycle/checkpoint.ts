@@ -59,6 +59,9 @@ export const EXTERNAL_NAMESPACES: Readonly<Record<JoinedNamespace, { readonly na
   pid: { name: 'pid', key: 'extRootPidNS' },
 };
 
+const CONFIG_ANNOTATION = 'org.criu.config';
+/** Where a file has to lie that the annotation names. */
+const CONFIG_DIRECTORY = '/etc/criu/';
 const TERMINAL = /^\/dev\/(?:pts\/|tty|console$)/;
 
 /** CRIU in our own namespaces and cgroups. */
@@ -80,6 +83,7 @@ export async function checkpoint(host: Host, options: CheckpointOptions): Promis
     const { status, pid } = observe(host, root, record, true);
     permit('checkpoint', status, id);
     checkContainer(host, record);
+    checkConfigFile(host, record.annotations);
     checkOptions(host, options);
     await dump(host, options, record, pid);
     if (options.leaveRunning !== true && options.preDump !== true) await destroy(host, root, record, options);
@@ -111,16 +115,17 @@ function checkOptions(host: Host, { imagePath, parentPath, statusFd, preDump, le
 
 async function dump(host: Host, options: CheckpointOptions, record: ContainerRecord, pid: number): Promise<void> {
   const { imagePath, workPath = imagePath, preDump = false } = options;
-  // In a user namespace CRIU restores as one who is nobody here, and has to get through; the files in it are root's alone.
-  const isMapped = ((record.traits?.namespaces ?? 0) & CLONE.user) !== 0;
-  host.makeDirectories(imagePath, isMapped ? 0o711 : 0o700);
+  const gid = groupOfRoot(host, record, pid);
+  makeImages(host, imagePath, gid);
   host.makeDirectories(workPath, 0o700);
   const opened: Descriptor[] = [];
   let { statusFd } = options;
   let criu: Criu | undefined;
   try {
-    criu = await startCriu(host, { outside: OUTSIDE, inside: [], stdio: [0, 1, 2], given: [] });
+    criu = await startCriu(host, { outside: OUTSIDE, inside: [writerOf(gid)], stdio: [0, 1, 2], given: [] });
+    await criu.checkVersion();
     await checkFeatures(criu, options);
+    criu.log = `${workPath}/${LOG}`;
     const request: CriuOptions = {
       ...directories(criu, options, opened),
       logFile: LOG,
@@ -137,6 +142,26 @@ async function dump(host: Host, options: CheckpointOptions, record: ContainerRec
     await criu?.end();
     for (const descriptor of opened) host.close(descriptor);
   }
+}
+
+/** The group on the host of the root of the container's user namespace, as whom CRIU reads the images at restore; 0 without such a namespace. */
+function groupOfRoot(host: Host, { traits }: ContainerRecord, pid: number): number {
+  if (((traits?.namespaces ?? 0) & CLONE.user) === 0) return 0;
+  const map = host.readText(`/proc/${pid}/gid_map`).split('\n');
+  const [, gid] = map.map((line) => line.trim().split(/\s+/)).find(([inside]) => inside === '0') ?? [];
+  return Number(gid ?? 0);
+}
+
+/** One that is there already stays as it is. */
+function makeImages(host: Host, path: string, gid: number): void {
+  const isNew = host.stat(path) === undefined;
+  host.makeDirectories(path, gid === 0 ? 0o700 : 0o710);
+  if (isNew && gid !== 0) host.setGroup(path, gid);
+}
+
+/** What is in the images is the container's memory: they are for nobody but root, and for that group. */
+function writerOf(gid: number): Operation {
+  return { op: 'user', pointer: '', uid: 0, gid, groups: [], umask: gid === 0 ? 0o077 : 0o027 };
 }
 
 /** Where CRIU reads and writes. What is opened for that is added to `opened`. */
@@ -176,10 +201,28 @@ function requestOptions(options: CheckpointOptions, record: ContainerRecord, pid
   };
 }
 
+/**
+ * A configuration of CRIU's can have it run programs as root, and annotations may come from an image's labels: only files that the machine's administrator
+ * has put where they belong are good.
+ *
+ * @throws StrataError `config-invalid`
+ */
+export function checkConfigFile(host: Host, annotations: Readonly<Record<string, string>>): void {
+  const path = annotations[CONFIG_ANNOTATION] ?? '';
+  if (path === '') return;
+  const fault = { code: 'config-invalid', pointer: `/annotations/${CONFIG_ANNOTATION}` } as const;
+  const isThere = path.startsWith(CONFIG_DIRECTORY) && !path.split('/').includes('..');
+  if (!isThere) throw new StrataError({ ...fault, reason: `must be a file in ${CONFIG_DIRECTORY}, since it can have CRIU run programs as root` });
+  const status = host.stat(path);
+  if (status === undefined) throw new StrataError({ ...fault, reason: `${path} does not exist` });
+  if (status.type === 'file' && status.uid === 0 && (status.mode & 0o022) === 0) return;
+  throw new StrataError({ ...fault, reason: `${path} must be a file of root's that nobody else can write` });
+}
+
 /** What dump and restore are asked alike. */
 export function sharedOptions(options: ImageOptions, annotations: Readonly<Record<string, string>>): CriuOptions {
   const { manageCgroupsMode, networkLock } = options;
-  const config = annotations['org.criu.config'] ?? CONFIG_FILE;
+  const config = annotations[CONFIG_ANNOTATION] ?? CONFIG_FILE;
   return {
     logLevel: LOG_LEVEL,
     notifyScripts: true,

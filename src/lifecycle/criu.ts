@@ -4,12 +4,12 @@
  */
 import { StrataError } from '../base/error.ts';
 import { decodeResponse, encodeRequest, type Features, REQUEST, type Request, type Response } from '../criu/rpc.ts';
-import type { Descriptor, Host, Launched, LaunchFailure } from '../host/host.ts';
+import type { Descriptor, ExitStatus, Host, Launched, LaunchFailure, Packet } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
 import type { Operation } from '../plan/op.ts';
 import { launchError, stepAt } from './failure.ts';
-import { ERRNO } from './fault.ts';
+import { ERRNO, hasErrno } from './fault.ts';
 import { environmentOf } from './hooks.ts';
 
 /** Where CRIU is looked for besides the directories of PATH. */
@@ -26,6 +26,11 @@ const LINES = 2000;
 const BYTES = 1024 * 1024;
 /** CRIU's default configuration file for runc's containers is runc's own; ours is this. */
 export const CONFIG_FILE = '/etc/criu/strata.conf';
+
+/** The version since which it obeys all that it is told here. */
+const OLDEST = 31_600;
+/** The end of the conversation. */
+const NO_MORE: Packet = { bytes: '', descriptor: -1 };
 
 export interface CriuStart {
   /** Up to `clone`. */
@@ -114,6 +119,9 @@ export class Criu {
   private readonly pause: (() => void) | undefined;
   /** It has nothing to do. */
   private idle = true;
+  private status: ExitStatus | 'unknown' | undefined;
+  /** Path of the log that it writes with what it is asked for next. */
+  log: string | undefined;
 
   constructor(host: Host, launched: Launched, socket: Descriptor, pause: (() => void) | undefined) {
     this.host = host;
@@ -123,11 +131,12 @@ export class Criu {
     this.pause = pause;
   }
 
-  /** Its version as one number: 4.2.1 is 40201. */
-  async version(): Promise<number> {
-    const { version } = await this.ask({ type: REQUEST.version, keepOpen: true });
-    if (version === undefined) throw new StrataError({ code: 'criu', reason: 'CRIU does not tell its version' });
-    return version;
+  /** An older one would pass over in silence what it does not know. @throws StrataError `config-unsupported` */
+  async checkVersion(): Promise<void> {
+    const { version = 0 } = await this.ask({ type: REQUEST.version, keepOpen: true });
+    if (version >= OLDEST) return;
+    const reason = `CRIU ${Math.floor(version / 10_000)}.${Math.floor(version / 100) % 100} is too old: 3.16 is needed`;
+    throw new StrataError({ code: 'config-unsupported', reason });
   }
 
   /** Which of the features it has here. */
@@ -144,13 +153,13 @@ export class Criu {
     let failure: { readonly error: unknown } | undefined;
     this.idle = request.keepOpen === true;
     for (let packet = encodeRequest(request); ; ) {
-      const answer = await this.host.exchangePacket(this.socket, packet, TICK);
+      const answer = await this.exchange(packet);
       packet = '';
       if (answer === undefined) {
         this.pause?.();
         continue;
       }
-      if (answer.bytes === '') throw failure?.error ?? new StrataError({ code: 'criu', reason: 'CRIU has ended without a result' });
+      if (answer.bytes === '') throw failure?.error ?? (await this.endedEarly());
       const response = decodeResponse(answer.bytes);
       if (response.notify === undefined) {
         if (failure !== undefined) throw failure.error;
@@ -176,6 +185,32 @@ export class Criu {
     return this.host.openFile(`/proc/${this.launched.pid}/root${this.host.realPath(path)}`);
   }
 
+  /** The next packet; undefined if there is none yet. Its helpers have the socket too, so that their end is not to be waited for, but CRIU's own. */
+  private async exchange(packet: string): Promise<Packet | undefined> {
+    try {
+      const answer = await this.host.exchangePacket(this.socket, packet, TICK);
+      if (answer !== undefined || !(await this.hasEnded())) return answer;
+      return (await this.host.exchangePacket(this.socket, '', 0)) ?? NO_MORE;
+    } catch (error) {
+      if (hasErrno(error, ERRNO.EPIPE, ERRNO.ECONNRESET)) return NO_MORE;
+      throw error;
+    }
+  }
+
+  private async hasEnded(): Promise<boolean> {
+    this.status ??= await this.host.waitExit(this.pidfd, 0);
+    return this.status !== undefined;
+  }
+
+  private async endedEarly(): Promise<StrataError> {
+    this.status ??= await this.host.waitExit(this.pidfd, PATIENCE);
+    const { status } = this;
+    const how = status === undefined || status === 'unknown' ? '' : ` (${endingOf(status)})`;
+    const last = this.log === undefined ? undefined : lastError(this.host, this.log);
+    const reason = `CRIU has ended without a result${how}${last === undefined ? '' : `; it said: ${last}`}`;
+    return new StrataError({ code: 'criu', reason, ...(this.log !== undefined && { hint: `its log is ${this.log}` }) });
+  }
+
   private readonly leave: Notified = async (_script, _pid, descriptor) => {
     if (descriptor !== -1) this.host.close(descriptor);
   };
@@ -184,7 +219,7 @@ export class Criu {
   async end(): Promise<void> {
     if (this.idle) return this.kill();
     this.host.close(this.socket);
-    await this.host.waitExit(this.launched.pidfd, PATIENCE);
+    this.status ??= await this.host.waitExit(this.pidfd, PATIENCE);
     await this.host.abandon(this.launched);
   }
 
@@ -193,6 +228,10 @@ export class Criu {
     this.host.close(this.socket);
     await this.host.abandon(this.launched);
   }
+}
+
+function endingOf({ code, signal }: ExitStatus): string {
+  return signal === undefined ? `exit status ${code}` : `signal ${signal}`;
 }
 
 /** Why CRIU has failed: the last error in its log, which is kept. */

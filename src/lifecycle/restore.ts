@@ -9,7 +9,15 @@ import { encode } from '../plan/encode.ts';
 import { CLONE, MS, type Operation, type OperationName, type Plan } from '../plan/op.ts';
 import { findNamespace } from '../spec/refuse.ts';
 import { checkCgroups, connectTo, remainsOf, sendPidfd, type Up, withTop, writePidFile } from './bring-up.ts';
-import { DESCRIPTORS_FILE, directories, EXTERNAL_NAMESPACES, type ImageOptions, LARGEST_MOUNTINFO, sharedOptions } from './checkpoint.ts';
+import {
+  checkConfigFile,
+  DESCRIPTORS_FILE,
+  directories,
+  EXTERNAL_NAMESPACES,
+  type ImageOptions,
+  LARGEST_MOUNTINFO,
+  sharedOptions,
+} from './checkpoint.ts';
 import { checkTerminal } from './create.ts';
 import { type Criu, criuError, FIRST_GIVEN, startCriu } from './criu.ts';
 import { cgroupDirectories, destroy } from './destroy.ts';
@@ -18,6 +26,7 @@ import { ERRNO, hasErrno } from './fault.ts';
 import { runHooks } from './hooks.ts';
 import { withLock } from './lock.ts';
 import { type CreateOptions, checkRootfs, type Prepared, prepare } from './prepare.ts';
+import type { Report } from './report.ts';
 import { type RunOptions, removeStopped } from './run.ts';
 import { endScope, holdScope } from './scope.ts';
 import { withCleanupFault } from './start.ts';
@@ -80,7 +89,7 @@ async function withTerminal(host: Host, options: RestoreOptions, prepared: Prepa
 /** Makes a prepared container of the image, and gives it back when it runs. @throws StrataError of any code; then nothing of the container is left. */
 export async function restoreUp(host: Host, options: RestoreOptions, prepared: Prepared): Promise<Up> {
   const { root, id } = options;
-  checkRestorable(host, prepared);
+  checkRestorable(host, prepared, options);
   checkRootfs(host, prepared.record);
   prepareRoot(host, root);
   reserve(host, root, id);
@@ -90,13 +99,19 @@ export async function restoreUp(host: Host, options: RestoreOptions, prepared: P
   });
 }
 
-function checkRestorable(host: Host, { spec }: Prepared): void {
+function checkRestorable(host: Host, { spec, record }: Prepared, { warn }: Report): void {
   const fault = { code: 'config-unsupported', stage: 'restore' } as const;
   if (host.userId() !== 0) throw new StrataError({ ...fault, reason: 'only root can restore a container' });
   for (const { type, path } of spec.linux.namespaces) {
     if (path === undefined || type === 'network' || type === 'pid') continue;
     throw new StrataError({ ...fault, pointer: '/linux/namespaces', reason: `a container in the ${type} namespace ${path} cannot be restored` });
   }
+  checkConfigFile(host, record.annotations);
+  if (spec.linux.netDevices !== undefined && Object.keys(spec.linux.netDevices).length > 0) {
+    throw new StrataError({ ...fault, pointer: '/linux/netDevices', reason: 'a container with devices of the host cannot be restored' });
+  }
+  const left = (['createContainer', 'startContainer', 'poststart'] as const).filter((kind) => spec.hooks[kind].length > 0);
+  if (left.length > 0) warn?.(`/hooks: at a restore the hooks ${left.join(', ')} are not run`);
   if (findNamespace(spec, 'mount') === undefined) {
     throw new StrataError({ ...fault, pointer: '/linux/namespaces', reason: 'a container without a mount namespace of its own cannot be restored' });
   }
@@ -142,6 +157,7 @@ class Attempt {
       const inheritFd = this.inherit(given);
       const wishes = this.requestOptions(points);
       const criu = await this.start(given);
+      await criu.checkVersion();
       const request: CriuOptions = {
         ...directories(criu, options, this.opened),
         logFile: LOG,
@@ -150,6 +166,7 @@ class Attempt {
         cgroupRoots: cgroupRoots(host.readText(`/proc/${this.record.process?.pid}/cgroup`)),
       };
       options.debug?.('have CRIU restore it');
+      criu.log = `${workPath}/${LOG}`;
       const response = await criu.ask({ type: REQUEST.restore, options: request }, (script, pid, descriptor) =>
         this.notified(script, pid, descriptor),
       );
@@ -278,7 +295,7 @@ class Attempt {
     const { hooks } = prepared.spec;
     const process = { pid, startTime: startTimeOf(host, pid) };
     const network = findNamespace(prepared.spec, 'network');
-    if (network !== undefined && network.path === undefined) await bringLoopbackUp(host, process);
+    if (network !== undefined && network.path === undefined) await runToReady(host, networkPlan(prepared.plan, process));
     if (hooks.prestart.length + hooks.createRuntime.length === 0) return;
     this.keep({ hooksBegun: true });
     const seen = { ...this.record, process };
@@ -338,15 +355,21 @@ function outsideOperations({ operations }: Plan): Operation[] {
   });
 }
 
+/** What CRIU does not save, and its children have from it: no session keyring of the caller's, and what the scheduler of I/O and memory look at. */
+const INHERITED: readonly OperationName[] = ['keyring', 'io-priority', 'memory-policy'];
+
 /**
  * The root is a mount, as CRIU wants it, in a mount namespace that goes with CRIU. In a user namespace CRIU opens our pipes anew, as root there, and is to
  * find them the container's, as after `create`.
  */
 function insideOperations({ plan, spec }: Prepared): Operation[] {
-  const prepares = plan.operations.filter(({ op }) => op === 'mount-label' || op === 'root-bind' || op === 'root-overlay');
+  const root = plan.operations.filter(({ op }) => op === 'mount-label' || op === 'root-bind' || op === 'root-overlay');
   const uid = hostUser(spec, spec.process?.user.uid ?? 0) ?? 0;
   const streams: Operation[] = uid === 0 ? [] : [{ op: 'stdio', pointer: '/process/user/uid', uid }];
-  return [{ op: 'propagation', pointer: '', propagation: MS.rec | MS.slave }, ...prepares, ...streams];
+  const inherited = plan.operations.filter(
+    (operation) => INHERITED.includes(operation.op) || (operation.op === 'selinux-label' && operation.attribute === 'keycreate'),
+  );
+  return [{ op: 'propagation', pointer: '', propagation: MS.rec | MS.slave }, ...root, ...streams, ...inherited];
 }
 
 /** What makes places in the root, if they are missing: CRIU mounts on what is there. */
@@ -471,14 +494,15 @@ function timeNamespace(host: Host, pid: string): string | undefined {
   }
 }
 
-/** The network namespace is a new one, and connections of the image may be to addresses of its `lo`. */
-async function bringLoopbackUp(host: Host, process: { readonly pid: number; readonly startTime: bigint }): Promise<void> {
-  const plan: Plan = {
+/** The network namespace is a new one: it has none of the kernel parameters yet, and connections of the image may be to addresses of its `lo`. */
+function networkPlan({ operations }: Plan, process: { readonly pid: number; readonly startTime: bigint }): Plan {
+  const parameters = operations.filter((operation) => operation.op === 'sysctl' && operation.path.startsWith('net/'));
+  return {
     operations: [
       { op: 'enter', pointer: '', ...process, namespaces: CLONE.network, chroot: false, cgroup: '', tasks: [] },
+      ...parameters,
       { op: 'loopback-up', pointer: '' },
       { op: 'ready', pointer: '' },
     ],
   };
-  await runToReady(host, plan);
 }

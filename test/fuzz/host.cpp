@@ -109,6 +109,12 @@ void descriptors() {
   require(kernel.open_descriptors() == (received.failed() ? 0 : 1), "a descriptor that was sent is left open");
 }
 
+void packets() {
+  Result<std::optional<host::Packet>> packet = host::exchange_packet(3, "x", 1);
+  const bool brought = !packet.failed() && packet.value() && packet.value()->descriptor.valid();
+  require(kernel.open_descriptors() == (brought ? 1 : 0), "a descriptor that came with a packet is left open");
+}
+
 void command(const Data& input) {
   const std::string text(input.begin(), input.end());
   (void)host::run_command({text, {text, "x"}, {"A=" + text}, text, 50});
@@ -130,7 +136,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 2: process_text(input); break;
     case 3: cgroups(input); break;
     case 4: files(input); break;
-    case 5: descriptors(); break;
+    case 5:
+      descriptors();
+      packets();
+      break;
     default: command(input);
   }
   require(kernel.open_descriptors() == 0, "a descriptor is left open");

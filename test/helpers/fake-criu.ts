@@ -10,7 +10,11 @@ export class FakeCriu {
   scripts = ['setup-namespaces', 'post-restore', 'post-resume'];
   /** Fails at the end. */
   fails = false;
+  /** Dies at this notification, while a helper keeps the socket: nothing comes any more. */
+  diesAt = '';
   features = true;
+  /** The major number. */
+  version = 4;
   private readonly machine: FakeMachine;
   private readonly due: (() => string | undefined)[] = [];
 
@@ -26,7 +30,7 @@ export class FakeCriu {
       const type = read.number(1) ?? 0;
       if (type === REQUEST.notify) {
         if (read.boolean(3) !== true) this.due.splice(0, this.due.length, () => answer(REQUEST.restore, false));
-      } else if (type === REQUEST.version) this.due.push(() => answer(type, true));
+      } else if (type === REQUEST.version) this.due.push(() => answer(type, true, (out) => out.message(10, number(1, this.version))));
       else if (type === REQUEST.featureCheck) this.due.push(() => answer(type, true, (out) => out.message(8, features(this.features))));
       else if (type === REQUEST.restore) this.restore(host);
       else this.dump(type, read.message(2));
@@ -39,7 +43,14 @@ export class FakeCriu {
     if (criu === undefined) throw new Error('no CRIU was started');
     const { cgroups } = criu;
     const process = this.machine.spawn({ cgroups, plan: [], socket: '', parent: host });
-    for (const script of this.scripts) this.due.push(() => notification(script, process.pid));
+    for (const script of this.scripts) {
+      this.due.push(() => {
+        if (script !== this.diesAt) return notification(script, process.pid);
+        this.machine.die(criu, { code: 137, signal: 9 });
+        this.due.length = 0;
+        return undefined;
+      });
+    }
     this.due.push(() => {
       if (this.fails) {
         this.machine.die(process, { code: 137, signal: 9 });

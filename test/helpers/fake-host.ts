@@ -381,6 +381,11 @@ export class FakeHost implements Host {
     return this.machine.children(upper).map((name) => `A/${name}`);
   }
 
+  setGroup(path: string): void {
+    this.step();
+    this.node(path, 'chown');
+  }
+
   openFile(path: string): number {
     this.step();
     this.node(path.replace(/^\/proc\/\d+\/root(?=\/)/, ''), 'open');

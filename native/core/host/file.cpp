@@ -254,6 +254,12 @@ Status sync_file_system(const std::string& path) {
   return result < 0 ? Status(-result, "syncfs", path) : Status();
 }
 
+Status set_group(const std::string& path, unsigned gid) {
+  constexpr unsigned unchanged = ~0U;
+  const int result = sys::fchownat(AT_FDCWD, path.c_str(), unchanged, gid, AT_SYMLINK_NOFOLLOW);
+  return result < 0 ? Status(-result, "chown", path) : Status();
+}
+
 Result<Fd> open_path(const std::string& path) {
   // A fifo would keep us waiting for somebody who writes to it.
   return open_file(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY);

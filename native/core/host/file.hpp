@@ -67,6 +67,8 @@ Status rename_file(const std::string& from, const std::string& to, bool replaces
 Status sync_file(const std::string& path);
 // syncfs(2): everything that was written to the file system that `path` is on.
 Status sync_file_system(const std::string& path);
+// chown(2) of the group alone; a symbolic link itself.
+Status set_group(const std::string& path, unsigned gid);
 // A file or directory, to be read or handed on.
 Result<Fd> open_path(const std::string& path);
 // As realpath(3): absolute, without symbolic links.

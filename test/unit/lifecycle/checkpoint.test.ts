@@ -34,7 +34,7 @@ test('a checkpoint writes the container, and deletes it', async (t) => {
   await dump(host);
   t.deepEqual([machine.leftovers(), host.open.size], [[], 0]);
   t.deepEqual(JSON.parse(machine.text(`${IMAGES}/descriptors.json`) ?? ''), ['', '', '']);
-  const options = new MessageReader(criu.requests[0] ?? '').message(2);
+  const options = new MessageReader(criu.requests[1] ?? '').message(2);
   t.is(options?.number(2), pid);
   t.is(options?.string(10), 'dump.log');
   t.is(options?.string(44), '/sys/fs/cgroup/freezer/strata-c1');
@@ -97,7 +97,7 @@ test('a restore: hooks, the record, the pid file, and what CRIU is asked', async
     machine.events.filter((event) => /bin\/(?:one|two)/.test(event)).map((event) => /\/bin\/\w+/.exec(event)?.[0]),
     ['/bin/one', '/bin/two'],
   );
-  const options = new MessageReader(criu.requests[0] ?? '').message(2);
+  const options = new MessageReader(criu.requests[1] ?? '').message(2);
   t.is(options?.string(13), '/bundle/rootfs');
   t.is(options?.message(27)?.string(1), 'file[1a:2b]');
   t.is(options?.message(25)?.string(2), '/strata-c1');
@@ -133,6 +133,69 @@ test('a restore that fails leaves nothing', async (t) => {
     t.deepEqual([machine.leftovers(), machine.locks.size, host.open.size], [[], 0, 0]);
 });
 
+test('a CRIU that dies is noticed, though its helpers keep the socket', async (t) => {
+  for (const diesAt of ['setup-namespaces', 'post-restore', 'post-resume']) {
+    const { machine, host, criu } = imageMachine();
+    criu.diesAt = diesAt;
+    machine.file(`${IMAGES}/restore.log`, '');
+    const error = await failure(t, restoreDetached(host, RESTORE));
+    t.is(error.code, 'criu');
+    t.regex(error.message, /^CRIU has ended without a result \(signal 9\).*its log is \/work\/images\/restore\.log/);
+    t.deepEqual([machine.leftovers(), machine.locks.size, host.open.size], [[], 0, 0]);
+  }
+});
+
+test('a CRIU that is too old would pass over what it does not know', async (t) => {
+  const { machine, host, criu } = imageMachine();
+  criu.version = 3;
+  t.regex((await failure(t, restoreDetached(host, RESTORE))).message, /CRIU 3\.0 is too old: 3\.16 is needed/);
+  t.deepEqual(machine.leftovers(), []);
+});
+
+test('only a file of the administrator can configure CRIU', async (t) => {
+  const named = async (path: string): Promise<string> => {
+    const { machine, host } = imageMachine({ annotations: { 'org.criu.config': path } });
+    machine.file('/etc/criu/good.conf', '');
+    machine.file('/etc/criu/bad.conf', '');
+    const bad = machine.nodes.get('/etc/criu/bad.conf');
+    if (bad !== undefined) bad.mode = 0o664;
+    try {
+      host.close((await restoreDetached(host, RESTORE)).pidfd);
+      return new MessageReader(machine.criu?.requests.at(1) ?? '').message(2)?.string(51) ?? '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  t.is(await named('/etc/criu/good.conf'), '/etc/criu/good.conf');
+  t.is(await named(''), '');
+  for (const path of ['rootfs/evil.conf', '/bundle/rootfs/etc/criu/x', '/etc/criu/../evil'])
+    t.regex(await named(path), /must be a file in \/etc\/criu\//);
+  t.regex(await named('/etc/criu/none.conf'), /does not exist/);
+  t.regex(await named('/etc/criu/bad.conf'), /nobody else can write/);
+});
+
+test('what CRIU does not save is from the configuration again, or told', async (t) => {
+  const warnings: string[] = [];
+  const { machine, host } = imageMachine({
+    process: { args: ['/bin/true'], cwd: '/', user: { uid: 0, gid: 0 }, ioPriority: { class: 'IOPRIO_CLASS_IDLE', priority: 0 } },
+    hooks: { poststart: [hook('/bin/late')] },
+    linux: { namespaces: [{ type: 'pid' }, { type: 'mount' }, { type: 'network' }], sysctl: { 'net.ipv4.ping_group_range': '0 77' } },
+  });
+  host.close((await restoreDetached(host, { ...RESTORE, warn: (text) => warnings.push(text) })).pidfd);
+  const criu = machine.processes.find(({ plan }) => plan.some(({ op }) => op === 'exec'));
+  const before = criu?.plan.map(({ op }) => op) ?? [];
+  t.true(['keyring', 'io-priority'].every((op) => before.includes(op) && before.indexOf(op) < before.indexOf('exec')));
+  const entered = machine.processes.find(({ plan }) => plan.some(({ op }) => op === 'enter'));
+  t.deepEqual(
+    entered?.plan.map(({ op }) => op),
+    ['enter', 'sysctl', 'loopback-up', 'ready'],
+  );
+  t.deepEqual(warnings, ['/hooks: at a restore the hooks poststart are not run']);
+
+  const device = imageMachine({ linux: { namespaces: [{ type: 'pid' }, { type: 'mount' }, { type: 'network' }], netDevices: { eth7: {} } } });
+  t.is((await failure(t, restoreDetached(device.host, RESTORE))).pointer, '/linux/netDevices');
+});
+
 test('an image directory is not believed', async (t) => {
   for (const text of ['', '{}', '[1]', '"pipe:[1]"']) {
     const { machine, host } = imageMachine();
@@ -143,7 +206,7 @@ test('an image directory is not believed', async (t) => {
   const { machine, host, criu } = imageMachine();
   machine.file(`${IMAGES}/descriptors.json`, '["/etc/shadow","pipe:[1]x","extRootNetNS","pipe:[9]"]');
   host.close((await restoreDetached(host, RESTORE)).pidfd);
-  t.is(new MessageReader(criu.requests[0] ?? '').message(2)?.message(27), undefined);
+  t.is(new MessageReader(criu.requests[1] ?? '').message(2)?.message(27), undefined);
   const none = criuMachine();
   none.machine.directory(IMAGES);
   t.is((await failure(t, restoreDetached(none.host, RESTORE))).hint, 'is it the directory of a checkpoint?');
