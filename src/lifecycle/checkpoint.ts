@@ -4,6 +4,7 @@ import { externalMounts, parseMounts } from '../criu/mountinfo.ts';
 import { CGROUP_MODES, type CgroupMode, type CriuOptions, NETWORK_LOCKS, type NetworkLock, type PageServer, REQUEST } from '../criu/rpc.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import { CLONE, type Operation } from '../plan/op.ts';
+import type { NamespaceType } from '../spec/types.ts';
 import { CONFIG_FILE, type Criu, criuError, startCriu } from './criu.ts';
 import { destroy } from './destroy.ts';
 import { ERRNO, hasErrno } from './fault.ts';
@@ -12,7 +13,7 @@ import { withLock } from './lock.ts';
 import { observe } from './observe.ts';
 import type { ContainerName, Report } from './report.ts';
 import { permit } from './status.ts';
-import type { ContainerRecord, JoinedNamespace } from './store.ts';
+import type { ContainerRecord } from './store.ts';
 import { checkRoot, load, notFound } from './store.ts';
 
 /** What a checkpoint and a restore of it are told alike. */
@@ -54,7 +55,7 @@ export const DESCRIPTORS_FILE = 'descriptors.json';
 export const LARGEST_MOUNTINFO = 64 * 1024 * 1024;
 
 /** What CRIU calls a namespace that is not in the image, under which restore hands one to it. */
-export const EXTERNAL_NAMESPACES: Readonly<Record<JoinedNamespace, { readonly name: string; readonly key: string }>> = {
+export const EXTERNAL_NAMESPACES: Readonly<Partial<Record<NamespaceType, { readonly name: string; readonly key: string }>>> = {
   network: { name: 'net', key: 'extRootNetNS' },
   pid: { name: 'pid', key: 'extRootPidNS' },
 };
@@ -90,9 +91,13 @@ export async function checkpoint(host: Host, options: CheckpointOptions): Promis
   });
 }
 
-function checkContainer(host: Host, { id, traits }: ContainerRecord): void {
+function checkContainer(host: Host, { id, traits, joined = [] }: ContainerRecord): void {
   const fault = { code: 'config-unsupported', stage: 'checkpoint' } as const;
   if (host.userId() !== 0) throw new StrataError({ ...fault, reason: 'only root can checkpoint a container' });
+  const foreign = joined.find((type) => EXTERNAL_NAMESPACES[type] === undefined);
+  if (foreign !== undefined) {
+    throw new StrataError({ ...fault, reason: `container ${id} cannot be checkpointed: it has joined the ${foreign} namespace of others` });
+  }
   if (traits?.ownRoot === false) {
     throw new StrataError({ ...fault, reason: `container ${id} cannot be checkpointed: it has no mount namespace of its own` });
   }
@@ -248,7 +253,8 @@ function describeSurroundings(host: Host, record: ContainerRecord, pid: number, 
   const own = parseMounts(host.readText('/proc/self/mountinfo', LARGEST_MOUNTINFO));
   const external = externalMounts(mounts, own).map((point) => `mnt[${point}]:${point}`);
   for (const type of record.joined ?? []) {
-    const { name, key } = EXTERNAL_NAMESPACES[type];
+    const { name, key } = EXTERNAL_NAMESPACES[type] ?? {};
+    if (name === undefined) continue;
     const inode = /\[(\d+)\]$/.exec(host.realPath(`/proc/${pid}/ns/${name}`))?.[1];
     if (inode !== undefined) external.push(`${name}[${inode}]:${key}`);
   }

@@ -25,7 +25,7 @@ import type { ContainerName, Report } from './report.ts';
 import { callerOf, type Rootless, rootlessWarnings, withinReach } from './rootless.ts';
 import { inScope, type Scope, scopeOf, scopeWishes } from './scope.ts';
 import type { ContainerRecord, Freezer, Listener } from './store.ts';
-import { confinement, JOINED_NAMESPACES, seccompCache, seccompProgram } from './store.ts';
+import { confinement, seccompCache, seccompProgram } from './store.ts';
 
 const EVERY_ID: readonly IdMapping[] = [{ containerID: 0, hostID: 0, size: 0xffff_ffff }];
 
@@ -115,9 +115,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   const freezer = freezerOf(places);
   const listener = listenerOf(spec, bundle);
   const rdt = planRdt(spec, { id, facts });
-  const joined = JOINED_NAMESPACES.filter((type) =>
-    spec.linux.namespaces.some((namespace) => namespace.type === type && namespace.path !== undefined),
-  );
+  const joined = spec.linux.namespaces.flatMap(({ type, path }) => (path === undefined ? [] : [type]));
   const record: ContainerRecord = {
     ociVersion: spec.ociVersion,
     id,

@@ -103,7 +103,7 @@ function checkRestorable(host: Host, { spec, record }: Prepared, { warn }: Repor
   const fault = { code: 'config-unsupported', stage: 'restore' } as const;
   if (host.userId() !== 0) throw new StrataError({ ...fault, reason: 'only root can restore a container' });
   for (const { type, path } of spec.linux.namespaces) {
-    if (path === undefined || type === 'network' || type === 'pid') continue;
+    if (path === undefined || EXTERNAL_NAMESPACES[type] !== undefined) continue;
     throw new StrataError({ ...fault, pointer: '/linux/namespaces', reason: `a container in the ${type} namespace ${path} cannot be restored` });
   }
   checkConfigFile(host, record.annotations);
@@ -155,13 +155,12 @@ class Attempt {
       });
       const given: Descriptor[] = [];
       const inheritFd = this.inherit(given);
-      const wishes = this.requestOptions(points);
       const criu = await this.start(given);
       await criu.checkVersion();
       const request: CriuOptions = {
         ...directories(criu, options, this.opened),
         logFile: LOG,
-        ...wishes,
+        ...this.requestOptions(points),
         inheritFd,
         cgroupRoots: cgroupRoots(host.readText(`/proc/${this.record.process?.pid}/cgroup`)),
       };
@@ -229,8 +228,9 @@ class Attempt {
     });
     for (const type of record.joined ?? []) {
       const path = findNamespace(prepared.spec, type)?.path;
-      if (path === undefined) continue;
-      out.push({ key: EXTERNAL_NAMESPACES[type].key, fd: FIRST_GIVEN + given.length });
+      const key = EXTERNAL_NAMESPACES[type]?.key;
+      if (path === undefined || key === undefined) continue;
+      out.push({ key, fd: FIRST_GIVEN + given.length });
       given.push(this.open(path));
     }
     return out;
@@ -423,8 +423,10 @@ function externals(host: Host, { plan, record }: Prepared, points: readonly stri
   const mounts = plan.operations.flatMap((operation): (readonly [point: string, source: string])[] => {
     switch (operation.op) {
       case 'bind': {
-        const { destination, source, recursive } = operation;
-        const below = recursive ? mountsBelow(own, realSource(host, source)) : [];
+        const { destination, recursive } = operation;
+        // CRIU would bind a symbolic link itself.
+        const source = realSource(host, operation.source);
+        const below = recursive ? mountsBelow(own, source) : [];
         return ['', ...below].map((path) => [destination + path, source + path]);
       }
       case 'device':

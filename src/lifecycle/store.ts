@@ -10,7 +10,8 @@ import type { OperationName } from '../plan/op.ts';
 import { OPERATIONS } from '../plan/op.ts';
 import { MEMORY_FLAGS, MEMORY_MODES } from '../spec/names.ts';
 import { parseProcess } from '../spec/parse.ts';
-import type { Hook, MemoryPolicy, Process, Scheduler } from '../spec/types.ts';
+import type { Hook, MemoryPolicy, NamespaceType, Process, Scheduler } from '../spec/types.ts';
+import { NAMESPACE_TYPES } from '../spec/types.ts';
 import type { Unit } from '../systemd/scope.ts';
 import { ERRNO, hasErrno, messageOf } from './fault.ts';
 import { isId } from './id.ts';
@@ -89,8 +90,8 @@ export interface ContainerRecord {
   /** The container has no pid namespace of its own: its first process does not take the others with it. */
   readonly sharedPid: boolean;
   readonly terminal: boolean;
-  /** Its namespaces that were there before it, and are not its own to save; of those that can be joined. */
-  readonly joined?: readonly JoinedNamespace[];
+  /** Its namespaces that were there before it, and are not its own to save. */
+  readonly joined?: readonly NamespaceType[];
   /** The configuration's `memory.checkBeforeUpdate`, for updates that do not say. */
   readonly checkBeforeUpdate?: boolean;
   /** A hook may have run, so the poststop hooks must (runtime.md#lifecycle, steps 3 to 13). */
@@ -105,10 +106,6 @@ export interface ContainerRecord {
   /** What `exec` has to know; a state that was written before there was `exec` has none. */
   readonly traits?: RecordedTraits;
 }
-
-/** Types of namespaces that a checkpoint leaves out of the image if they were joined. */
-export const JOINED_NAMESPACES = ['network', 'pid'] as const;
-export type JoinedNamespace = (typeof JOINED_NAMESPACES)[number];
 
 export interface RecordedTraits extends ContainerTraits {
   /** The last of the cgroups is one of cgroup v2. */
@@ -422,8 +419,8 @@ class Reader {
     return { hierarchy, path, top };
   }
 
-  joined(): JoinedNamespace[] {
-    return this.strings('joined').map((type) => JOINED_NAMESPACES.find((known) => known === type) ?? this.refuse('joined'));
+  joined(): NamespaceType[] {
+    return this.strings('joined').map((type) => NAMESPACE_TYPES.find((known) => known === type) ?? this.refuse('joined'));
   }
 
   private refuse(key: string): never {
