@@ -103,25 +103,31 @@ function checkContainer(host: Host, { id, traits, joined = [] }: ContainerRecord
   }
 }
 
-function checkOptions(host: Host, { imagePath, parentPath, statusFd, preDump, leaveRunning }: CheckpointOptions): void {
+function checkOptions(host: Host, { parentPath, statusFd, preDump, leaveRunning }: CheckpointOptions): void {
   const fault = { code: 'usage', stage: 'checkpoint' } as const;
   if (preDump === true && leaveRunning === true) throw new StrataError({ ...fault, reason: '--pre-dump leaves the container running anyway' });
   if (statusFd !== undefined && !host.isInherited(statusFd)) throw new StrataError({ ...fault, reason: `descriptor ${statusFd} is not open` });
+  if (parentPath?.startsWith('/') === true) {
+    throw new StrataError({ ...fault, reason: `--parent-path ${parentPath} must be relative to the image path` });
+  }
+}
+
+/** The way to it leads through the image directory, which has to be there. */
+function checkParent(host: Host, { imagePath, parentPath }: CheckpointOptions): void {
   if (parentPath === undefined) return;
-  if (parentPath.startsWith('/')) throw new StrataError({ ...fault, reason: `--parent-path ${parentPath} must be relative to the image path` });
   const path = `${imagePath}/${parentPath}`;
   try {
     if (host.stat(host.realPath(path))?.type === 'directory') return;
   } catch (error) {
     if (!hasErrno(error, ERRNO.ENOENT, ERRNO.ENOTDIR)) throw error;
   }
-  throw new StrataError({ ...fault, reason: `the parent image ${path} is not a directory` });
+  throw new StrataError({ code: 'usage', stage: 'checkpoint', reason: `the parent image ${path} is not a directory` });
 }
 
 async function dump(host: Host, options: CheckpointOptions, record: ContainerRecord, pid: number): Promise<void> {
   const { imagePath, workPath = imagePath, preDump = false } = options;
   const gid = groupOfRoot(host, record, pid);
-  makeImages(host, imagePath, gid);
+  makeImages(host, options, gid);
   host.makeDirectories(workPath, 0o700);
   const opened: Descriptor[] = [];
   let { statusFd } = options;
@@ -158,10 +164,17 @@ function groupOfRoot(host: Host, { traits }: ContainerRecord, pid: number): numb
 }
 
 /** One that is there already stays as it is. */
-function makeImages(host: Host, path: string, gid: number): void {
-  const isNew = host.stat(path) === undefined;
-  host.makeDirectories(path, gid === 0 ? 0o700 : 0o710);
-  if (isNew && gid !== 0) host.setGroup(path, gid);
+function makeImages(host: Host, options: CheckpointOptions, gid: number): void {
+  const { imagePath } = options;
+  const isNew = host.stat(imagePath) === undefined;
+  host.makeDirectories(imagePath, gid === 0 ? 0o700 : 0o710);
+  try {
+    if (isNew && gid !== 0) host.setGroup(imagePath, gid);
+    checkParent(host, options);
+  } catch (error) {
+    if (isNew) host.removeDirectory(imagePath);
+    throw error;
+  }
 }
 
 /** What is in the images is the container's memory: they are for nobody but root, and for that group. */
@@ -179,10 +192,11 @@ export function directories(criu: Criu, { imagePath, workPath = imagePath }: Ima
   return { imagesDirFd, workDirFd };
 }
 
-async function checkFeatures(criu: Criu, { preDump, lazyPages }: CheckpointOptions): Promise<void> {
+async function checkFeatures(criu: Criu, { preDump, parentPath, lazyPages }: CheckpointOptions): Promise<void> {
   const fault = { code: 'config-unsupported', stage: 'checkpoint' } as const;
-  if (preDump === true && (await criu.features({ memTrack: true })).memTrack !== true) {
-    throw new StrataError({ ...fault, reason: '--pre-dump needs a kernel and a CRIU that track changes of memory (CONFIG_MEM_SOFT_DIRTY)' });
+  if ((preDump === true || parentPath !== undefined) && (await criu.features({ memTrack: true })).memTrack !== true) {
+    const flag = preDump === true ? '--pre-dump' : '--parent-path';
+    throw new StrataError({ ...fault, reason: `${flag} needs a kernel and a CRIU that track changes of memory (CONFIG_MEM_SOFT_DIRTY)` });
   }
   if (lazyPages === true && (await criu.features({ lazyPages: true })).lazyPages !== true) {
     throw new StrataError({ ...fault, reason: '--lazy-pages needs a kernel and a CRIU with userfaultfd' });
