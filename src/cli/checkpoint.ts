@@ -49,9 +49,9 @@ export function addCheckpoint(program: Command, shell: Shell): void {
 
 /** Nothing of it is done when the command line is interrupted: a CRIU that is killed in the middle would leave the container in pieces. */
 function checkpointOptions(shell: Shell, id: string, flags: CheckpointFlags): CheckpointOptions {
-  const { emptyNs: _, export: __, compress: ___, ...rest } = flags;
+  const { emptyNs: _, export: __, compress: ___, parentPath = '', ...rest } = flags;
   shell.host.holdSignals();
-  return { ...shell.container(id), ...rest, ...imagePaths(shell, flags) };
+  return { ...shell.container(id), ...rest, ...(parentPath !== '' && { parentPath }), ...imagePaths(shell, flags) };
 }
 
 /** Absolute. */

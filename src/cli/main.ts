@@ -78,6 +78,7 @@ const VERBS: Readonly<Record<string, (program: Command, shell: Shell, build: Bui
   prune: addPrune,
   fsck: addFsck,
 };
+const ONE_DASH = '-no-subreaper';
 /** What a command line that is wrong, and every other failure, ends with. */
 const FAILURE = 1;
 
@@ -142,7 +143,7 @@ export class CommandLine {
     try {
       this.shell.setUp(argv);
       if (argv.length === 0) this.program.outputHelp();
-      else await this.program.parseAsync(argv, { from: 'user' });
+      else await this.program.parseAsync(asRunc(this.program, argv), { from: 'user' });
       return this.shell.exitCode;
     } catch (error) {
       return this.failed(error, argv);
@@ -196,6 +197,12 @@ function isUnread(error: unknown): boolean {
 
 /** As errors name it; most do not. */
 const STANDARD_OUTPUT = [undefined, 'standard output'];
+
+/** runc takes a long flag with one dash too, and containerd restores with such a one. */
+function asRunc(program: Command, argv: readonly string[]): readonly string[] {
+  if (!argv.includes(ONE_DASH) || verbsFor(program, argv)[0] !== 'restore') return argv;
+  return argv.map((word) => (word === ONE_DASH ? `-${word}` : word));
+}
 
 /** commander puts the suggestion of a similar name on a line of its own. */
 function oneLine(text: string): string {

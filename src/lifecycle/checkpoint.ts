@@ -103,9 +103,10 @@ function checkContainer(host: Host, { id, traits, joined = [] }: ContainerRecord
   }
 }
 
-function checkOptions(host: Host, { parentPath, statusFd, preDump, leaveRunning }: CheckpointOptions): void {
+function checkOptions(host: Host, { parentPath, statusFd, lazyPages, preDump, leaveRunning }: CheckpointOptions): void {
   const fault = { code: 'usage', stage: 'checkpoint' } as const;
   if (preDump === true && leaveRunning === true) throw new StrataError({ ...fault, reason: '--pre-dump leaves the container running anyway' });
+  if (statusFd !== undefined && lazyPages !== true) throw new StrataError({ ...fault, reason: '--status-fd is for --lazy-pages' });
   if (statusFd !== undefined && !host.isInherited(statusFd)) throw new StrataError({ ...fault, reason: `descriptor ${statusFd} is not open` });
   if (parentPath?.startsWith('/') === true) {
     throw new StrataError({ ...fault, reason: `--parent-path ${parentPath} must be relative to the image path` });
@@ -163,10 +164,19 @@ function groupOfRoot(host: Host, { traits }: ContainerRecord, pid: number): numb
   return Number(gid ?? 0);
 }
 
+/** Others could have put links there, through which CRIU would write. */
+function checkOwner(host: Host, path: string): void {
+  const status = host.stat(host.realPath(path));
+  if (status === undefined || (status.uid === host.userId() && (status.mode & 0o022) === 0)) return;
+  const reason = `the image directory ${path} belongs to others, or can be written by them`;
+  throw new StrataError({ code: 'usage', stage: 'checkpoint', reason });
+}
+
 /** One that is there already stays as it is. */
 function makeImages(host: Host, options: CheckpointOptions, gid: number): void {
   const { imagePath } = options;
   const isNew = host.stat(imagePath) === undefined;
+  if (!isNew) checkOwner(host, imagePath);
   host.makeDirectories(imagePath, gid === 0 ? 0o700 : 0o710);
   try {
     if (isNew && gid !== 0) host.setGroup(imagePath, gid);

@@ -206,7 +206,7 @@ export class Criu {
     this.status ??= await this.host.waitExit(this.pidfd, PATIENCE);
     const { status } = this;
     const how = status === undefined || status === 'unknown' ? '' : ` (${endingOf(status)})`;
-    const last = this.log === undefined ? undefined : lastError(this.host, this.log);
+    const last = this.log === undefined ? undefined : firstError(this.host, this.log);
     const reason = `CRIU has ended without a result${how}${last === undefined ? '' : `; it said: ${last}`}`;
     return new StrataError({ code: 'criu', reason, ...(this.log !== undefined && { hint: `its log is ${this.log}` }) });
   }
@@ -234,10 +234,10 @@ function endingOf({ code, signal }: ExitStatus): string {
   return signal === undefined ? `exit status ${code}` : `signal ${signal}`;
 }
 
-/** Why CRIU has failed: the last error in its log, which is kept. */
+/** Why CRIU has failed: the first error in its log, from which others follow. The log is kept. */
 export function criuError(host: Host, stage: 'checkpoint' | 'restore', log: string, response: Response): StrataError {
   const verb = stage === 'checkpoint' ? 'checkpointed' : 'restored';
-  const line = lastError(host, log) ?? (response.message === '' ? 'it does not tell why' : response.message);
+  const line = firstError(host, log) ?? (response.message === '' ? 'it does not tell why' : response.message);
   return new StrataError({ code: 'criu', stage, reason: `the container cannot be ${verb}: CRIU: ${line}`, hint: `its log is ${log}` });
 }
 
@@ -246,9 +246,9 @@ export function criuError(host: Host, stage: 'checkpoint' | 'restore', log: stri
  * reason.
  */
 const ERROR = /^\(\d+\.\d+\) (?:\s*\d+: )?Error \([^)]*\): (.*)$/;
-const SUMMARY = /FAILED|failed with -?\d+|killed by signal|exited, status|^rlimit:|cgroupd: recv req|^tun: Unable/;
+const NOISE = /FAILED|failed with -?\d+|killed by signal|exited, status|^rlimit:|cgroupd: recv req|^tun: Unable/;
 
-function lastError(host: Host, log: string): string | undefined {
+function firstError(host: Host, log: string): string | undefined {
   try {
     const file = host.openLog(log);
     if (file === undefined) return undefined;
@@ -256,7 +256,7 @@ function lastError(host: Host, log: string): string | undefined {
       const { offset } = host.lastLines(file, LINES);
       const { text } = host.readLines(file, offset, BYTES);
       const errors = text.split('\n').flatMap((line) => ERROR.exec(line.trimEnd())?.[1] ?? []);
-      return errors.findLast((error) => !SUMMARY.test(error)) ?? errors.at(-1);
+      return errors.find((error) => !NOISE.test(error)) ?? errors.at(-1);
     } finally {
       host.close(file);
     }
