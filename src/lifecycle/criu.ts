@@ -19,6 +19,8 @@ const SOCKET = 3;
 export const FIRST_GIVEN = 4;
 /** Milliseconds between two looks at whether the caller has given up. */
 const TICK = 200;
+/** Milliseconds for which it may say nothing after the process that it restores has ended. */
+const SILENCE = 3000;
 /** Milliseconds that CRIU is given to end when its work is done. */
 const PATIENCE = 10_000;
 /** Of the log's end. */
@@ -120,6 +122,9 @@ export class Criu {
   /** It has nothing to do. */
   private idle = true;
   private status: ExitStatus | 'unknown' | undefined;
+  private lostAt: number | undefined;
+  /** Whether the process that it is at work on has ended. */
+  isLost: (() => boolean) | undefined;
   /** Path of the log that it writes with what it is asked for next. */
   log: string | undefined;
 
@@ -189,12 +194,22 @@ export class Criu {
   private async exchange(packet: string): Promise<Packet | undefined> {
     try {
       const answer = await this.host.exchangePacket(this.socket, packet, TICK);
+      if (answer !== undefined) this.lostAt = undefined;
+      else this.checkLost();
       if (answer !== undefined || !(await this.hasEnded())) return answer;
       return (await this.host.exchangePacket(this.socket, '', 0)) ?? NO_MORE;
     } catch (error) {
       if (hasErrno(error, ERRNO.EPIPE, ERRNO.ECONNRESET)) return NO_MORE;
       throw error;
     }
+  }
+
+  /** CRIU can wait for ever for a process that somebody has killed. */
+  private checkLost(): void {
+    if (this.isLost?.() !== true) return;
+    this.lostAt ??= this.host.now();
+    if (this.host.now() - this.lostAt < SILENCE) return;
+    throw new StrataError({ code: 'criu', stage: 'restore', reason: "the container's process was ended while it was restored" });
   }
 
   private async hasEnded(): Promise<boolean> {
@@ -208,7 +223,7 @@ export class Criu {
     const how = status === undefined || status === 'unknown' ? '' : ` (${endingOf(status)})`;
     const last = this.log === undefined ? undefined : firstError(this.host, this.log);
     const reason = `CRIU has ended without a result${how}${last === undefined ? '' : `; it said: ${last}`}`;
-    return new StrataError({ code: 'criu', reason, ...(this.log !== undefined && { hint: `its log is ${this.log}` }) });
+    return new StrataError({ code: 'criu', reason, ...(this.log !== undefined && { hint: hintFor(reason, this.log) }) });
   }
 
   private readonly leave: Notified = async (_script, _pid, descriptor) => {
@@ -234,19 +249,24 @@ function endingOf({ code, signal }: ExitStatus): string {
   return signal === undefined ? `exit status ${code}` : `signal ${signal}`;
 }
 
+/** Nobody else sends that signal to what is restored, but whoever deletes the container. */
+function hintFor(reason: string, log: string): string {
+  return /signal 9\b/.test(reason) ? `its log is ${log}; the memory limit of the container holds for its restore too` : `its log is ${log}`;
+}
+
 /** Why CRIU has failed: the first error in its log, from which others follow. The log is kept. */
 export function criuError(host: Host, stage: 'checkpoint' | 'restore', log: string, response: Response): StrataError {
   const verb = stage === 'checkpoint' ? 'checkpointed' : 'restored';
   const line = firstError(host, log) ?? (response.message === '' ? 'it does not tell why' : response.message);
-  return new StrataError({ code: 'criu', stage, reason: `the container cannot be ${verb}: CRIU: ${line}`, hint: `its log is ${log}` });
+  return new StrataError({ code: 'criu', stage, reason: `the container cannot be ${verb}: CRIU: ${line}`, hint: hintFor(line, log) });
 }
 
-/**
- * In the log an error begins with the time and the place in the source. What only hands the failure on, or is there with every success too, is not the
- * reason.
- */
+/** In the log an error begins with the time and the place in the source. */
 const ERROR = /^\(\d+\.\d+\) (?:\s*\d+: )?Error \([^)]*\): (.*)$/;
-const NOISE = /FAILED|failed with -?\d+|killed by signal|exited, status|^rlimit:|cgroupd: recv req|^tun: Unable/;
+/** What is there with every success too. */
+const NOISE = /^rlimit: Can't setup|^tun: Unable to create|cgroupd: recv req error/;
+/** What only hands a failure on. */
+const SUMMARY = /FAILED|failed with -?\d+$|killed by signal|exited, status/;
 
 function firstError(host: Host, log: string): string | undefined {
   try {
@@ -255,8 +275,9 @@ function firstError(host: Host, log: string): string | undefined {
     try {
       const { offset } = host.lastLines(file, LINES);
       const { text } = host.readLines(file, offset, BYTES);
-      const errors = text.split('\n').flatMap((line) => ERROR.exec(line.trimEnd())?.[1] ?? []);
-      return errors.find((error) => !NOISE.test(error)) ?? errors.at(-1);
+      const all = text.split('\n').flatMap((line) => ERROR.exec(line.trimEnd())?.[1] ?? []);
+      const errors = all.filter((error) => !NOISE.test(error));
+      return errors.find((error) => !SUMMARY.test(error)) ?? errors[0];
     } finally {
       host.close(file);
     }

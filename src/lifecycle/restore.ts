@@ -25,6 +25,7 @@ import { launchError, stepAt } from './failure.ts';
 import { ERRNO, hasErrno } from './fault.ts';
 import { runHooks } from './hooks.ts';
 import { withLock } from './lock.ts';
+import { isAlive } from './observe.ts';
 import { type CreateOptions, checkRootfs, type Prepared, prepare } from './prepare.ts';
 import type { Report } from './report.ts';
 import { type RunOptions, removeStopped } from './run.ts';
@@ -311,6 +312,7 @@ class Attempt {
     const joined = traits && ownTime ? { traits: { ...traits, namespaces: traits.namespaces | CLONE.time } } : {};
     const process = { pid, startTime: startTimeOf(host, pid) };
     this.pidfd = host.openProcess(pid, process.startTime);
+    if (this.criu !== undefined) this.criu.isLost = () => !isAlive(host, this.record);
     this.keep({ process, ...joined });
   }
 

@@ -15,6 +15,8 @@ export class FakeCriu {
   features = true;
   /** The major number. */
   version = 4;
+  /** The process dies at this notification, and CRIU waits for it without a word. */
+  losesAt = '';
   private readonly machine: FakeMachine;
   private readonly due: (() => string | undefined)[] = [];
 
@@ -45,6 +47,11 @@ export class FakeCriu {
     const process = this.machine.spawn({ cgroups, plan: [], socket: '', parent: host });
     for (const script of this.scripts) {
       this.due.push(() => {
+        if (script === this.losesAt) {
+          this.machine.die(process, { code: 137, signal: 9 });
+          this.due.length = 0;
+          return undefined;
+        }
         if (script !== this.diesAt) return notification(script, process.pid);
         this.machine.die(criu, { code: 137, signal: 9 });
         this.due.length = 0;

@@ -539,9 +539,10 @@ export class FakeHost implements Host {
     return this.machine.systemd?.exchange(bytes);
   }
 
-  async exchangePacket(_socket: number, bytes: string): Promise<Packet | undefined> {
+  async exchangePacket(_socket: number, bytes: string, timeout: number): Promise<Packet | undefined> {
     this.step();
     const answer = this.machine.criu?.exchange(bytes, this);
+    if (answer === undefined) this.machine.clock += timeout;
     return answer === undefined ? undefined : { bytes: answer, descriptor: -1 };
   }
 

@@ -148,6 +148,13 @@ test('a CRIU that dies is noticed, though its helpers keep the socket', async (t
   }
 });
 
+test('a process that somebody kills while CRIU is at work on it is not waited for', async (t) => {
+  const { machine, host, criu } = imageMachine();
+  criu.losesAt = 'post-resume';
+  t.regex((await failure(t, restoreDetached(host, RESTORE))).message, /was ended while it was restored/);
+  t.deepEqual([machine.leftovers(), machine.locks.size, host.open.size], [[], 0, 0]);
+});
+
 test('a CRIU that is too old would pass over what it does not know', async (t) => {
   const { machine, host, criu } = imageMachine();
   criu.version = 3;
