@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { eventually, makeRootfs, mounts, type Result } from './container.ts';
+import { CRIU_PATH } from './criu.ts';
 
 /** The image of a busybox that every test has. */
 export const IMAGE = 'localhost/busybox:1';
@@ -46,7 +47,7 @@ export class Place {
     this.directory = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), `strata-${engine}-`)));
     fs.writeFileSync(this.path('containers.conf'), configuration(manager));
     this.environment = {
-      PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
+      PATH: CRIU_PATH,
       HOME: this.directory,
       DOCKER_BUILDKIT: '0',
       CONTAINERS_CONF: this.path('containers.conf'),

@@ -5,6 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import type { ContainerState } from '../../src/lifecycle/state.ts';
 import type { Result, Workspace } from '../helpers/container.ts';
 import { eventually, STRATA, whyNoContainers } from '../helpers/container.ts';
+import { whyNoCheckpoints } from '../helpers/criu.ts';
 import { badCommands, cgroupFile, IMAGE, missingPrograms, removeParents } from '../helpers/engine.ts';
 import { Podman } from '../helpers/podman.ts';
 import { containerTest } from './_support.ts';
@@ -505,6 +506,33 @@ podmanTest('attach, cp, diff and commit', async (t, engine) => {
   await engine.remove(id);
   t.is(await engine.told('run', '--rm', ...engine.usual, image, 'cat', '/root/file'), 'from the host');
   await engine.told('rmi', image);
+});
+
+podmanTest('checkpoint and restore, in its place and by an archive', async (t, engine) => {
+  const reason = whyNoCheckpoints();
+  if (reason !== undefined) {
+    t.log(reason);
+    t.pass();
+    return;
+  }
+  const id = await engine.detached([], 'i=0; while :; do i=$((i+1)); echo $i; echo $i >/last; sleep 0.05; done');
+  const counts = async (container: string): Promise<string[]> => (await engine.told('logs', container)).split('\n');
+  const more = async (container: string): Promise<void> => {
+    const before = (await counts(container)).length;
+    await eventually('the count to grow', async () => (await counts(container)).length > before + 2);
+  };
+  await more(id);
+  await engine.told('container', 'checkpoint', id);
+  t.is(await engine.told('inspect', '--format', '{{.State.Status}} {{.State.Checkpointed}}', id), 'exited true');
+  await engine.told('container', 'restore', id);
+  await more(id);
+  t.true((await counts(id)).every((line, index) => line === String(index + 1)));
+  const archive = engine.workspace.path('archive.tar');
+  await engine.told('container', 'checkpoint', '--leave-running', '--export', archive, id);
+  const copy = (await engine.told('container', 'restore', '--import', archive, '--name', `copy-${id.slice(0, 12)}`)).split('\n').at(-1) as string;
+  t.true(Number(await engine.told('exec', copy, 'cat', '/last')) > 3);
+  await more(id);
+  for (const container of [id, copy]) await engine.remove(container);
 });
 
 podmanTest('a container that cannot be created is told in words, and can be removed', async (t, engine) => {
