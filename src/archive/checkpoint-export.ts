@@ -1,7 +1,7 @@
 /** A checkpoint of a container made of an image, with all that it had written, as one archive: `checkpoint-form.ts`. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { StrataError } from '../base/error.ts';
+import { StrataError, withFields } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import { checkpointInstance } from '../instance/checkpoint.ts';
 import { loadInstance } from '../instance/instances.ts';
@@ -67,10 +67,15 @@ class CheckpointExport {
   async ofEnded(): Promise<void> {
     const { host, options } = this;
     const criu = await checkpointInstance(host, options);
-    await this.using(async (work) => {
-      await this.layer(work);
-      await this.write(work, criu);
-    });
+    try {
+      await this.using(async (work) => {
+        await this.layer(work);
+        await this.write(work, criu);
+      });
+    } catch (error) {
+      if (!(error instanceof StrataError)) throw error;
+      throw withFields(error, { hint: `the checkpoint is in the store: strata restore --detach ${options.id} goes on with it` });
+    }
     await host.removeTree(criu);
   }
 

@@ -22,6 +22,7 @@ import { loadInstance, runState } from './instances.ts';
 import { runKept } from './keeper.ts';
 import { takeInstance } from './life.ts';
 import { removeInstance } from './removal.ts';
+import { atItsEnd } from './run.ts';
 
 /** The container's own options are its image's and its record's; of those of `create` there are these. */
 export interface InstanceRestoreOptions
@@ -87,7 +88,7 @@ export async function restoreImportedKept(host: Host, options: InstanceRestoreOp
   }
 }
 
-/** Goes on with an instance in front of the caller, and gives back how its program has ended. @throws StrataError of any code; then it has stopped as before. */
+/** Goes on with an instance in front of the caller, and gives back how its program has ended. @throws StrataError of any code; then it has stopped. */
 export async function restoreInstance(host: Host, options: InstanceRestoreOptions): Promise<ExitStatus> {
   const taken = await take(host, options);
   try {
@@ -132,8 +133,14 @@ async function attend(host: Host, options: InstanceRestoreOptions, taken: Taken,
     ran();
     if (!instance.remove) recordExit(host, directory, status, record);
   };
-  recordStart(host, directory);
-  const status = await restoreForeground(host, { ...options, bundle: directory, imagePath: taken.imagePath, ended });
+  const stdin = instance.interactive || instance.terminal ? 0 : atItsEnd(host);
+  let status: ExitStatus;
+  try {
+    recordStart(host, directory);
+    status = await restoreForeground(host, { ...options, bundle: directory, imagePath: taken.imagePath, stdio: [stdin, 1, 2], ended });
+  } finally {
+    if (stdin !== 0) host.close(stdin);
+  }
   if (instance.remove) await whileUsing(store, () => removeInstance(store, instance));
   else await settleCheckpoint(host, options, taken);
   return status;

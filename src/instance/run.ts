@@ -110,7 +110,7 @@ async function withdrawn(host: Host, { root, id }: InstanceOptions, created: Cre
 }
 
 /** What can be read from and has nothing. */
-function atItsEnd(host: Host): Descriptor {
+export function atItsEnd(host: Host): Descriptor {
   const [end, other] = host.pipe();
   host.close(other);
   return end;

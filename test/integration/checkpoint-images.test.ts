@@ -243,6 +243,10 @@ imageTest('what cannot go into an archive is told before anything is touched', a
   failed(t, await place.try(['checkpoint', '--export', '/nowhere/file', named]), '/nowhere/file');
   failed(t, await place.try(['checkpoint', '--export', archive, '--image-path', '/tmp/x', named]), 'cannot go with --export');
   t.is((JSON.parse(await place.strata('state', named)) as { status: string }).status, 'running');
+  // The container is down by then, and goes on from the store.
+  failed(t, await place.try(['checkpoint', '--export', '/dev/full', named]), 'no space', `strata restore --detach ${named}`);
+  await place.strata('restore', '--detach', named);
+  await place.grows(named);
   await place.strata('checkpoint', '--export', archive, named);
   await place.strata('delete', named);
   await place.strata('volume', 'rm', 'kept');
