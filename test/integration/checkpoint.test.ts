@@ -285,6 +285,51 @@ checkpointTest('bind mounts are taken from the bundle that is restored', async (
   await workspace.remove(restored);
 });
 
+checkpointTest('a bind mount whose source is a symbolic link, of a file and of a directory', async (t, subject, workspace) => {
+  const directory = workspace.path('real');
+  fs.mkdirSync(directory);
+  fs.writeFileSync(join(directory, 'file'), 'behind a link\n');
+  const [toDirectory, toFile] = [workspace.path('link'), workspace.path('link')];
+  fs.symlinkSync(directory, toDirectory);
+  fs.symlinkSync(join(directory, 'file'), toFile);
+  const bundle = workspace.script(COUNTS, (config) => {
+    for (const [destination, source] of [
+      ['/directory', toDirectory],
+      ['/file', toFile],
+    ] as const)
+      config.mounts.push({ destination, type: 'bind', source, options: ['bind'] });
+  });
+  const { id } = await workspace.start(bundle);
+  await grows(bundle);
+  await subject.checkpoint(id);
+  const restored = await subject.restore(bundle);
+  t.is((await subject.must(['exec', restored, 'cat', '/directory/file', '/file'])).stdout, 'behind a link\nbehind a link\n');
+  await workspace.remove(restored);
+});
+
+checkpointTest('what CRIU leaves out: session keyring, sysctls of the network, I/O priority', async (t, subject, workspace) => {
+  const script =
+    'while :; do /ring >/serial; cat /proc/sys/net/ipv4/ip_unprivileged_port_start >/port; ionice -p 1 >/priority; echo >>/count; sleep 0.05; done';
+  const bundle = workspace.script(script, {
+    process: { ioPriority: { class: 'IOPRIO_CLASS_BE', priority: 6 } },
+    linux: { sysctl: { 'net.ipv4.ip_unprivileged_port_start': '77' } },
+  });
+  const ring = join(bundle.rootfs, 'ring');
+  execFileSync('cc', ['-static', '-o', ring, join(import.meta.dirname, '../helpers/session-keyring.c')]);
+  const seen = (): string[] => ['serial', 'port', 'priority'].map((name) => fs.readFileSync(join(bundle.rootfs, name), 'utf8').trim());
+  const { id } = await workspace.start(bundle);
+  await grows(bundle);
+  const [, port, priority] = seen();
+  t.is(port, '77');
+  await subject.checkpoint(id);
+  const restored = await subject.restore(bundle);
+  await grows(bundle);
+  const [serial, ...others] = seen();
+  t.not(serial, execFileSync(ring, { encoding: 'utf8' }).trim());
+  t.deepEqual(others, [port, priority]);
+  await workspace.remove(restored);
+});
+
 checkpointTest('a user namespace', async (t, subject, workspace) => {
   // Its standard streams are its own: CRIU opens those of others again, as a user whom our files are not for.
   const bundle = workspace.script(`exec </dev/null >/dev/null 2>&1; ${COUNTS}`, (config) => withUserNamespace(config, 100_000));
