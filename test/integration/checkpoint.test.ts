@@ -337,6 +337,8 @@ checkpointTest('a user namespace', async (t, subject, workspace) => {
   const { id } = await workspace.start(bundle);
   await grows(bundle);
   await subject.checkpoint(id);
+  // Memory of programs is in it.
+  t.is(fs.statSync(subject.images).mode & 0o007, 0);
   const restored = await subject.restore(bundle);
   await grows(bundle);
   t.true(isWhole(bundle));
@@ -431,6 +433,11 @@ checkpointTest('what cannot be is told before anything is touched', async (t, su
   failed(t, await subject.try(['checkpoint', '--image-path', subject.images, id], { env: { PATH: '/nowhere' } }), 'criu');
   t.is((await workspace.state(id)).status, 'running');
   await workspace.remove(id);
+  // What could not be restored is not taken down.
+  const joined = await workspace.start(workspace.script(COUNTS, (config) => withNamespace(config, 'ipc', `/proc/${process.pid}/ns/ipc`)));
+  failed(t, await subject.try(['checkpoint', '--image-path', subject.images, joined.id]), 'ipc namespace');
+  t.is((await workspace.state(joined.id)).status, 'running');
+  await workspace.remove(joined.id);
 });
 
 // --- small things ------------------------------------------------------------------------------------------------------------------------------
