@@ -8,6 +8,7 @@ import { StrataError, withFields } from '../base/error.ts';
 import { ERRNO, hasErrno } from '../base/fault.ts';
 import { parseExact, stringifyExact } from '../base/json.ts';
 import type { Host } from '../host/host.ts';
+import { isOrder } from '../image/convert.ts';
 import { shortId } from '../image/digest.ts';
 import { checkpointDirectory } from '../instance/checkpoint.ts';
 import type { CreatedInstance } from '../instance/create.ts';
@@ -20,6 +21,7 @@ import { checkId } from '../lifecycle/id.ts';
 import { containerDirectory, idTaken } from '../lifecycle/store.ts';
 import { OVERLAY_ANNOTATION } from '../overlay/stack.ts';
 import { loadSpec, MAX_SPEC_LENGTH } from '../spec/parse.ts';
+import type { Spec } from '../spec/types.ts';
 import { imageNotFound, loadImage } from '../store/images.ts';
 import { hasLayer } from '../store/layers.ts';
 import { whileUsing } from '../store/lock.ts';
@@ -31,7 +33,7 @@ import type { CheckpointImportOptions } from './archive.ts';
 import type { Chunks } from './bytes.ts';
 import { decompress, detect, fileRange, openInput, peek, stream, systemError, whole } from './bytes.ts';
 import type { CheckpointDocument } from './checkpoint-form.ts';
-import { CONFIG, DOCUMENT, LARGEST_DOCUMENT, LAYER, parseDocument } from './checkpoint-form.ts';
+import { BUNDLE_FILES, CONFIG, DOCUMENT, LARGEST_DOCUMENT, LAYER, parseDocument } from './checkpoint-form.ts';
 import { named } from './digests.ts';
 import { sourceName } from './input.ts';
 import type { Member, Members } from './members.ts';
@@ -39,6 +41,7 @@ import { need, TarMembers } from './members.ts';
 import { openLayer } from './native.ts';
 import { Watch } from './watch.ts';
 
+const OWN_NAMESPACES = ['mount', 'pid', 'ipc', 'uts'] as const;
 /** Of a file of a bundle, in bytes. */
 const LARGEST_BUNDLE_FILE = 1024 * 1024;
 
@@ -198,23 +201,55 @@ class CheckpointImport {
     }
   }
 
-  /** The container's configuration with what lies elsewhere here: its layers, and its volumes. */
+  /**
+   * The container's configuration with what lies elsewhere here: its layers, and its volumes. What no container of an image has is refused, and what it
+   * has of the host's is told: nobody has asked for it on this command line.
+   */
   private configuration(text: string, document: CheckpointDocument, lower: readonly string[]): object {
     const { host, store } = this;
-    const { hooks, root } = loadSpec(text);
-    if (Object.values(hooks).some((list) => list.length > 0))
-      throw new StrataError({ code: 'image-invalid', reason: `${CONFIG} in the archive has hooks, which no container of an image has` });
-    if (root.path !== 'rootfs') throw new StrataError({ code: 'image-invalid', reason: `${CONFIG} in the archive has another root than rootfs` });
-    const spec = parseExact(text) as { annotations?: Record<string, string>; mounts?: { source?: string }[] };
     const { volumes } = document.container;
     const places = new Map(volumes.map(({ name }) => [volumeData(document.store, name), volumeData(store.root, name)]));
+    this.checkConfiguration(loadSpec(text), places);
+    const spec = parseExact(text) as { annotations?: Record<string, string>; mounts?: { source?: string }[] };
     const mounts = (spec.mounts ?? []).map((mount) => ({
       ...mount,
       ...(places.has(mount.source ?? '') && { source: places.get(mount.source ?? '') }),
     }));
     // Never volatile: a restore mounts it twice, once to make mount points in it.
-    const annotations = { ...spec.annotations, [OVERLAY_ANNOTATION]: overlayText(host, lower, false) };
-    return { ...spec, mounts, annotations };
+    const overlay = [OVERLAY_ANNOTATION, overlayText(host, lower, false)];
+    return { ...spec, mounts, annotations: Object.fromEntries([...this.annotations(spec.annotations ?? {}), overlay]) };
+  }
+
+  private checkConfiguration({ hooks, root, mounts, linux }: Spec, places: ReadonlyMap<string, string>): void {
+    const refuse = (what: string): never => {
+      throw new StrataError({ code: 'image-invalid', reason: `${CONFIG} in the archive has ${what}, which no container of an image has` });
+    };
+    const { warn } = this.options;
+    if (Object.values(hooks).some((list) => list.length > 0)) refuse('hooks');
+    if (root.path !== 'rootfs') refuse('another root than rootfs');
+    if (linux.cgroupsPath !== undefined) refuse('a cgroup of its own choice');
+    for (const { type, path } of linux.namespaces) {
+      if (path === undefined) continue;
+      if (type !== 'network') refuse(`a ${type} namespace of others`);
+      warn(`the container joins the network namespace ${path}, as the archive says`);
+    }
+    for (const type of OWN_NAMESPACES) if (!linux.namespaces.some((namespace) => namespace.type === type)) refuse(`no ${type} namespace`);
+    if (!linux.namespaces.some(({ type }) => type === 'network')) warn('the container has the network of the host, as the archive says');
+    for (const { destination, source = '', type, options } of mounts) {
+      if (type !== 'bind' && !options.includes('bind') && !options.includes('rbind')) continue;
+      if (places.has(source) || BUNDLE_FILES.includes(source)) continue;
+      if (!source.startsWith('/')) refuse(`a mount of ${JSON.stringify(source)}`);
+      warn(`${source} of the host is mounted at ${destination}, as the archive says`);
+    }
+  }
+
+  private annotations(all: Readonly<Record<string, string>>): [name: string, value: string][] {
+    return Object.entries(all).filter(([name]) => {
+      if (!isOrder(name)) return true;
+      if (name !== OVERLAY_ANNOTATION)
+        this.options.warn(`the annotation ${JSON.stringify(name)} of the archive is an order to a runtime: it is left out`);
+      return false;
+    });
   }
 
   private async layer(member: Member, { layer }: CheckpointDocument, lower: readonly string[], upper: string): Promise<void> {

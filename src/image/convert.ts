@@ -239,7 +239,7 @@ function annotations(image: ImageConfig, wishes: Wishes, surroundings: Surroundi
   return Object.fromEntries(out.concat(Object.entries(wishes.labels), Object.entries(surroundings.annotations)));
 }
 
-function isOrder(name: string): boolean {
+export function isOrder(name: string): boolean {
   return ORDERS.some((order) => (/[./]$/.test(order) ? name.startsWith(order) : name === order));
 }
 

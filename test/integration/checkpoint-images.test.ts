@@ -214,6 +214,15 @@ imageTest('an archive that cannot be used is refused, and leaves nothing', async
   await from(here, changed({ 'checkpoint.json': { ...document, format: 2 } }), '/format');
   await from(here, changed({ 'config.json': { ...config, hooks: { prestart: [{ path: '/bin/true' }] } } }), 'has hooks');
   await from(here, changed({ 'config.json': { ...config, root: { path: '/' } } }), 'another root');
+  const linux = config['linux'] as { namespaces: { type: string }[] };
+  const mounts = config['mounts'] as object[];
+  const others: [object, string][] = [
+    [{ linux: { ...linux, cgroupsPath: '/system.slice' } }, 'a cgroup of its own choice'],
+    [{ linux: { ...linux, namespaces: [...linux.namespaces, { type: 'user', path: '/proc/1/ns/user' }] } }, 'a user namespace of others'],
+    [{ linux: { ...linux, namespaces: linux.namespaces.filter(({ type }) => type !== 'mount') } }, 'no mount namespace'],
+    [{ mounts: [...mounts, { destination: '/x', type: 'bind', source: '../../..', options: ['bind'] }] }, 'a mount of "../../.."'],
+  ];
+  for (const [change, words] of others) await from(here, changed({ 'config.json': { ...config, ...change } }), words);
   await from(here, changed({ 'layer.tar.gz': tarOf([{ path: 'other' }]) }), 'what the container had written', 'its descriptor says');
   // With its own digest right: it is a layer like any other.
   const layers: [Parameters<typeof tarOf>[0], string][] = [
@@ -226,6 +235,18 @@ imageTest('an archive that cannot be used is refused, and leaves nothing', async
     const record = { ...document, layer: { digest, size: layer.length, diffId: digest } };
     await from(here, changed({ 'checkpoint.json': record, 'layer.tar.gz': layer }), 'what the container had written', words);
   }
+  // What it has of the host's is told, and annotations give no orders.
+  const annotations = { ...(config['annotations'] as object), 'org.criu.config': '/etc/evil', 'of.a.user': 'kept' };
+  const bind = { destination: '/host', type: 'bind', source: '/usr', options: ['rbind', 'ro'] };
+  const told = workspace.path('told');
+  fs.writeFileSync(told, changed({ 'config.json': { ...config, annotations, mounts: [...mounts, bind] }, 'criu/inventory.img': Buffer.alloc(9) }));
+  const { code, stderr } = await here.try(['restore', '--detach', '--import', told, 'copy']);
+  t.is(code, 1);
+  t.regex(
+    stderr,
+    /"org\.criu\.config" of the archive is an order[^]*\/usr of the host is mounted at \/host|\/usr of the host[^]*"org\.criu\.config" of the archive/,
+  );
+  here.clean(t, id);
   // What CRIU does not understand.
   const core = document.criu.find((name) => name.startsWith('core-')) as string;
   await from(here, changed({ [`criu/${core}`]: Buffer.alloc(100, 0xff) }), 'CRIU');
