@@ -101,17 +101,12 @@ export interface Entrance {
 
 /**
  * Into v2 by birth, into v1 by a move: `tasks`, not `cgroup.procs`, because the single-threaded child moves itself without the wait that moving a
- * thread group costs. Where there may be fewer tasks than it takes to make a container, v2 is moved into as well: that the limit of tasks allows.
+ * thread group costs. Where no task may be born v2 is moved into as well: the kernel's limit of tasks is on births alone.
  */
-export function entrance(places: readonly CgroupPlace[], resources: Resources): Entrance {
+export function entrance(places: readonly CgroupPlace[], { pids, unified }: Resources): Entrance {
   const tasks = places.filter((item) => !item.unified).map((item) => `${item.directory}/tasks`);
   const directory = places.find((item) => item.unified)?.directory ?? '';
-  if (directory === '' || !isCramped(resources)) return { cgroup: directory, tasks };
+  const isBarred = (unified['pids.max'] ?? `${pids?.limit ?? ''}`) === '0';
+  if (directory === '' || !isBarred) return { cgroup: directory, tasks };
   return { cgroup: '', tasks: tasks.concat(`${directory}/cgroup.procs`) };
-}
-
-/** While a container is made there may be two stages of it. */
-function isCramped({ pids, unified }: Resources): boolean {
-  const most = unified['pids.max'] ?? (pids?.limit === undefined ? '' : `${pids.limit}`);
-  return most === '0' || most === '1';
 }
