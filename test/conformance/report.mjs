@@ -1,10 +1,11 @@
 // Prints what test/conformance/run.mjs has found; with --write, into docs/conformance.md too, between its markers. What strata does not pass has to
-// have its reason in reasons.mjs, else this fails.
+// have its reason in reasons.mjs, else this fails; so has what it skips and another passes.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readArguments } from './arguments.mjs';
-import { REASONS } from './reasons.mjs';
+import { reason } from './reasons.mjs';
 
-const { versions, date, suites } = JSON.parse(readFileSync('build/conformance/results.json', 'utf8'));
+const { PLACE: place } = process.env;
+const { versions, date, suites } = JSON.parse(readFileSync(`build/conformance/${place}/results.json`, 'utf8'));
 const { write } = readArguments(process.argv.slice(2));
 const names = Object.keys(versions);
 const GOOD = ['pass', 'skip'];
@@ -24,12 +25,15 @@ const summary = Object.entries(suites).flatMap(([suite, { source, tests }]) => {
   ];
 });
 
+const isMissed = ({ strata, ...others }) =>
+  strata !== undefined && (!GOOD.includes(strata) || (strata === 'skip' && Object.values(others).includes('pass')));
+
 /** Strata's first, with the reasons; then what only others do not pass. */
 const details = ([suite, { tests }]) => {
-  const missed = Object.entries(tests).filter(([, test]) => test.strata !== undefined && !GOOD.includes(test.strata));
+  const missed = Object.entries(tests).filter(([, test]) => isMissed(test));
   const others = Object.entries(tests).filter(([, test]) => test.strata === 'pass' && names.some((name) => !GOOD.includes(test[name])));
   const cells = ([test, outcomes]) => [`\`${test}\``, ...names.map((name) => outcomes[name])];
-  const withReason = missed.map((entry) => [...cells(entry), REASONS[suite][entry[0]] ?? '**no reason is known**']);
+  const withReason = missed.map((entry) => [...cells(entry), reason(place, suite, entry[0]) ?? '**no reason is known**']);
   return [
     `### ${TITLES[suite]} that strata does not pass\n\n${table(['test', ...names, 'why'], withReason)}`,
     `### ${TITLES[suite]} that strata passes and another does not\n\n${table(['test', ...names], others.map(cells))}`,
@@ -45,17 +49,17 @@ console.log(text);
 
 if (write) {
   const file = 'docs/conformance.md';
-  const [begin, end] = ['<!-- tables -->', '<!-- end of tables -->'];
+  const [begin, end] = [`<!-- tables: ${place} -->`, '<!-- end of tables -->'];
   const page = readFileSync(file, 'utf8');
   const [head, rest] = page.split(begin);
-  const tail = rest?.split(end)[1];
-  if (tail === undefined) throw new Error(`${file} has no ${begin} … ${end}`);
+  const tail = rest?.slice(rest.indexOf(end) + end.length);
+  if (!rest?.includes(end)) throw new Error(`${file} has no ${begin} … ${end}`);
   writeFileSync(file, `${head}${begin}\n${text}\n${end}${tail}`);
 }
 
 const unexplained = Object.entries(suites).flatMap(([suite, { tests }]) =>
   Object.entries(tests)
-    .filter(([test, { strata }]) => strata !== undefined && !GOOD.includes(strata) && REASONS[suite][test] === undefined)
+    .filter(([test, outcomes]) => isMissed(outcomes) && reason(place, suite, test) === undefined)
     .map(([test]) => `${suite} ${test}`),
 );
 if (unexplained.length > 0) {

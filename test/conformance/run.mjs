@@ -1,22 +1,23 @@
-// Runs both suites, every test for each runtime in turn, and writes build/conformance/results.json and the logs beside it.
-import { execFileSync, spawn } from 'node:child_process';
+// Runs the suites, every test for each runtime in turn, and writes results.json and the logs into build/conformance/PLACE, test by test.
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readArguments, SUITES } from './arguments.mjs';
+import { PLACES, readArguments } from './arguments.mjs';
 import { verdict } from './verdict.mjs';
 
-const LIMIT = 60_000;
 const out = resolve('build/conformance');
 const wanted = readArguments(process.argv.slice(2));
+const place = PLACES[process.env.PLACE];
+const here = join(out, process.env.PLACE);
 
 // Whatever a test leaves is ended with SIGKILL, which must not meet anybody else.
-if (!process.env.OUTSIDE || readlinkSync('/proc/self/ns/pid') === process.env.OUTSIDE) throw new Error('not in a pid namespace of its own');
+if (!place.guest && (!process.env.OUTSIDE || readlinkSync('/proc/self/ns/pid') === process.env.OUTSIDE)) {
+  throw new Error('not in a pid namespace of its own');
+}
 
 const which = (name) => ['/usr/sbin', '/usr/bin'].map((directory) => join(directory, name)).find((path) => existsSync(path));
 const programs = { strata: resolve(process.env.STRATA ?? 'bin/strata'), runc: which('runc'), crun: which('crun') };
-// runc without the two options of crun's that it has not, as far as they ask for what it does in any case.
-const RUNC = resolve('test/conformance/runc.sh');
 const runtimes = wanted.runtimes.filter((name) => programs[name]);
 
 /** A command with everything it prints; ended after a while with all that it started. */
@@ -29,7 +30,7 @@ const run = (command, { cwd, env }) =>
     const timer = setTimeout(() => {
       late = true;
       sweep();
-    }, LIMIT);
+    }, place.limit);
     const end = (status) => {
       clearTimeout(timer);
       child.stdout.destroy();
@@ -44,8 +45,31 @@ const run = (command, { cwd, env }) =>
     child.on('exit', (status) => setTimeout(end, 50, status));
   });
 
-/** Kill everything in this pid namespace but its first process and this one; whether there was anything. */
+/** A guest's processes, but for its kernel's, and systemd's own and its services', of which this run is one. */
+const processes = () => {
+  const own = readFileSync('/proc/self/cgroup', 'utf8');
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      const cgroup = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+      const flags = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\)/s, '').split(' ')[7]);
+      return (flags & PF_KTHREAD) === 0 && (cgroup === own || !/^0::\/(init\.scope|system\.slice\/[^/]*\.service)/.test(cgroup));
+    } catch (error) {
+      if (['ENOENT', 'ESRCH'].includes(error.code)) return false;
+      throw error;
+    }
+  });
+};
+const PF_KTHREAD = 0x200000;
+const atStart = new Set(place.guest ? processes() : []);
+
+/** Kill what is left of a test: a guest's processes since the start, else all in this pid namespace but its first and this one; whether there was any. */
 const sweep = () => {
+  if (place.guest) {
+    const left = processes().filter((pid) => !atStart.has(pid));
+    for (const pid of left) attempt(process.kill, Number(pid), 'SIGKILL');
+    return left.length > 0;
+  }
   try {
     return process.kill(-1, 'SIGKILL');
   } catch (error) {
@@ -81,12 +105,18 @@ const attempt = (action, path, value) => {
   try {
     action(path, value);
   } catch (error) {
-    if (!['ENOENT', 'EBUSY', 'ENOTEMPTY'].includes(error.code)) throw error;
+    if (!['ENOENT', 'EBUSY', 'ENOTEMPTY', 'ESRCH'].includes(error.code)) throw error;
   }
 };
 
-/** Containers, processes, cgroups. */
-const cleanUp = async (name, before) => {
+const mounts = () =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => line.split(' ')[4]);
+
+/** Containers, processes, cgroups, mounts. */
+const cleanUp = async (name, before, mounted) => {
   const quiet = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 10_000 };
   try {
     for (const id of execFileSync(programs[name], ['list', '--quiet'], quiet).split('\n').filter(Boolean)) {
@@ -103,19 +133,29 @@ const cleanUp = async (name, before) => {
   // A cgroup can be removed when the last of its processes is gone, which takes a moment.
   for (let tries = 100; sweep() && tries > 0; tries--) await sleep(20);
   for (const path of added(before)) attempt(rmdirSync, path);
+  for (const path of mounts().slice(mounted).reverse()) spawnSync('umount', ['--lazy', path]);
 };
 
 const validation = () => {
   const cwd = join(out, 'validation');
   return readdirSync(cwd)
     .filter((name) => name !== 'runtimetest' && !name.startsWith('rootfs-'))
-    .map((name) => ({ name, command: [join(cwd, name)], cwd, env: (program) => ({ RUNTIME: program }) }));
+    .map((name) => ({ name, command: [join(cwd, name)], cwd, env: (name) => ({ RUNTIME: programs[name] }) }));
 };
 
 // Tests of terminals skip themselves without one.
 const ON_TERMINAL = ['python3', '-c', 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'];
 
+/** A program that calls a runtime the way its author wants it. */
+const wrapper = (name) => {
+  const path = join(process.env.TMPDIR, name);
+  const words = [resolve('test/conformance/runtime.sh'), name, programs[name], place.manager];
+  writeFileSync(path, `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`, { mode: 0o755 });
+  return path;
+};
+
 const crun = () => {
+  const wrappers = Object.fromEntries(runtimes.map((name) => [name, wrapper(name)]));
   const tests = join(out, 'crun/tests');
   const list = 'import sys; sys.path.insert(0, "."); print("\\n".join(__import__(sys.argv[1]).all_tests))';
   const python = {
@@ -135,7 +175,7 @@ const crun = () => {
         name: `${file.slice(5, -3)}/${name}`,
         command: [...(/tty|getpgrp/.test(name) ? ON_TERMINAL : []), 'python3', join(tests, file)],
         cwd: process.env.TMPDIR,
-        env: (program) => ({ ...python, OCI_RUNTIME: program === programs.runc ? RUNC : program, RUN_TESTS: name }),
+        env: (runtime) => ({ ...python, OCI_RUNTIME: wrappers[runtime], RUN_TESTS: name }),
       }));
     });
 };
@@ -143,11 +183,11 @@ const crun = () => {
 const suites = { validation, crun };
 const results = { versions: {}, date: new Date().toISOString().slice(0, 10), suites: {} };
 for (const name of runtimes) results.versions[name] = execFileSync(programs[name], ['--version'], { encoding: 'utf8' }).split('\n')[0].trim();
-rmSync(join(out, 'logs'), { recursive: true, force: true });
+rmSync(join(here, 'logs'), { recursive: true, force: true });
 
-for (const suite of SUITES.filter((name) => wanted.suites.includes(name))) {
+for (const suite of place.suites.filter((name) => wanted.suites.includes(name))) {
   const source = suite === 'crun' ? 'crun' : 'golang-github-opencontainers-runtime-tools';
-  const tests = suites[suite]().filter(({ name }) => name.includes(wanted.pattern));
+  const tests = suites[suite]().filter(({ name }) => name.includes(wanted.pattern) && (wanted.pattern !== '' || place.tests.test(name)));
   const table = {};
   results.suites[suite] = { source: readFileSync(join(out, source, 'version'), 'utf8').trim(), tests: table };
   for (const { name, command, cwd, env } of tests) {
@@ -157,15 +197,16 @@ for (const suite of SUITES.filter((name) => wanted.suites.includes(name))) {
       // Some tests race with the program that they have started, so every runtime gets a second try.
       for (let tries = 2; tries > 0 && [undefined, 'fail'].includes(table[name][runtime]); tries--) {
         const before = cgroups();
-        outcome = await run(command, { cwd, env: env(programs[runtime]) });
-        await cleanUp(runtime, before);
+        const mounted = mounts().length;
+        outcome = await run(command, { cwd, env: env(runtime) });
+        await cleanUp(runtime, before, mounted);
         table[name][runtime] = verdict(suite, outcome);
       }
-      const log = join(out, 'logs', suite, runtime, `${name.replaceAll('/', '.')}.log`);
+      const log = join(here, 'logs', suite, runtime, `${name.replaceAll('/', '.')}.log`);
       mkdirSync(join(log, '..'), { recursive: true });
       writeFileSync(log, outcome.text);
     }
     console.log(`${suite} ${name}: ${runtimes.map((runtime) => `${runtime} ${table[name][runtime]}`).join(', ')}`);
+    writeFileSync(join(here, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`);
   }
 }
-writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`);
