@@ -4,8 +4,7 @@ import { PLACES } from './arguments.mjs';
 const ALL_FAIL_LEAF = 'the kernel has no `blkio.leaf_weight` since Linux 5.0; strata refuses it with the pointer of the property';
 const NO_NET_CLS = 'this machine has neither of the cgroup v1 controllers net_cls and net_prio';
 const NO_KMEM = 'the kernel has no limit of kernel memory any more; the file exists and ignores what is written';
-const SD_NOTIFY =
-  'wants $NOTIFY_SOCKET where crun puts it in the container, a directory over its path; runc has another place; strata hands no such socket on';
+const SD_NOTIFY = 'wants a socket of its own for $NOTIFY_SOCKET, where crun puts it in the container (runc has another place); strata hands none on';
 const OLD_HOOKS = 'the suite is older than runtime-spec 1.0.2: ';
 
 const REASONS = {
@@ -53,6 +52,7 @@ const REASONS = {
     'start/sd-notify': SD_NOTIFY,
     'start/sd-notify-file': SD_NOTIFY,
     'start/sd-notify-env': SD_NOTIFY,
+    'start/sd-notify-proxy': SD_NOTIFY,
   },
 };
 
