@@ -7,7 +7,9 @@ shift 3
 if [ "$name" != crun ] && [ "${*: -1}" = --version ]; then
   "$program" "$@" || exit
   # What the tests that want these look at is not crun's own; without the words they are skipped.
-  echo '+SYSTEMD +SECCOMP'
+  features='+SYSTEMD +SECCOMP'
+  if "$program" --help | grep -q '^ *checkpoint'; then features+=' +CRIU'; fi
+  echo "$features"
   exit
 fi
 arguments=()
