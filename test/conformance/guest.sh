@@ -9,7 +9,7 @@ shift 2
 export PLACE
 
 # A user-mode kernel takes the memory of io_uring for its own and falls over it.
-sysctl -q kernel.io_uring_disabled=2 || true
+sysctl -q kernel.io_uring_disabled=2 2>/dev/null || true
 
 # The profile that one of the validation programs names, which forbids nothing.
 if [ -d /sys/kernel/security/apparmor ]; then
