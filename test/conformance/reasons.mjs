@@ -4,6 +4,7 @@ import { PLACES } from './arguments.mjs';
 const ALL_FAIL_LEAF = 'the kernel has no `blkio.leaf_weight` since Linux 5.0; strata refuses it with the pointer of the property';
 const NO_NET_CLS = 'this machine has neither of the cgroup v1 controllers net_cls and net_prio';
 const NO_KMEM = 'the kernel has no limit of kernel memory any more; the file exists and ignores what is written';
+const STATUS_FILE = "waits for `status`, a file of crun's own in the state directory, before it takes a checkpoint";
 const SD_NOTIFY = 'wants a socket of its own for $NOTIFY_SOCKET, where crun puts it in the container (runc has another place); strata hands none on';
 const OLD_HOOKS = 'the suite is older than runtime-spec 1.0.2: ';
 
@@ -38,6 +39,9 @@ const REASONS = {
     'preserve_fds/preserve-fds-some': 'wants 100 descriptors preserved, of which most are not open; for strata, as for runc, that is an error',
     'seccomp/seccomp-listener':
       'wants a listener for a profile without SCMP_ACT_NOTIFY, and `0.2.0` as the version of the state; the specification has it "when the SCMP_ACT_NOTIFY action is used"',
+    'checkpoint_restore/checkpoint-restore': STATUS_FILE,
+    'checkpoint_restore/checkpoint-restore-ext-ns': STATUS_FILE,
+    'checkpoint_restore/checkpoint-restore-pre-dump': STATUS_FILE,
     'start/start': "reads `status`, a file of crun's own, in the state directory",
     'start/listen_pid_env': 'announces with LISTEN_FDS a descriptor that is not open; for strata, as for runc, that is an error',
     'start/invalid-id': 'wants the words of that release of crun about the id',
