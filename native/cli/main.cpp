@@ -59,6 +59,7 @@ JSValue leave_for_program(JSContext* context, JSValueConst /*receiver*/, int cou
   std::vector<std::string> arguments;
   const Value list(context, count > 0 ? JS_DupValue(context, values[0]) : JS_UNDEFINED);
   const std::uint32_t length = js.is_array(list) ? js.length(list) : 0;
+  arguments.reserve(length);
   for (std::uint32_t i = 0; i < length; i++) arguments.push_back(js.text_of(js.element(list, i)).value_or(""));
   sys::exit_group(become(arguments));
 }
