@@ -268,21 +268,40 @@ const NOISE = /^rlimit: Can't setup|^tun: Unable to create|cgroupd: recv req err
 /** What only hands a failure on. */
 const SUMMARY = /FAILED|failed with -?\d+$|killed by signal|exited, status/;
 
-function firstError(host: Host, log: string): string | undefined {
+/** Directories that CRIU makes for the time of a restore: the second in its working directory. */
+const TEMPORARY = /\/tmp\/\.criu\.mntns\.\w{6}\b|\.criu\.cgyard\.\w{6}\b/g;
+
+/** Removes what a CRIU that was ended has left, by what its log names. Nothing is mounted there any more, nor is anything in them. */
+export function removeTemporary(host: Host, directory: string, log: string): void {
+  for (const name of new Set(readLog(host, log).match(TEMPORARY) ?? [])) {
+    try {
+      host.removeDirectory(name.startsWith('/') ? name : `${directory}/${name}`);
+    } catch (error) {
+      if (!(error instanceof StrataError)) throw error;
+    }
+  }
+}
+
+/** Its end; '' if it cannot be read. */
+function readLog(host: Host, log: string): string {
   try {
     const file = host.openLog(log);
-    if (file === undefined) return undefined;
+    if (file === undefined) return '';
     try {
-      const { offset } = host.lastLines(file, LINES);
-      const { text } = host.readLines(file, offset, BYTES);
-      const all = text.split('\n').flatMap((line) => ERROR.exec(line.trimEnd())?.[1] ?? []);
-      const errors = all.filter((error) => !NOISE.test(error));
-      return errors.find((error) => !SUMMARY.test(error)) ?? errors[0];
+      return host.readLines(file, host.lastLines(file, LINES).offset, BYTES).text;
     } finally {
       host.close(file);
     }
   } catch (error) {
-    if (error instanceof StrataError) return undefined;
+    if (error instanceof StrataError) return '';
     throw error;
   }
+}
+
+function firstError(host: Host, log: string): string | undefined {
+  const all = readLog(host, log)
+    .split('\n')
+    .flatMap((line) => ERROR.exec(line.trimEnd())?.[1] ?? []);
+  const errors = all.filter((error) => !NOISE.test(error));
+  return errors.find((error) => !SUMMARY.test(error)) ?? errors[0];
 }

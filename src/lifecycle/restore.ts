@@ -19,7 +19,7 @@ import {
   sharedOptions,
 } from './checkpoint.ts';
 import { checkTerminal } from './create.ts';
-import { type Criu, criuError, FIRST_GIVEN, startCriu } from './criu.ts';
+import { type Criu, criuError, FIRST_GIVEN, removeTemporary, startCriu } from './criu.ts';
 import { cgroupDirectories, destroy } from './destroy.ts';
 import { launchError, stepAt } from './failure.ts';
 import { ERRNO, hasErrno } from './fault.ts';
@@ -333,7 +333,11 @@ class Attempt {
     try {
       this.closeAll();
       if (this.pidfd !== undefined) host.close(this.pidfd);
-      if (this.criu !== undefined) await this.criu.kill();
+      if (this.criu !== undefined) {
+        await this.criu.kill();
+        const { imagePath, workPath = imagePath } = options;
+        removeTemporary(host, workPath, `${workPath}/${LOG}`);
+      }
       if (this.pidFileWritten && options.pidFile !== undefined) host.removeFile(options.pidFile);
       if (this.launching) await destroy(host, options.root, remainsOf(record, this.outside, this.failure, record.hooksBegun), options);
       else {
