@@ -242,10 +242,7 @@ imageTest('an archive that cannot be used is refused, and leaves nothing', async
   fs.writeFileSync(told, changed({ 'config.json': { ...config, annotations, mounts: [...mounts, bind] }, 'criu/inventory.img': Buffer.alloc(9) }));
   const { code, stderr } = await here.try(['restore', '--detach', '--import', told, 'copy']);
   t.is(code, 1);
-  t.regex(
-    stderr,
-    /"org\.criu\.config" of the archive is an order[^]*\/usr of the host is mounted at \/host|\/usr of the host[^]*"org\.criu\.config" of the archive/,
-  );
+  for (const words of ['"org.criu.config" of the archive is an order', '/usr of the host is mounted at /host']) t.true(stderr.includes(words), stderr);
   here.clean(t, id);
   // What CRIU does not understand.
   const core = document.criu.find((name) => name.startsWith('core-')) as string;
