@@ -29,7 +29,7 @@ files() {
 # hosts, every call to be killed at, and how many containers there can be.
 all() {
   find test/integration/properties -name '*.test.ts'
-  files '' bad-input events exec hooks images-run instances library lifecycle overlay rootless rootless-v2 terminal update
+  files '' bad-input events exec hooks images-run instances library lifecycle overlay rootless rootless-images rootless-v2 terminal update
 }
 # With systemd, what is about containers and not about how they are called, or about directories of cgroups.
 all_with_systemd() {
