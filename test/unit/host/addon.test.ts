@@ -193,9 +193,7 @@ test('a command gets its input and gives its output', async (t) => {
 });
 
 test('a command that takes too long is killed', async (t) => {
-  const begin = host.now();
-  const result = await host.run(shell('echo begun; sleep 30', { timeout: 100 }));
-  t.true(host.now() - begin < 10_000);
+  const result = await host.run(shell('echo begun; sleep 300', { timeout: 2000 }));
   t.deepEqual(result, { status: { code: 137, signal: 9 }, timedOut: true, stdout: 'begun\n', stderr: '' });
 });
 
