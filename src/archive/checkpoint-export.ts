@@ -76,7 +76,8 @@ class CheckpointExport {
       if (!(error instanceof StrataError)) throw error;
       throw withFields(error, { hint: `the checkpoint is in the store: strata restore --detach ${options.id} goes on with it` });
     }
-    await host.removeTree(criu);
+    // What went into a pipe may yet be lost on its way.
+    if (this.output.isKept) await host.removeTree(criu);
   }
 
   /** From before the dump until its files have been read nothing in it goes on. */
@@ -86,7 +87,7 @@ class CheckpointExport {
       const criu = `${work}/criu`;
       host.makeDirectory(criu, 0o700);
       await whilePaused(host, options, options.warn, async () => {
-        await options.dump(criu);
+        await options.dump(criu, () => {});
         await this.layer(work);
       });
       await this.write(work, criu);

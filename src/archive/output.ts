@@ -16,6 +16,8 @@ import { systemError } from './bytes.ts';
 
 /** Takes members one after another. Every function throws a StrataError `system`. */
 export interface Output {
+  /** Whether what is written stays, and does not go to a reader who may yet fail. */
+  readonly isKept: boolean;
   directory(name: string): Promise<void>;
   /** Begins a file of `size` bytes; its content follows. */
   begin(name: string, size: number): Promise<void>;
@@ -44,7 +46,7 @@ export async function openTar(path: string, compression: Compression): Promise<O
     throw new StrataError({
       code: 'usage',
       reason: 'an archive is not written to a terminal',
-      hint: 'give a file with --output, or redirect standard output',
+      hint: 'name a file, or redirect standard output',
     });
   }
   return new TarOutput(STANDARD_OUTPUT, 'standard output', compression);
@@ -91,6 +93,7 @@ class Compressor {
 }
 
 class TarOutput implements Output {
+  readonly isKept: boolean = false;
   private readonly descriptor: number;
   private readonly path: string;
   private readonly compressor: Compressor | undefined;
@@ -142,6 +145,7 @@ class TarOutput implements Output {
 
 /** Replaces a file when all is there; what is no regular file, such as a named pipe, is written to as it is. */
 class FileOutput extends TarOutput {
+  override readonly isKept: boolean;
   private readonly file: FileHandle;
   private readonly target: string;
   private readonly temporary: string | undefined;
@@ -151,6 +155,7 @@ class FileOutput extends TarOutput {
     this.file = file;
     this.target = target;
     this.temporary = temporary;
+    this.isKept = temporary !== undefined;
   }
 
   static async open(path: string, compression: Compression): Promise<FileOutput> {
@@ -186,6 +191,7 @@ class FileOutput extends TarOutput {
 }
 
 class DirectoryOutput implements Output {
+  readonly isKept = true;
   private readonly target: string;
   private readonly temporary: string;
   private file: FileHandle | undefined;

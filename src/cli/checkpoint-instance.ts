@@ -2,11 +2,12 @@
 import type { Command } from 'commander';
 import { StrataError } from '../base/error.ts';
 import type { Compression } from '../image/media-types.ts';
-import { checkpointInstance, logDirectory } from '../instance/checkpoint.ts';
+import { checkpointInstance, checkStays, logDirectory } from '../instance/checkpoint.ts';
 import type { InstanceRestoreOptions } from '../instance/restore.ts';
 import { restoreImported, restoreImportedKept, restoreInstance, restoreInstanceKept } from '../instance/restore.ts';
 import type { CheckpointOptions } from '../lifecycle/checkpoint.ts';
 import { checkpoint } from '../lifecycle/checkpoint.ts';
+import { openStore } from '../store/store.ts';
 import { refuseFlags } from './image-flags.ts';
 import { stopIfInterrupted } from './options.ts';
 import type { Shell } from './shell.ts';
@@ -33,7 +34,8 @@ export async function checkpointOfInstance(shell: Shell, command: Command, flags
   const instance = shell.instance(id);
   const leaveRunning = options.leaveRunning === true;
   const workPath = logDirectory(instance.store, id);
-  const wishes = { ...instance, leaveRunning, dump: (imagePath: string) => checkpoint(host, { workPath, ...options, imagePath }) };
+  const dump = (imagePath: string, dumped: () => void): Promise<void> => checkpoint(host, { workPath, ...options, imagePath, dumped });
+  const wishes = { ...instance, leaveRunning, dump };
   if (flags.export !== undefined) {
     refuseFlags(command, flags, ['imagePath', ...SPREAD], 'cannot go with --export');
     const { archive, log } = shell;
@@ -46,8 +48,11 @@ export async function checkpointOfInstance(shell: Shell, command: Command, flags
     });
   } else if (flags.imagePath === undefined) {
     refuseFlags(command, flags, SPREAD, 'needs --image-path');
+    // The program would change its files, which would not be those of the checkpoint any more.
+    refuseFlags(command, flags, ['leaveRunning'], 'needs --export or --image-path');
     await checkpointInstance(host, wishes);
   } else {
+    if (!leaveRunning && options.preDump !== true) checkStays(openStore(host, instance.store), id);
     await checkpoint(host, options);
   }
 }

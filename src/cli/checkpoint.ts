@@ -4,6 +4,7 @@ import { isInstance } from '../instance/instances.ts';
 import { type CheckpointOptions, checkpoint, type ImageOptions } from '../lifecycle/checkpoint.ts';
 import { type ArchiveFlags, COMPRESSIONS, checkpointOfInstance, refuseArchive } from './checkpoint-instance.ts';
 import { Flag } from './command.ts';
+import { refuseFlags } from './image-flags.ts';
 import { count } from './options.ts';
 import type { Shell } from './shell.ts';
 
@@ -41,6 +42,7 @@ export function addCheckpoint(program: Command, shell: Shell): void {
     .addOption(new Flag('--compress <form>', 'with --export: how the archive is compressed').choices(COMPRESSIONS).default('none'))
     .action(async (id: string, flags: CheckpointFlags, command: Command) => {
       const options = checkpointOptions(shell, id, flags);
+      if (flags.export === undefined) refuseFlags(command, flags, ['compress'], 'needs --export');
       if (isInstance(shell.host, shell.instance(id))) return checkpointOfInstance(shell, command, flags, options);
       refuseArchive(flags, id);
       await checkpoint(shell.host, options);

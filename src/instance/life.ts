@@ -14,7 +14,7 @@ import { whileUsing } from '../store/lock.ts';
 import { containerPath } from '../store/paths.ts';
 import type { Store } from '../store/store.ts';
 import { openStore } from '../store/store.ts';
-import { forgetCheckpoint } from './checkpoint.ts';
+import { forgetCheckpoint, lockCheckpoint } from './checkpoint.ts';
 import { awaitInstance } from './directory.ts';
 import type { Exit } from './exit.ts';
 import type { InstanceName } from './instances.ts';
@@ -42,9 +42,14 @@ export async function startInstance(host: Host, options: StartOptions): Promise<
   try {
     // What is left of the last time.
     if ((await runState(host, options)) !== undefined) await deleteContainer(host, { ...options, root, id });
-    const kept = await runKept(host, { ...options, bundle: directory, directory, lock, log, interactive, remove });
-    await forgetCheckpoint(host, directory);
-    return kept;
+    const checkpointLock = await lockCheckpoint(host, id, directory);
+    try {
+      const kept = await runKept(host, { ...options, bundle: directory, directory, lock, log, interactive, remove });
+      await forgetCheckpoint(host, directory);
+      return kept;
+    } finally {
+      host.close(checkpointLock);
+    }
   } finally {
     host.close(lock);
   }

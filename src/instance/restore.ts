@@ -1,6 +1,7 @@
 /** Going on with a container made of an image where its checkpoint was made: in front of the caller, or kept in the background. */
 import { StrataError, withFields } from '../base/error.ts';
-import type { ExitStatus, Host } from '../host/host.ts';
+import { messageOf } from '../base/fault.ts';
+import type { Descriptor, ExitStatus, Host } from '../host/host.ts';
 import { deleteContainer } from '../lifecycle/delete.ts';
 import { checkId } from '../lifecycle/id.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
@@ -12,7 +13,7 @@ import { hasState } from '../lifecycle/store.ts';
 import { whileUsing } from '../store/lock.ts';
 import { containerPath } from '../store/paths.ts';
 import { openStore } from '../store/store.ts';
-import { checkpointDirectory, forgetCheckpoint } from './checkpoint.ts';
+import { checkpointDirectory, forgetCheckpoint, lockCheckpoint } from './checkpoint.ts';
 import type { CreatedInstance } from './create.ts';
 import { discardInstance } from './create.ts';
 import { recordStart } from './directory.ts';
@@ -33,10 +34,11 @@ export interface InstanceRestoreOptions
   readonly imagePath?: string;
 }
 
-/** An instance that is about to go on; its lock is held. */
+/** An instance that is about to go on; its lock is held, and that of its checkpoints. */
 interface Taken {
   readonly created: Pick<CreatedInstance, 'instance' | 'directory' | 'lock' | 'store'>;
   readonly imagePath: string;
+  readonly checkpointLock: Descriptor;
 }
 
 /** Takes an instance that does not run. @throws StrataError `not-found`; `status` if it runs, or has no checkpoint. */
@@ -47,16 +49,20 @@ async function take(host: Host, options: InstanceRestoreOptions): Promise<Taken>
   const instance = loadInstance(store, id);
   const directory = containerPath(store.root, id);
   const lock = await takeInstance(host, options, 'restore');
+  let checkpointLock: Descriptor = -1;
   try {
+    checkpointLock = await lockCheckpoint(host, id, directory);
     const imagePath = options.imagePath ?? checkpointDirectory(directory);
-    if (host.stat(imagePath) === undefined) {
+    // What CRIU writes last: without it a dump has been cut off.
+    if (host.stat(`${imagePath}/inventory.img`) === undefined) {
       const reason = options.imagePath === undefined ? `container ${id} has no checkpoint` : `there is no checkpoint in ${imagePath}`;
       throw new StrataError({ code: 'status', stage: 'state', reason });
     }
     // What is left of the last time.
     if ((await runState(host, options)) !== undefined) await deleteContainer(host, { ...options, root, id });
-    return { created: { instance, directory, lock, store }, imagePath };
+    return { created: { instance, directory, lock, store }, imagePath, checkpointLock };
   } catch (error) {
+    if (checkpointLock !== -1) host.close(checkpointLock);
     host.close(lock);
     throw error;
   }
@@ -70,17 +76,22 @@ export async function restoreInstanceKept(host: Host, options: InstanceRestoreOp
     await settleCheckpoint(host, options, taken);
     return told;
   } finally {
+    host.close(taken.checkpointLock);
     host.close(taken.created.lock);
   }
 }
 
 /** The same with one that has just been imported. @throws StrataError of any code; then nothing of it is left. */
 export async function restoreImportedKept(host: Host, options: InstanceRestoreOptions, created: CreatedInstance): Promise<{ readonly pid: number }> {
-  const taken = { created, imagePath: checkpointDirectory(created.directory) };
   try {
-    const told = await keepRestored(host, options, taken);
-    await settleCheckpoint(host, options, taken);
-    return told;
+    const taken = await takeImported(host, options, created);
+    try {
+      const told = await keepRestored(host, options, taken);
+      await settleCheckpoint(host, options, taken);
+      return told;
+    } finally {
+      host.close(taken.checkpointLock);
+    }
   } catch (error) {
     throw await withdrawn(host, options, created, error);
   } finally {
@@ -102,7 +113,7 @@ export async function restoreInstance(host: Host, options: InstanceRestoreOption
 export async function restoreImported(host: Host, options: InstanceRestoreOptions, created: CreatedInstance): Promise<ExitStatus> {
   let hasRun = false;
   try {
-    return await attend(host, options, { created, imagePath: checkpointDirectory(created.directory) }, () => {
+    return await attend(host, options, await takeImported(host, options, created), () => {
       hasRun = true;
     });
   } catch (error) {
@@ -110,6 +121,11 @@ export async function restoreImported(host: Host, options: InstanceRestoreOption
   } finally {
     host.close(created.lock);
   }
+}
+
+async function takeImported(host: Host, { id }: InstanceName, created: CreatedInstance): Promise<Taken> {
+  const { directory } = created;
+  return { created, imagePath: checkpointDirectory(directory), checkpointLock: await lockCheckpoint(host, id, directory) };
 }
 
 async function keepRestored(host: Host, options: InstanceRestoreOptions, { created, imagePath }: Taken): Promise<{ readonly pid: number }> {
@@ -134,21 +150,38 @@ async function attend(host: Host, options: InstanceRestoreOptions, taken: Taken,
     if (!instance.remove) recordExit(host, directory, status, record);
   };
   const stdin = instance.interactive || instance.terminal ? 0 : atItsEnd(host);
+  let isLocked = true;
+  const unlock = (): void => {
+    if (isLocked) host.close(taken.checkpointLock);
+    isLocked = false;
+  };
+  const resumed = async (): Promise<void> => {
+    try {
+      await settleCheckpoint(host, options, taken);
+    } catch (error) {
+      options.warn?.(`the checkpoint that the container went on from is still there: ${messageOf(error)}`);
+    }
+    unlock();
+  };
   let status: ExitStatus;
   try {
     recordStart(host, directory);
-    status = await restoreForeground(host, { ...options, bundle: directory, imagePath: taken.imagePath, stdio: [stdin, 1, 2], ended });
+    const own = { bundle: directory, imagePath: taken.imagePath, stdio: [stdin, 1, 2] as const };
+    status = await restoreForeground(host, { ...options, ...own, ended, resumed });
   } finally {
+    unlock();
     if (stdin !== 0) host.close(stdin);
   }
   if (instance.remove) await whileUsing(store, () => removeInstance(store, instance));
-  else await settleCheckpoint(host, options, taken);
   return status;
 }
 
-/** The program has gone on from it, and what it writes from then on is not in it. Pages that are still to come are read from there. */
+/**
+ * The program goes on, and what it writes from then on is in no checkpoint that the store has. Pages that are still to come are read from the one that it
+ * goes on from.
+ */
 async function settleCheckpoint(host: Host, { imagePath, lazyPages }: InstanceRestoreOptions, { created }: Taken): Promise<void> {
-  if (imagePath === undefined && lazyPages !== true) await forgetCheckpoint(host, created.directory);
+  if (imagePath !== undefined || lazyPages !== true) await forgetCheckpoint(host, created.directory);
 }
 
 /** Takes the instance back, unless something of its container is left: then it is for `delete` to clear up both. Gives back what to throw. */

@@ -40,6 +40,8 @@ export interface CheckpointOptions extends ContainerName, ImageOptions {
   readonly leaveRunning?: boolean;
   readonly tcpSkipInFlight?: boolean;
   readonly linkRemap?: boolean;
+  /** Called when CRIU has written everything; what goes wrong after that is about the end of the container. */
+  readonly dumped?: () => void;
   /** Write memory only, in preparation; the container runs on. */
   readonly preDump?: boolean;
   /** An open descriptor to which CRIU writes a byte when it serves pages. Closed then. */
@@ -48,7 +50,7 @@ export interface CheckpointOptions extends ContainerName, ImageOptions {
 }
 
 const LOG = 'dump.log';
-export const LOG_LEVEL = 4;
+const LOG_LEVEL = 4;
 /** The names of the container's standard streams, in the form of runc's file. */
 export const DESCRIPTORS_FILE = 'descriptors.json';
 /** Bytes. */
@@ -87,6 +89,7 @@ export async function checkpoint(host: Host, options: CheckpointOptions): Promis
     checkConfigFile(host, record.annotations);
     checkOptions(host, options);
     await dump(host, options, record, pid);
+    options.dumped?.();
     if (options.leaveRunning !== true && options.preDump !== true) await destroy(host, root, record, options);
   });
 }
@@ -128,6 +131,7 @@ function checkParent(host: Host, { imagePath, parentPath }: CheckpointOptions): 
 async function dump(host: Host, options: CheckpointOptions, record: ContainerRecord, pid: number): Promise<void> {
   const { imagePath, workPath = imagePath, preDump = false } = options;
   const gid = groupOfRoot(host, record, pid);
+  checkOwner(host, 'checkpoint', 'work', workPath);
   makeImages(host, options, gid);
   host.makeDirectories(workPath, 0o700);
   const opened: Descriptor[] = [];
@@ -164,19 +168,20 @@ function groupOfRoot(host: Host, { traits }: ContainerRecord, pid: number): numb
   return Number(gid ?? 0);
 }
 
-/** Others could have put links there, through which CRIU would write. */
-function checkOwner(host: Host, path: string): void {
+/** Others could have put links there, through which CRIU would write. `what` it is: `image` or `work`. */
+export function checkOwner(host: Host, stage: 'checkpoint' | 'restore', what: string, path: string): void {
+  if (host.stat(path) === undefined) return;
   const status = host.stat(host.realPath(path));
   if (status === undefined || (status.uid === host.userId() && (status.mode & 0o022) === 0)) return;
-  const reason = `the image directory ${path} belongs to others, or can be written by them`;
-  throw new StrataError({ code: 'usage', stage: 'checkpoint', reason });
+  const reason = `the ${what} directory ${path} belongs to others, or can be written by them`;
+  throw new StrataError({ code: 'usage', stage, reason, ...(stage === 'restore' && { hint: '--work-path names another for what is written' }) });
 }
 
 /** One that is there already stays as it is. */
 function makeImages(host: Host, options: CheckpointOptions, gid: number): void {
   const { imagePath } = options;
   const isNew = host.stat(imagePath) === undefined;
-  if (!isNew) checkOwner(host, imagePath);
+  if (!isNew) checkOwner(host, 'checkpoint', 'image', imagePath);
   host.makeDirectories(imagePath, gid === 0 ? 0o700 : 0o710);
   try {
     if (isNew && gid !== 0) host.setGroup(imagePath, gid);

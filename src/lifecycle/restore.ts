@@ -11,6 +11,7 @@ import { findNamespace } from '../spec/refuse.ts';
 import { checkCgroups, connectTo, remainsOf, sendPidfd, type Up, withTop, writePidFile } from './bring-up.ts';
 import {
   checkConfigFile,
+  checkOwner,
   DESCRIPTORS_FILE,
   directories,
   EXTERNAL_NAMESPACES,
@@ -56,8 +57,13 @@ export async function restoreDetached(host: Host, options: RestoreOptions): Prom
   return restoreUp(host, options, prepared);
 }
 
+interface Resumed {
+  /** The program goes on. It is not to throw. */
+  readonly resumed?: () => Promise<void>;
+}
+
 /** Restores the container in front of the caller, as `run` runs one. Deletes it afterwards. */
-export async function restoreForeground(host: Host, options: RestoreOptions & RunOptions): Promise<ExitStatus> {
+export async function restoreForeground(host: Host, options: RestoreOptions & RunOptions & Resumed): Promise<ExitStatus> {
   if (options.consoleSocket !== undefined) {
     throw new StrataError({ code: 'usage', stage: 'check', reason: 'cannot use a console socket in the foreground', hint: 'give --detach too' });
   }
@@ -65,6 +71,7 @@ export async function restoreForeground(host: Host, options: RestoreOptions & Ru
   const { up, master } = await withTerminal(host, options, prepared);
   let status: ExitStatus;
   try {
+    await options.resumed?.();
     status = await host.foreground(up.pidfd, master);
   } finally {
     host.close(up.pidfd);
@@ -146,6 +153,7 @@ class Attempt {
     const { host, options } = this;
     const { imagePath, workPath = imagePath, pidFile, pidfdSocket } = options;
     try {
+      checkOwner(host, 'restore', workPath === imagePath ? 'image' : 'work', workPath);
       checkCgroups(host, this.record);
       this.keep(this.prepared.scope === undefined ? { cgroups: this.record.cgroups.map((cgroup) => withTop(host, cgroup)) } : {});
       if (workPath !== imagePath) host.makeDirectories(workPath, 0o700);

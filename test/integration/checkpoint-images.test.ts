@@ -98,6 +98,8 @@ imageTest('in its place: keeper, log and exit go on; a start makes it worthless'
   await place.strata('start', id);
   t.false(fs.existsSync(place.path(id, 'checkpoint')));
   failed(t, await place.try(['checkpoint', '--pre-dump', id]), '--image-path');
+  failed(t, await place.try(['checkpoint', '--leave-running', id]), '--export or --image-path');
+  failed(t, await place.try(['checkpoint', '--compress', 'gzip', id]), '--compress needs --export');
   await place.strata('delete', '--force', id);
   place.clean(t);
 });
@@ -145,6 +147,7 @@ imageTest('--leave-running: a copy beside it; one that is removed at its end', a
   await place.grows(id);
   failed(t, await place.try(['checkpoint', id]), 'deleted when it ends', '--leave-running');
   failed(t, await place.try(['checkpoint', '--export', archive, id]), 'deleted when it ends');
+  failed(t, await place.try(['checkpoint', '--image-path', workspace.path('images'), id]), 'deleted when it ends');
   t.false(fs.existsSync(archive));
   await place.strata('checkpoint', '--leave-running', '--export', archive, id);
   await place.strata('restore', '--detach', '--import', archive, copy);
@@ -175,8 +178,17 @@ imageTest('a terminal in the background, and in front of the caller', async (t, 
     front.type('again\n');
     return front.seen.includes('<again>');
   });
-  front.type('\x04');
-  t.is(await front.end(), 3);
+  // Whoever is in front leaves the next checkpoint where it is.
+  await place.strata('checkpoint', id);
+  t.is(await front.end(), 137);
+  const once = new Screen(workspace, `PATH=${CRIU_PATH} $STRATA --store ${place.store} restore ${id}`);
+  await eventually('an answer', async () => {
+    once.type('more\n');
+    return once.seen.includes('<more>');
+  });
+  t.false(fs.existsSync(place.path(id, 'checkpoint')));
+  once.type('\x04');
+  t.is(await once.end(), 3);
   t.like(JSON.parse(fs.readFileSync(place.path(id, 'exit.json'), 'utf8')), { code: 3 });
   await place.strata('delete', id);
 });
@@ -217,10 +229,15 @@ imageTest('an archive that cannot be used is refused, and leaves nothing', async
   const linux = config['linux'] as { namespaces: { type: string }[] };
   const mounts = config['mounts'] as object[];
   const others: [object, string][] = [
+    [{ linux: { ...linux, intelRdt: { closID: 'x' } } }, 'cache or network devices'],
     [{ linux: { ...linux, cgroupsPath: '/system.slice' } }, 'a cgroup of its own choice'],
     [{ linux: { ...linux, namespaces: [...linux.namespaces, { type: 'user', path: '/proc/1/ns/user' }] } }, 'a user namespace of others'],
     [{ linux: { ...linux, namespaces: linux.namespaces.filter(({ type }) => type !== 'mount') } }, 'no mount namespace'],
     [{ mounts: [...mounts, { destination: '/x', type: 'bind', source: '../../..', options: ['bind'] }] }, 'a mount of "../../.."'],
+    [
+      { mounts: [...mounts, { destination: '/x', type: 'overlay', source: 'overlay', options: ['lowerdir=/etc:/usr'] }] },
+      'a mount of type "overlay"',
+    ],
   ];
   for (const [change, words] of others) await from(here, changed({ 'config.json': { ...config, ...change } }), words);
   await from(here, changed({ 'layer.tar.gz': tarOf([{ path: 'other' }]) }), 'what the container had written', 'its descriptor says');
@@ -242,7 +259,8 @@ imageTest('an archive that cannot be used is refused, and leaves nothing', async
   fs.writeFileSync(told, changed({ 'config.json': { ...config, annotations, mounts: [...mounts, bind] }, 'criu/inventory.img': Buffer.alloc(9) }));
   const { code, stderr } = await here.try(['restore', '--detach', '--import', told, 'copy']);
   t.is(code, 1);
-  for (const words of ['"org.criu.config" of the archive is an order', '/usr of the host is mounted at /host']) t.true(stderr.includes(words), stderr);
+  for (const words of ['"org.criu.config" of the archive is an order', '/usr of the host is mounted at /host'])
+    t.true(stderr.includes(words), stderr);
   here.clean(t, id);
   // What CRIU does not understand.
   const core = document.criu.find((name) => name.startsWith('core-')) as string;

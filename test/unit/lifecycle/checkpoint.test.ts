@@ -76,6 +76,7 @@ test('what cannot be asked of a container or of this CRIU is refused before anyt
   t.regex((await failure(t, dump(running.host, { statusFd: 99, lazyPages: true }))).message, /descriptor 99 is not open/);
   running.machine.directory('/work/shared', 0o777);
   t.regex((await failure(t, dump(running.host, { imagePath: '/work/shared' }))).message, /can be written by them/);
+  t.regex((await failure(t, dump(running.host, { workPath: '/work/shared' }))).message, /the work directory .* can be written by them/);
   t.is(await statusOf(running.host), 'running');
   t.is(criu.requests.length, 0);
   t.is(machine.text(`${IMAGES}/descriptors.json`), undefined);
