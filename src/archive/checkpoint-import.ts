@@ -41,6 +41,8 @@ import { need, TarMembers } from './members.ts';
 import { openLayer } from './native.ts';
 import { Watch } from './watch.ts';
 
+/** Those that hold nothing of the host's. */
+const OWN_FILE_SYSTEMS: readonly string[] = ['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2'];
 const OWN_NAMESPACES = ['mount', 'pid', 'ipc', 'uts'] as const;
 /** Of a file of a bundle, in bytes. */
 const LARGEST_BUNDLE_FILE = 1024 * 1024;
@@ -235,8 +237,16 @@ class CheckpointImport {
     }
     for (const type of OWN_NAMESPACES) if (!linux.namespaces.some((namespace) => namespace.type === type)) refuse(`no ${type} namespace`);
     if (!linux.namespaces.some(({ type }) => type === 'network')) warn('the container has the network of the host, as the archive says');
-    for (const { destination, source = '', type, options } of mounts) {
-      if (type !== 'bind' && !options.includes('bind') && !options.includes('rbind')) continue;
+    if (linux.intelRdt !== undefined || linux.netDevices !== undefined) refuse('cache or network devices of the host');
+    if (linux.seccomp?.listenerPath !== undefined) refuse('a listener for its system calls');
+    for (const { path, type } of linux.devices) {
+      if (type !== 'p') warn(`the container has the device ${path}, as the archive says`);
+    }
+    for (const { destination, source = '', type = '', options } of mounts) {
+      if (type !== 'bind' && !options.includes('bind') && !options.includes('rbind')) {
+        if (!OWN_FILE_SYSTEMS.includes(type)) refuse(`a mount of type ${JSON.stringify(type)}`);
+        continue;
+      }
       if (places.has(source) || BUNDLE_FILES.includes(source)) continue;
       if (!source.startsWith('/')) refuse(`a mount of ${JSON.stringify(source)}`);
       warn(`${source} of the host is mounted at ${destination}, as the archive says`);
