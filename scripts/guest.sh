@@ -20,7 +20,7 @@ engine=uml limit=1800 managers='cgroupfs systemd' needs=guest selection=all lsm=
 while [ $# != 0 ]; do
   case $1 in
     --full) engine=tcg limit=7200 needs=emulator selection=emulated ;;
-    --quick) selection=quick ;;
+    --quick) selection=quick limit=600 ;;
     --manager)
       managers=$2
       shift

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install what is missing on this machine: Debian packages and node_modules. Quick when nothing is.
 #
-#   setup.sh [test] [lint] [cross] [fuzz] [bench] [images]     the build's needs, and those of the named groups
+#   setup.sh [test] [lint] [cross] [fuzz] [bench] [images] [guest] [emulator]     the build's needs, and those of the named groups
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 
@@ -21,7 +21,7 @@ for group in "$@"; do
     guest) packages+=(cpio kmod e2fsprogs debootstrap) ;;
     emulator) packages+=(cpio kmod e2fsprogs debootstrap qemu-system-x86) ;;
     images) packages+=(debootstrap umoci podman) ;;
-    *) die "setup: no group '$group'; there are test, lint, cross, fuzz, bench and images" ;;
+    *) die "setup: no group '$group'; there are test, lint, cross, fuzz, bench, images, guest and emulator" ;;
   esac
 done
 
