@@ -18,7 +18,7 @@ const NONE = 2n ** 64n - 1n;
 const SECOND = 1_000_000n;
 const PERCENT = SECOND / 100n;
 /** Of cpu.max, where nothing else is said. */
-export const CPU_PERIOD = 100_000n;
+const CPU_PERIOD = 100_000n;
 
 export function text(value: string): Variant {
   return { signature: 's', value };
