@@ -394,12 +394,6 @@ export const EXPLAINED: readonly Explanation[] = [
   },
   {
     peers: both,
-    what: 'has another owner for /dev/mqueue in a user namespace',
-    why: 'everybody may use it in any case: the mode is 1777',
-    covers: [{ piece: /^linux\.uidMappings: /, fact: /^path:\/dev\/mqueue$/ }],
-  },
-  {
-    peers: both,
     what: 'fails on a user namespace without mappings: runc at once, crun where something has to belong to an id',
     why: 'maps the ids of the host to themselves, with a warning',
     covers: [refuses(/^linux\.uidMappings: a user namespace without mappings/)],
