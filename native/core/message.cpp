@@ -93,13 +93,17 @@ bool receive_handed(int socket, void* ret_record, std::size_t size, Fd& ret_desc
     received = sys::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   } while (received == -EINTR);
   if (received < 0) return false;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
-    int descriptor;
-    std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
-    ret_descriptor = Fd(descriptor);
+  std::size_t count = 0;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    // The alignment leaves room for more than the one that is expected: they are ours to close.
+    for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int), count++) {
+      int descriptor;
+      std::memcpy(&descriptor, reinterpret_cast<const char*>(header) + at, sizeof descriptor);
+      ret_descriptor = Fd(descriptor);
+    }
   }
-  return static_cast<std::size_t>(received) == size && ret_descriptor.valid();
+  return static_cast<std::size_t>(received) == size && count == 1 && ret_descriptor.valid();
 }
 
 }  // namespace strata
