@@ -393,6 +393,12 @@ export const EXPLAINED: readonly Explanation[] = [
     covers: [refuses(/^linux\.namespaces: an empty path/)],
   },
   {
+    peers: runc,
+    what: 'has another owner for /dev/mqueue in a user namespace',
+    why: 'it belongs to root of the container, as with crun: the ipc namespace is made by him',
+    covers: [{ piece: /^linux\.uidMappings: /, fact: /^path:\/dev\/mqueue$/ }],
+  },
+  {
     peers: both,
     what: 'fails on a user namespace without mappings: runc at once, crun where something has to belong to an id',
     why: 'maps the ids of the host to themselves, with a warning',
