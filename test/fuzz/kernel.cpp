@@ -589,7 +589,10 @@ long clone3_on_stack(const clone_args* arguments, std::size_t size, int (*entry)
   if (const int result = kernel.outcome(); result < 0) return result;
   const int child = kernel.fork();
   give_pidfd(arguments, child);
-  if ((arguments->flags & CLONE_PARENT_SETTID) != 0) std::memcpy(reinterpret_cast<void*>(arguments->parent_tid), &child, sizeof child);
+  // An address that cannot be written to is no error of clone.
+  if ((arguments->flags & CLONE_PARENT_SETTID) != 0 && arguments->parent_tid != 0) {
+    std::memcpy(reinterpret_cast<void*>(arguments->parent_tid), &child, sizeof child);
+  }
   kernel.run_child([&] { (void)entry(argument); });
   return child;
 }
