@@ -102,7 +102,6 @@ export interface Request {
 }
 
 export interface Response {
-  readonly type: number;
   readonly success: boolean;
   /** `script`: at which point of its work CRIU is, and waits. */
   readonly notify?: { readonly script: string; readonly pid: number };
@@ -111,8 +110,6 @@ export interface Response {
   readonly features?: Features;
   /** As one number: 4.2.1 is 40201. */
   readonly version?: number;
-  /** 0 if none is told. */
-  readonly errno: number;
   readonly message: string;
 }
 
@@ -172,21 +169,19 @@ function encodePageServer({ address, port }: PageServer): string {
 /** @throws StrataError `system` if that is no answer of CRIU's. */
 export function decodeResponse(bytes: string): Response {
   const read = new MessageReader(bytes);
-  const type = read.number(1);
   const success = read.boolean(2);
-  if (type === undefined || success === undefined) throw new StrataError({ code: 'system', reason: 'CRIU sent an answer without a result' });
+  if (read.number(1) === undefined || success === undefined)
+    throw new StrataError({ code: 'system', reason: 'CRIU sent an answer without a result' });
   const notify = read.message(5);
   const restoredPid = read.message(4)?.number(1);
   const features = read.message(8);
   const version = read.message(10);
   return {
-    type,
     success,
     ...(notify && { notify: { script: notify.string(1) ?? '', pid: notify.number(2) ?? 0 } }),
     ...(restoredPid !== undefined && { restoredPid }),
     ...(features && { features: { memTrack: features.boolean(1) ?? false, lazyPages: features.boolean(2) ?? false } }),
     ...(version && { version: (version.number(1) ?? 0) * 10_000 + (version.number(2) ?? 0) * 100 + (version.number(4) ?? 0) }),
-    errno: read.number(7) ?? 0,
     message: read.string(9) ?? '',
   };
 }

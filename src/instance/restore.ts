@@ -72,11 +72,8 @@ async function take(host: Host, options: InstanceRestoreOptions): Promise<Taken>
 export async function restoreInstanceKept(host: Host, options: InstanceRestoreOptions): Promise<{ readonly pid: number }> {
   const taken = await take(host, options);
   try {
-    const told = await keepRestored(host, options, taken);
-    await settleCheckpoint(host, options, taken);
-    return told;
+    return await keepRestored(host, options, taken);
   } finally {
-    host.close(taken.checkpointLock);
     host.close(taken.created.lock);
   }
 }
@@ -84,14 +81,7 @@ export async function restoreInstanceKept(host: Host, options: InstanceRestoreOp
 /** The same with one that has just been imported. @throws StrataError of any code; then nothing of it is left. */
 export async function restoreImportedKept(host: Host, options: InstanceRestoreOptions, created: CreatedInstance): Promise<{ readonly pid: number }> {
   try {
-    const taken = await takeImported(host, options, created);
-    try {
-      const told = await keepRestored(host, options, taken);
-      await settleCheckpoint(host, options, taken);
-      return told;
-    } finally {
-      host.close(taken.checkpointLock);
-    }
+    return await keepRestored(host, options, await takeImported(host, options, created));
   } catch (error) {
     throw await withdrawn(host, options, created, error);
   } finally {
@@ -128,19 +118,25 @@ async function takeImported(host: Host, { id }: InstanceName, created: CreatedIn
   return { created, imagePath: checkpointDirectory(directory), checkpointLock: await lockCheckpoint(host, id, directory) };
 }
 
-async function keepRestored(host: Host, options: InstanceRestoreOptions, { created, imagePath }: Taken): Promise<{ readonly pid: number }> {
-  const { directory, lock, instance } = created;
+async function keepRestored(host: Host, options: InstanceRestoreOptions, taken: Taken): Promise<{ readonly pid: number }> {
+  const { directory, lock, instance } = taken.created;
   const { log, interactive, remove } = instance;
-  const own = { ...options, bundle: directory, imagePath };
-  return runKept(host, {
-    ...own,
-    directory,
-    lock,
-    log,
-    interactive,
-    remove,
-    bring: (streams, prepared) => restoreUp(host, { ...own, ...streams }, prepared),
-  });
+  const own = { ...options, bundle: directory, imagePath: taken.imagePath };
+  try {
+    const told = await runKept(host, {
+      ...own,
+      directory,
+      lock,
+      log,
+      interactive,
+      remove,
+      bring: (streams, prepared) => restoreUp(host, { ...own, ...streams }, prepared),
+    });
+    await settleCheckpoint(host, options, taken);
+    return told;
+  } finally {
+    host.close(taken.checkpointLock);
+  }
 }
 
 async function attend(host: Host, options: InstanceRestoreOptions, taken: Taken, ran: () => void): Promise<ExitStatus> {

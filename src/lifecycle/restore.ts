@@ -29,7 +29,7 @@ import { withLock } from './lock.ts';
 import { isAlive } from './observe.ts';
 import { type CreateOptions, checkRootfs, type Prepared, prepare } from './prepare.ts';
 import type { Report } from './report.ts';
-import { type RunOptions, removeStopped } from './run.ts';
+import { attend, type RunOptions, refuseConsoleSocket } from './run.ts';
 import { endScope, holdScope } from './scope.ts';
 import { withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
@@ -64,34 +64,9 @@ interface Resumed {
 
 /** Restores the container in front of the caller, as `run` runs one. Deletes it afterwards. */
 export async function restoreForeground(host: Host, options: RestoreOptions & RunOptions & Resumed): Promise<ExitStatus> {
-  if (options.consoleSocket !== undefined) {
-    throw new StrataError({ code: 'usage', stage: 'check', reason: 'cannot use a console socket in the foreground', hint: 'give --detach too' });
-  }
+  refuseConsoleSocket(options);
   const prepared = prepare(host, options);
-  const { up, master } = await withTerminal(host, options, prepared);
-  let status: ExitStatus;
-  try {
-    await options.resumed?.();
-    status = await host.foreground(up.pidfd, master);
-  } finally {
-    host.close(up.pidfd);
-    if (master !== -1) host.close(master);
-  }
-  options.ended?.(status, up.record);
-  if (options.keep !== true) await removeStopped(host, options, up);
-  return status;
-}
-
-async function withTerminal(host: Host, options: RestoreOptions, prepared: Prepared): Promise<{ up: Up; master: Descriptor }> {
-  if (!prepared.record.terminal) return { up: await restoreUp(host, options, prepared), master: -1 };
-  const [mine, theirs] = host.socketPair();
-  try {
-    const up = await restoreUp(host, { ...options, console: theirs }, prepared);
-    return { up, master: await host.receiveDescriptor(mine) };
-  } finally {
-    host.close(mine);
-    host.close(theirs);
-  }
+  return attend(host, options, prepared, (own) => restoreUp(host, own, prepared), options.resumed);
 }
 
 /** Makes a prepared container of the image, and gives it back when it runs. @throws StrataError of any code; then nothing of the container is left. */

@@ -30,16 +30,32 @@ export async function runDetached(host: Host, options: CreateOptions): Promise<U
 
 /** Runs the program in front of the caller: its terminal or stdio, its signals, its exit status. Deletes the container afterwards. */
 export async function runForeground(host: Host, options: RunOptions): Promise<ExitStatus> {
-  if (options.consoleSocket !== undefined) {
-    throw new StrataError({ code: 'usage', stage: 'check', reason: 'cannot use a console socket in the foreground', hint: 'give --detach too' });
-  }
+  refuseConsoleSocket(options);
   // The program may ask for the size before we could change it.
   const consoleSize = host.windowSize();
   const prepared = prepare(host, consoleSize === undefined ? options : { ...options, consoleSize });
   checkProgram(prepared.record);
-  const { up, master } = await withTerminal(host, options, prepared);
+  return attend(host, options, prepared, (own) => bringUp(host, own, prepared, false));
+}
+
+/** @throws StrataError `usage`: who stands in front of a container has its terminal. */
+export function refuseConsoleSocket({ consoleSocket }: RunOptions): void {
+  if (consoleSocket === undefined) return;
+  throw new StrataError({ code: 'usage', stage: 'check', reason: 'cannot use a console socket in the foreground', hint: 'give --detach too' });
+}
+
+/** Stands in front of a container that `bring` brings up, and deletes it afterwards. `running`: it is up; not to throw. */
+export async function attend<Options extends RunOptions>(
+  host: Host,
+  options: Options,
+  prepared: Prepared,
+  bring: (options: Options) => Promise<Up>,
+  running?: () => Promise<void>,
+): Promise<ExitStatus> {
+  const { up, master } = await withTerminal(host, options, prepared, bring);
   let status: ExitStatus;
   try {
+    await running?.();
     status = await host.foreground(up.pidfd, master);
   } finally {
     host.close(up.pidfd);
@@ -51,11 +67,16 @@ export async function runForeground(host: Host, options: RunOptions): Promise<Ex
 }
 
 /** Brings the container up; with a terminal, its master comes back through a pair of sockets. */
-async function withTerminal(host: Host, options: RunOptions, prepared: Prepared): Promise<{ up: Up; master: Descriptor }> {
-  if (!prepared.record.terminal) return { up: await bringUp(host, options, prepared, false), master: -1 };
+async function withTerminal<Options extends RunOptions>(
+  host: Host,
+  options: Options,
+  prepared: Prepared,
+  bring: (options: Options) => Promise<Up>,
+): Promise<{ up: Up; master: Descriptor }> {
+  if (!prepared.record.terminal) return { up: await bring(options), master: -1 };
   const [mine, theirs] = host.socketPair();
   try {
-    const up = await bringUp(host, { ...options, console: theirs }, prepared, false);
+    const up = await bring({ ...options, console: theirs });
     return { up, master: await host.receiveDescriptor(mine) };
   } finally {
     host.close(mine);
@@ -64,7 +85,7 @@ async function withTerminal(host: Host, options: RunOptions, prepared: Prepared)
 }
 
 /** Somebody else may have deleted the container, and even used its id again: only what we brought up is removed. */
-export async function removeStopped(host: Host, options: RunOptions, up: Up): Promise<void> {
+async function removeStopped(host: Host, options: RunOptions, up: Up): Promise<void> {
   const { root, id } = options;
   try {
     await withLock(host, root, id, async () => {

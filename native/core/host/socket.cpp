@@ -157,17 +157,22 @@ Result<bool> await(int socket, short event, std::int64_t deadline) {
   }
 }
 
+// send(2), which tells of a closed other end by its result alone.
+long send_some(int socket, std::string_view bytes, int flags) {
+  iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  return sys::sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 Result<std::optional<std::string>> exchange(int socket, std::string_view bytes, int timeout) {
   constexpr std::size_t most = std::size_t{64} * 1024;
   const std::int64_t deadline = sys::monotonic_ms() + timeout;
   while (!bytes.empty()) {
-    iovec data{const_cast<char*>(bytes.data()), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    const long sent = sys::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const long sent = send_some(socket, bytes, MSG_DONTWAIT);
     if (sent >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     } else if (sent == -EAGAIN) {
@@ -195,11 +200,7 @@ Result<std::optional<Packet>> exchange_packet(int socket, std::string_view bytes
   constexpr std::size_t most = std::size_t{64} * 1024;
   const std::int64_t deadline = sys::monotonic_ms() + timeout;
   while (!bytes.empty()) {
-    iovec data{const_cast<char*>(bytes.data()), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    const long sent = sys::sendmsg(socket, &message, MSG_NOSIGNAL);
+    const long sent = send_some(socket, bytes, 0);
     if (sent >= 0) break;
     if (sent != -EINTR) return Status(static_cast<int>(-sent), "sendmsg");
   }
