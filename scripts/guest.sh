@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The integration suite in guests that have cgroup v2 only, and systemd: user-mode kernels, or with `--full` an emulated machine, which also has cpuset,
-# hugetlb, pressure stall information and what CRIU needs, and takes many times as long.
+# The integration suite in guests that have cgroup v2 only, and systemd: user-mode kernels, or with `--full` an emulated machine, which also has
+# cpuset, hugetlb, pressure stall information and what CRIU needs, and takes many times as long.
 #
 #   guest.sh [--full | --quick] [--manager cgroupfs|systemd] [--lsm selinux] [PATTERN]...
 #
-# There is a guest for each cgroup manager. Without a PATTERN they run what is about containers and their cgroups; with --quick, which is for CI, only what
-# tells most about cgroup v2 and systemd, with --full only what needs that machine; else the test files that match a PATTERN. The kernel enforces AppArmor, or
-# with `--lsm selinux` SELinux; on user-mode kernels, without a PATTERN, the tests of SELinux run too, in a guest of their own.
+# There is a guest for each cgroup manager. Without a PATTERN they run what is about containers and their cgroups; with --quick, which is for CI, only
+# what tells most about cgroup v2 and systemd, with --full only what needs that machine; else the test files that match a PATTERN. The kernel enforces
+# AppArmor, or with `--lsm selinux` SELinux; on user-mode kernels, without a PATTERN, the tests of SELinux run too, in a guest of their own.
 #
-# A guest sees this machine's programs and this directory read-only, its own system's programs before them; what is written there is gone afterwards. $VMRUN
-# names the program that boots guests, and its own `build` makes their disk the first time. Raw results are left in build/guest-logs.
+# A guest sees this machine's programs and this directory read-only, its own system's programs before them; what is written there is gone afterwards.
+# $VMRUN names the program that boots guests, and its own `build` makes their disk the first time. Raw results are left in build/guest-logs.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 # shellcheck source=scripts/suites.sh

@@ -30,8 +30,8 @@ tsc -p test --pretty false || fail 'the tests have faults of type'
 grep -rnE 'Math\.(a?(sin|cos|tan)h?|atan2|exp|expm1|log|log1p|log10|cbrt|hypot)\b' src /dev/null && fail 'a function that native/cli/math.cpp leaves out'
 
 if [ "${1:-}" != --no-tidy ] && [ ${#units[@]} != 0 ]; then
-  # Flags of our own: those of the build name gcc's specs file, which clang cannot read. The analyzer gives a function up after a third of its usual steps,
-  # which halves the time of all that clang-tidy does.
+  # Flags of our own: those of the build name gcc's specs file, which clang cannot read. The analyzer gives a function up after a third of its usual
+  # steps, which halves the time of all that clang-tidy does.
   # shellcheck disable=SC2016
   printf '%s\0' "${units[@]}" | xargs -0 -P "$(nproc)" -n 2 bash -c '
     set -o pipefail

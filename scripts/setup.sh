@@ -44,8 +44,8 @@ if [ ${#missing[@]} != 0 ]; then
   quietly apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" || die "setup: apt-get could not install ${missing[*]}"
 fi
 
-# fetch NAME SUITE PACKAGE [whole]: unpack a package of another of Debian's suites in build/NAME, and if `whole` also all that it depends on, through lists of
-# packages that are our own, so that the machine's sources stay as they are and nothing is installed.
+# fetch NAME SUITE PACKAGE [whole]: unpack a package of another of Debian's suites in build/NAME, and if `whole` also all that it depends on, through
+# lists of packages that are our own, so that the machine's sources stay as they are and nothing is installed.
 fetch() (
   # shellcheck disable=SC2016 # the format is apt's
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | sort -u | head -n 1)
@@ -93,7 +93,8 @@ case " $* " in
       fi
       rm -rf build/cri-api.new
     fi
-    # CRIU, for the tests of checkpoints. Debian's stable releases have none that knows current kernels: sid's runs here with its own loader and libraries.
+    # CRIU, for the tests of checkpoints. Debian's stable releases have none that knows current kernels: sid's runs here with its own loader and
+    # libraries.
     if [ ! -e build/criu ] && [ ! -e build/no-criu ]; then
       echo 'setup: fetching criu'
       if quietly fetch criu sid criu whole; then

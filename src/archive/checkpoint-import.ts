@@ -1,6 +1,6 @@
 /**
- * From the archive of a checkpoint to an instance in the store that `restore` can go on with. What it had written is checked as every layer is; that what
- * CRIU makes of its images is what somebody should run is for those who restore it to know: docs/checkpoint.md.
+ * From the archive of a checkpoint to an instance in the store that `restore` can go on with. What it had written is checked as every layer is; that
+ * what CRIU makes of its images is what somebody should run is for those who restore it to know: docs/checkpoint.md.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
@@ -204,8 +204,8 @@ class CheckpointImport {
   }
 
   /**
-   * The container's configuration with what lies elsewhere here: its layers, and its volumes. What no container of an image has is refused, and what it
-   * has of the host's is told: nobody has asked for it on this command line.
+   * The container's configuration with what lies elsewhere here: its layers, and its volumes. What no container of an image has is refused, and what
+   * it has of the host's is told: nobody has asked for it on this command line.
    */
   private configuration(text: string, document: CheckpointDocument, lower: readonly string[]): object {
     const { host, store } = this;

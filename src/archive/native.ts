@@ -117,8 +117,8 @@ export async function compareTrees(first: string, second: string): Promise<TreeD
 }
 
 /**
- * A descriptor of a file below a directory that came from somebody else, the caller's to close; undefined if there is none. Symbolic links lead nowhere
- * outside of it. @throws StrataError `image-invalid` for what is no file.
+ * A descriptor of a file below a directory that came from somebody else, the caller's to close; undefined if there is none. Symbolic links lead
+ * nowhere outside of it. @throws StrataError `image-invalid` for what is no file.
  */
 export function openBeneath(directory: string, path: string): number | undefined {
   return attempt(() => addonFunctions<LayerFunctions>().openBeneath(directory, path));

@@ -83,7 +83,10 @@ export class Shell {
     return this.openArchive();
   }
 
-  /** An ordinary user's verbs that read or remove what belongs to others in his store go on as root of his user namespace: ask before anything is done. */
+  /**
+   * An ordinary user's verbs that read or remove what belongs to others in his store go on as root of his user namespace: ask before anything is
+   * done.
+   */
   becomeOwner(): void {
     becomeNamespaceRoot(this.host, ['--root', this.root, '--store', this.store, ...this.argv]);
   }

@@ -25,8 +25,8 @@ export function parseMounts(text: string): MountLine[] {
 }
 
 /**
- * The mount points in a container of what is the host's: its file system is mounted on the host too, and is not the one that the root is from. CRIU leaves
- * such a mount out of the image, and is told at restore what comes in its place. Sorted, each once.
+ * The mount points in a container of what is the host's: its file system is mounted on the host too, and is not the one that the root is from. CRIU
+ * leaves such a mount out of the image, and is told at restore what comes in its place. Sorted, each once.
  */
 export function externalMounts(container: readonly MountLine[], host: readonly MountLine[]): string[] {
   const known = new Set(host.map(({ device }) => device));
@@ -46,8 +46,8 @@ export function mountsBelow(host: readonly MountLine[], directory: string): stri
 }
 
 /**
- * Where mounts really are that were to be at `destinations`, among the mount points that there are: a symbolic link on the way leads elsewhere, but the last
- * name stays. What cannot be told apart is left out.
+ * Where mounts really are that were to be at `destinations`, among the mount points that there are: a symbolic link on the way leads elsewhere, but
+ * the last name stays. What cannot be told apart is left out.
  */
 export function movedMounts(destinations: readonly string[], points: readonly string[]): Map<string, string> {
   const wanted = new Set(destinations);

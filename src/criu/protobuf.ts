@@ -1,6 +1,6 @@
 /**
- * The wire format of Protocol Buffers (protobuf.dev, Encoding), as much of it as CRIU's protocol has: varints, and what has a length before it. Bytes are
- * texts here, one character for each, as in `src/systemd`.
+ * The wire format of Protocol Buffers (protobuf.dev, Encoding), as much of it as CRIU's protocol has: varints, and what has a length before it. Bytes
+ * are texts here, one character for each, as in `src/systemd`.
  */
 import { StrataError } from '../base/error.ts';
 

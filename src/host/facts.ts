@@ -282,7 +282,9 @@ function probe(own: string): string {
   return own === '/' ? '/init.scope' : own;
 }
 
-/** The facts with the right file for a block I/O weight also where the I/O controller works in no cgroup that we know. For those who ask for a weight. */
+/**
+ * The facts with the right file for a block I/O weight also where the I/O controller works in no cgroup that we know. For those who ask for a weight.
+ */
 export function withWeightFile(host: Host, facts: HostFacts): HostFacts {
   const { unified } = facts.cgroup;
   if (unified === undefined || unified.weightFile === 'io.bfq.weight' || !unified.controllers.includes('io')) return facts;

@@ -89,7 +89,9 @@ export async function restoreImportedKept(host: Host, options: InstanceRestoreOp
   }
 }
 
-/** Goes on with an instance in front of the caller, and gives back how its program has ended. @throws StrataError of any code; then it has stopped. */
+/**
+ * Goes on with an instance in front of the caller, and gives back how its program has ended. @throws StrataError of any code; then it has stopped.
+ */
 export async function restoreInstance(host: Host, options: InstanceRestoreOptions): Promise<ExitStatus> {
   const taken = await take(host, options);
   try {
@@ -173,8 +175,8 @@ async function attend(host: Host, options: InstanceRestoreOptions, taken: Taken,
 }
 
 /**
- * The program goes on, and what it writes from then on is in no checkpoint that the store has. Pages that are still to come are read from the one that it
- * goes on from.
+ * The program goes on, and what it writes from then on is in no checkpoint that the store has. Pages that are still to come are read from the one
+ * that it goes on from.
  */
 async function settleCheckpoint(host: Host, { imagePath, lazyPages }: InstanceRestoreOptions, { created }: Taken): Promise<void> {
   if (imagePath !== undefined || lazyPages !== true) await forgetCheckpoint(host, created.directory);

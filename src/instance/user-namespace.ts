@@ -1,6 +1,6 @@
 /**
- * The store of an ordinary user. What is in it belongs to the user and to his subordinate ids, as container and layers see root and others; to touch what is
- * the others', strata executes itself as root of a user namespace that has the same ids, through unshare(1) and the programs of uidmap.
+ * The store of an ordinary user. What is in it belongs to the user and to his subordinate ids, as container and layers see root and others; to touch
+ * what is the others', strata executes itself as root of a user namespace that has the same ids, through unshare(1) and the programs of uidmap.
  */
 import { StrataError } from '../base/error.ts';
 import { ERRNO, hasErrno } from '../base/fault.ts';
@@ -35,7 +35,9 @@ export async function removeTree(host: Host, path: string): Promise<void> {
   }
 }
 
-/** The beginning of a command line that runs the rest as root of the user's namespace. @throws StrataError `config-unsupported` if that cannot be had. */
+/**
+ * The beginning of a command line that runs the rest as root of the user's namespace. @throws StrataError `config-unsupported` if that cannot be had.
+ */
 function inNamespace(host: Host): string[] {
   mappings(host);
   const unshare = findHelper(host, 'unshare');
@@ -43,7 +45,9 @@ function inNamespace(host: Host): string[] {
   return [unshare, '--user', '--map-root-user', '--map-auto', '--'];
 }
 
-/** The configuration of a container that is an ordinary user's: in a user namespace where root is the user, and the others are his subordinate ids. */
+/**
+ * The configuration of a container that is an ordinary user's: in a user namespace where root is the user, and the others are his subordinate ids.
+ */
 export function inUserNamespace(host: Host, spec: object): object {
   const { linux, mounts } = spec as {
     readonly mounts: readonly { readonly destination: string; readonly type: string }[];

@@ -279,8 +279,8 @@ export function checkDescriptors(host: Host, options: Pick<CreateOptions, 'liste
 }
 
 /**
- * The record of what is to be destroyed: cgroups that we failed to make are somebody else's, hooks that did not begin need no counterpart. `failure`: of
- * the launch, if that was it.
+ * The record of what is to be destroyed: cgroups that we failed to make are somebody else's, hooks that did not begin need no counterpart. `failure`:
+ * of the launch, if that was it.
  */
 export function remainsOf(
   record: ContainerRecord,

@@ -236,8 +236,8 @@ function requestOptions(options: CheckpointOptions, record: ContainerRecord, pid
 }
 
 /**
- * A configuration of CRIU's can have it run programs as root, and annotations may come from an image's labels: only files that the machine's administrator
- * has put where they belong are good.
+ * A configuration of CRIU's can have it run programs as root, and annotations may come from an image's labels: only files that the machine's
+ * administrator has put where they belong are good.
  *
  * @throws StrataError `config-invalid`
  */

@@ -1,6 +1,6 @@
 /**
- * CRIU at work for us: `criu swrk`, which gets its request through a socket that it inherits, tells where it is, and ends. strata-init executes it, by a
- * plan: so it can be born into a container's cgroups, and what is mounted for it is in a mount namespace that goes with it.
+ * CRIU at work for us: `criu swrk`, which gets its request through a socket that it inherits, tells where it is, and ends. strata-init executes it,
+ * by a plan: so it can be born into a container's cgroups, and what is mounted for it is in a mount namespace that goes with it.
  */
 import { StrataError } from '../base/error.ts';
 import { decodeResponse, encodeRequest, type Features, REQUEST, type Request, type Response } from '../criu/rpc.ts';
@@ -151,8 +151,8 @@ export class Criu {
   }
 
   /**
-   * Sends a request and waits for its result; what CRIU notifies of meanwhile goes to `notified`. Should that fail, CRIU is told so and ends its work, and
-   * the error is thrown then.
+   * Sends a request and waits for its result; what CRIU notifies of meanwhile goes to `notified`. Should that fail, CRIU is told so and ends its
+   * work, and the error is thrown then.
    */
   async ask(request: Request, notified: Notified = this.leave): Promise<Response> {
     let failure: { readonly error: unknown } | undefined;

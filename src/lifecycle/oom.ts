@@ -50,8 +50,8 @@ function kills(host: Host, directory: string): number {
 }
 
 /**
- * systemd removes a scope as soon as it is empty, and its counts with it; those of the slice around it go on. What was killed neither in another unit of the
- * slice nor before was killed in ours.
+ * systemd removes a scope as soon as it is empty, and its counts with it; those of the slice around it go on. What was killed neither in another unit
+ * of the slice nor before was killed in ours.
  */
 class Slice {
   private readonly host: Host;
@@ -76,7 +76,10 @@ class Slice {
     this.unlucky = unlucky;
   }
 
-  /** Whether more than the known ones were killed in the container, which is gone. Not to be told if a unit has gone too that the others were killed in. */
+  /**
+   * Whether more than the known ones were killed in the container, which is gone. Not to be told if a unit has gone too that the others were killed
+   * in.
+   */
   hasMore(known: number): boolean {
     const { rest, unlucky } = this.count();
     return rest - this.others > known && this.unlucky.every((name) => unlucky.includes(name));

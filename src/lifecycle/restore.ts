@@ -69,7 +69,9 @@ export async function restoreForeground(host: Host, options: RestoreOptions & Ru
   return attend(host, options, prepared, (own) => restoreUp(host, own, prepared), options.resumed);
 }
 
-/** Makes a prepared container of the image, and gives it back when it runs. @throws StrataError of any code; then nothing of the container is left. */
+/**
+ * Makes a prepared container of the image, and gives it back when it runs. @throws StrataError of any code; then nothing of the container is left.
+ */
 export async function restoreUp(host: Host, options: RestoreOptions, prepared: Prepared): Promise<Up> {
   const { root, id } = options;
   checkRestorable(host, prepared, options);
@@ -348,8 +350,8 @@ function outsideOperations({ operations }: Plan): Operation[] {
 const INHERITED: readonly OperationName[] = ['keyring', 'io-priority', 'memory-policy'];
 
 /**
- * The root is a mount, as CRIU wants it, in a mount namespace that goes with CRIU. In a user namespace CRIU opens our pipes anew, as root there, and is to
- * find them the container's, as after `create`.
+ * The root is a mount, as CRIU wants it, in a mount namespace that goes with CRIU. In a user namespace CRIU opens our pipes anew, as root there, and
+ * is to find them the container's, as after `create`.
  */
 function insideOperations({ plan, spec }: Prepared): Operation[] {
   const root = plan.operations.filter(({ op }) => op === 'mount-label' || op === 'root-bind' || op === 'root-overlay');

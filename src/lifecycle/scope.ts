@@ -18,7 +18,9 @@ const HOLD = 'hold';
 /** Milliseconds that the kernel may still count a process that is gone. */
 const PATIENCE = 1000;
 
-/** The name of the container's scope. @throws StrataError `config-invalid` for a cgroupsPath that names none, `config-unsupported` without cgroup v2. */
+/**
+ * The name of the container's scope. @throws StrataError `config-invalid` for a cgroupsPath that names none, `config-unsupported` without cgroup v2.
+ */
 export function scopeOf(host: Host, spec: Spec, id: string, { cgroup, userId, userNamespace }: HostFacts): ScopeName {
   const name = scopeName(spec.linux.cgroupsPath, id, userId === 0 && !userNamespace ? 'system' : 'user');
   if (cgroup.mode !== 'v2') {
@@ -80,8 +82,8 @@ export interface HeldScope {
 }
 
 /**
- * Has systemd make the scope, and prepares it for the container's cgroup: the process that holds it moves out of the way, into a cgroup beside, because
- * a cgroup that hands controllers down has no processes of its own (no internal processes, cgroup-v2).
+ * Has systemd make the scope, and prepares it for the container's cgroup: the process that holds it moves out of the way, into a cgroup beside,
+ * because a cgroup that hands controllers down has no processes of its own (no internal processes, cgroup-v2).
  *
  * `directory`: of the container's cgroup on the host.
  *

@@ -1,4 +1,6 @@
-/** The state of a container as the specification has it (runtime.md#state), with the properties that runc adds, in runc's order, and one of crun's. */
+/**
+ * The state of a container as the specification has it (runtime.md#state), with the properties that runc adds, in runc's order, and one of crun's.
+ */
 import type { Host } from '../host/host.ts';
 import { hasCode } from './fault.ts';
 import { checkId } from './id.ts';

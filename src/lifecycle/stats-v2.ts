@@ -37,7 +37,10 @@ export function cpuset(files: CgroupFiles): CpusetStats {
   };
 }
 
-/** `around`: the scope in which the container's cgroup is, or itself. The scope has the same limit, and because a cgroup takes some memory, meets it first. */
+/**
+ * `around`: the scope in which the container's cgroup is, or itself. The scope has the same limit, and because a cgroup takes some memory, meets it
+ * first.
+ */
 export function memory(files: CgroupFiles, around: CgroupFiles): MemoryStats {
   const stat = files.keyed('memory.stat');
   const limit = limitOf(files, 'memory.max');

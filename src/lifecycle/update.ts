@@ -100,8 +100,8 @@ async function scopeTakenBack(host: Host, unit: Unit, former: readonly Property[
 }
 
 /**
- * The container's program takes other rules in one step. On v1, where they would change one by one, and where somebody else has put another program in its
- * place since, they stay: engines hand all resources over to change one of them.
+ * The container's program takes other rules in one step. On v1, where they would change one by one, and where somebody else has put another program
+ * in its place since, they stay: engines hand all resources over to change one of them.
  */
 function changeDevices(host: Host, { devices }: Resources, places: readonly CgroupPlace[], report: Report): void {
   if (devices.length === 0) return;
@@ -241,8 +241,8 @@ function enable(host: Host, { place, controller, pointer }: LimitWrite): void {
 }
 
 /**
- * Writes everything and gives back what it was, or throws what was refused and leaves all as it was. Limits of one controller can depend on each other, and which of two must
- * come first depends on the values in force: so what is refused is tried again as long as anything else is accepted.
+ * Writes everything and gives back what it was, or throws what was refused and leaves all as it was. Limits of one controller can depend on each
+ * other, and which of two must come first depends on the values in force: so what is refused is tried again as long as anything else is accepted.
  */
 function carryOut(host: Host, record: ContainerRecord, changes: readonly Change[]): readonly Change[] {
   const done: Change[] = [];

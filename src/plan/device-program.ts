@@ -54,10 +54,10 @@ export function deviceProgram(rules: readonly AccessRule[]): Uint8Array {
 }
 
 /**
- * In a form that the kernel's verifier gets through with thousands of rules. It follows every way through a program, unless it came to the same place before
- * and knew no more. So each rule loads again what it looks at: of a value in a register it would know something else on every way to the next rule, and the
- * work would grow with the square of the rules. And what does not match comes first, because that way it goes first, and puts off the other one: of those
- * that it has put off, it takes 8192.
+ * In a form that the kernel's verifier gets through with thousands of rules. It follows every way through a program, unless it came to the same place
+ * before and knew no more. So each rule loads again what it looks at: of a value in a register it would know something else on every way to the next
+ * rule, and the work would grow with the square of the rules. And what does not match comes first, because that way it goes first, and puts off the
+ * other one: of those that it has put off, it takes 8192.
  */
 function ruleCode(rule: AccessRule): Instruction[] {
   const tests: (readonly [load: number, offset: number, value: number])[] = [];

@@ -27,7 +27,8 @@ export const OPERATIONS = {
   /**
    * Make the cgroup `path` below the mount point `hierarchy`, parents included; parents that are made are marked with the extended attribute
    * `trusted.strata`, so that removal takes back those and no others. EEXIST for the last component is an error unless it is empty.
-   * On cgroup v2 each of `controllers` is enabled in every ancestor, and of `others` each that the kernel lets be; on v1 `cpuset` copies cpus and mems from parent to child.
+   * On cgroup v2 each of `controllers` is enabled in every ancestor, and of `others` each that the kernel lets be; on v1 `cpuset` copies cpus and
+   * mems from parent to child.
    */
   'cgroup-make': [1, { hierarchy: 'string', path: 'string', controllers: 'strings', others: 'strings', cpuset: 'bool' }],
   /** Write `value` to the cgroup file `path` (host) in one write(2). `optional` forgives a file that does not exist. */

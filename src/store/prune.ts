@@ -110,8 +110,8 @@ export async function removeImage(store: Store, what: string, force: boolean): P
 }
 
 /**
- * Removes what images were made of before they came again with other manifests, as far as nobody uses it. To be called when `locks/use` is free again; if
- * others do not let go of it, `prune` finds the same.
+ * Removes what images were made of before they came again with other manifests, as far as nobody uses it. To be called when `locks/use` is free
+ * again; if others do not let go of it, `prune` finds the same.
  *
  * @throws StrataError `system`.
  */

@@ -1,4 +1,7 @@
-/** Values of unit properties as annotations give them: the text form of GVariant (GLib documentation, GVariant Text Format), as far as D-Bus has its types. */
+/**
+ * Values of unit properties as annotations give them: the text form of GVariant (GLib documentation, GVariant Text Format), as far as D-Bus has its
+ * types.
+ */
 import { typeEnd, type Value, type Variant } from './message.ts';
 
 const NAMED_TYPES: Readonly<Record<string, string>> = {

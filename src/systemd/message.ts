@@ -1,10 +1,13 @@
 /**
- * Messages of D-Bus (D-Bus Specification, Type System and Message Protocol). Bytes are texts here, one character for each: every engine joins and cuts
- * those fast, and all that a message to systemd has is letters and small numbers.
+ * Messages of D-Bus (D-Bus Specification, Type System and Message Protocol). Bytes are texts here, one character for each: every engine joins and
+ * cuts those fast, and all that a message to systemd has is letters and small numbers.
  */
 import { StrataError } from '../base/error.ts';
 
-/** What a signature describes: `y n q i u d` as number, `x t` as bigint, `s o g` as text, `b`, `v`; an array, a structure and a dictionary entry as list. */
+/**
+ * What a signature describes: `y n q i u d` as number, `x t` as bigint, `s o g` as text, `b`, `v`; an array, a structure and a dictionary entry as
+ * list.
+ */
 export type Value = string | number | bigint | boolean | Variant | readonly Value[];
 
 /** A value that tells its own type. */

@@ -1,6 +1,6 @@
 /**
- * Limits as properties of a systemd unit (systemd.resource-control(5), org.freedesktop.systemd1(5)). systemd writes them to the files of the scope, and
- * would take back what anybody else wrote there; what it has no property for is in the files of the container's own cgroup alone.
+ * Limits as properties of a systemd unit (systemd.resource-control(5), org.freedesktop.systemd1(5)). systemd writes them to the files of the scope,
+ * and would take back what anybody else wrote there; what it has no property for is in the files of the container's own cgroup alone.
  */
 import { StrataError } from '../base/error.ts';
 import { pointer } from '../base/pointer.ts';
@@ -140,16 +140,16 @@ function bitmap(list: string): number[] {
 }
 
 /**
- * What systemd is to allow. It knows only lists of what is allowed: what they cannot say exactly, it leaves to the program of the container's own cgroup,
- * which has every rule in any case.
+ * What systemd is to allow. It knows only lists of what is allowed: what they cannot say exactly, it leaves to the program of the container's own
+ * cgroup, which has every rule in any case.
  */
 export function deviceProperties(rules: readonly DeviceRule[]): Property[] {
   return allowedDevices(rules) ?? [['DevicePolicy', text('auto')]];
 }
 
 /**
- * The same for a scope that has a filter already: systemd would not take that away (252), so it is told to let everything pass. The empty list takes back
- * what was allowed; otherwise the new one would be added to it.
+ * The same for a scope that has a filter already: systemd would not take that away (252), so it is told to let everything pass. The empty list takes
+ * back what was allowed; otherwise the new one would be added to it.
  */
 export function changedDeviceProperties(rules: readonly DeviceRule[]): Property[] {
   const everything: Value = [
@@ -190,8 +190,8 @@ const PREFIX = 'org.systemd.property.';
 const OWN = ['PIDs', 'PIDFDs', 'Slice', 'Delegate'];
 
 /**
- * `org.systemd.property.NAME` of the annotations, values in the text form of GVariant. A name in `Sec` is a time in seconds, as in unit files, and is told
- * as microseconds.
+ * `org.systemd.property.NAME` of the annotations, values in the text form of GVariant. A name in `Sec` is a time in seconds, as in unit files, and is
+ * told as microseconds.
  *
  * @throws StrataError `config-invalid` for what is no name or no value.
  */

@@ -49,7 +49,8 @@ export async function startScope(host: Host, name: ScopeName, wishes: ScopeWishe
     let result: string;
     try {
       result = await start().catch(async (error: unknown) => {
-        // It may be one that has failed, and is kept by systemd for people to look at. One that lives, or is somebody's file, exists still after this.
+        // It may be one that has failed, and is kept by systemd for people to look at. One that lives, or is somebody's file, exists still after
+        // this.
         if (!(error instanceof Refusal) || error.code !== UNIT_EXISTS) throw error;
         await bus.call('ResetFailedUnit', 's', [name.unit]).catch((fault: unknown) => {
           if (!(fault instanceof Refusal)) throw fault;
@@ -64,8 +65,8 @@ export async function startScope(host: Host, name: ScopeName, wishes: ScopeWishe
 }
 
 /**
- * Changes properties of the unit for as long as it lives. With rules for devices, which can still fail elsewhere, it gives back what sets them to what they
- * were ({@link setProperties}).
+ * Changes properties of the unit for as long as it lives. With rules for devices, which can still fail elsewhere, it gives back what sets them to
+ * what they were ({@link setProperties}).
  *
  * @throws StrataError `system` when systemd refuses; then none has changed.
  */

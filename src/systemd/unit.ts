@@ -15,8 +15,8 @@ const POINTER = '/linux/cgroupsPath';
 const LONGEST = 255;
 
 /**
- * The scope that `cgroupsPath`, `slice:prefix:name`, stands for: `prefix-name.scope` in that slice. Without one it is `strata-ID.scope`; without a slice,
- * the one where such things go.
+ * The scope that `cgroupsPath`, `slice:prefix:name`, stands for: `prefix-name.scope` in that slice. Without one it is `strata-ID.scope`; without a
+ * slice, the one where such things go.
  *
  * @throws StrataError `config-invalid` for a path of another form, and for names that systemd would not take.
  */
