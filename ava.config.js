@@ -4,4 +4,6 @@ export default {
   extensions: ['ts'],
   workerThreads: false,
   timeout: '5m',
+  // What failed last is not kept: a guest sees node_modules read-only, and under SELinux cannot make a directory over it.
+  cache: false,
 };
