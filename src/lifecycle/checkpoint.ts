@@ -2,6 +2,7 @@
 import { StrataError } from '../base/error.ts';
 import { externalMounts, parseMounts } from '../criu/mountinfo.ts';
 import { CGROUP_MODES, type CgroupMode, type CriuOptions, NETWORK_LOCKS, type NetworkLock, type PageServer, REQUEST } from '../criu/rpc.ts';
+import { isInUserNamespace } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import { CLONE, type Operation } from '../plan/op.ts';
 import type { NamespaceType } from '../spec/types.ts';
@@ -96,7 +97,7 @@ export async function checkpoint(host: Host, options: CheckpointOptions): Promis
 
 function checkContainer(host: Host, { id, traits, joined = [] }: ContainerRecord): void {
   const fault = { code: 'config-unsupported', stage: 'checkpoint' } as const;
-  if (host.userId() !== 0) throw new StrataError({ ...fault, reason: 'only root can checkpoint a container' });
+  checkRights(host, 'checkpoint');
   const foreign = joined.find((type) => EXTERNAL_NAMESPACES[type] === undefined);
   if (foreign !== undefined) {
     throw new StrataError({ ...fault, reason: `container ${id} cannot be checkpointed: it has joined the ${foreign} namespace of others` });
@@ -104,6 +105,14 @@ function checkContainer(host: Host, { id, traits, joined = [] }: ContainerRecord
   if (traits?.ownRoot === false) {
     throw new StrataError({ ...fault, reason: `container ${id} cannot be checkpointed: it has no mount namespace of its own` });
   }
+}
+
+/** CRIU needs rights over processes and mounts that no user namespace gives. @throws StrataError `config-unsupported` */
+export function checkRights(host: Host, verb: 'checkpoint' | 'restore'): void {
+  const isRoot = host.userId() === 0;
+  if (isRoot && !isInUserNamespace(host)) return;
+  const who = isRoot ? ": who calls is the root of a user namespace, and not the machine's" : '';
+  throw new StrataError({ code: 'config-unsupported', stage: verb, reason: `only root can ${verb} a container${who}` });
 }
 
 function checkOptions(host: Host, { parentPath, statusFd, lazyPages, preDump, leaveRunning }: CheckpointOptions): void {

@@ -12,6 +12,7 @@ import { checkCgroups, connectTo, remainsOf, sendPidfd, type Up, withTop, writeP
 import {
   checkConfigFile,
   checkOwner,
+  checkRights,
   DESCRIPTORS_FILE,
   directories,
   EXTERNAL_NAMESPACES,
@@ -86,7 +87,7 @@ export async function restoreUp(host: Host, options: RestoreOptions, prepared: P
 
 function checkRestorable(host: Host, { spec, record }: Prepared, { warn }: Report): void {
   const fault = { code: 'config-unsupported', stage: 'restore' } as const;
-  if (host.userId() !== 0) throw new StrataError({ ...fault, reason: 'only root can restore a container' });
+  checkRights(host, 'restore');
   for (const { type, path } of spec.linux.namespaces) {
     if (path === undefined || EXTERNAL_NAMESPACES[type] !== undefined) continue;
     throw new StrataError({ ...fault, pointer: '/linux/namespaces', reason: `a container in the ${type} namespace ${path} cannot be restored` });

@@ -87,6 +87,28 @@ test('what cannot be asked of a container or of this CRIU is refused before anyt
   t.regex((await failure(t, dump(none.host))).message, /CRIU is not installed/);
 });
 
+test("only the machine's root is let through to CRIU", async (t) => {
+  const { machine, host, criu } = imageMachine();
+  await createAndStart(host);
+  const refused = async (words: RegExp): Promise<void> => {
+    for (const [verb, work] of [
+      ['checkpoint', dump(host)],
+      ['restore', restoreDetached(host, { ...RESTORE, id: 'c2' })],
+    ] as const) {
+      const error = await failure(t, work);
+      t.is(error.code, 'config-unsupported');
+      t.regex(error.message, new RegExp(`only root can ${verb} a container${words.source}`));
+    }
+  };
+  machine.file('/proc/self/uid_map', '         0       1000          1\n');
+  await refused(/: who calls is the root of a user namespace, and not the machine's$/);
+  machine.uid = 1000;
+  await refused(/$/);
+  machine.uid = 0;
+  t.is(criu.requests.length, 0);
+  t.is(await statusOf(host), 'running');
+});
+
 test('a restore: hooks, the record, the pid file, and what CRIU is asked', async (t) => {
   const { machine, host, criu } = imageMachine({
     hooks: { prestart: [hook('/bin/one')], createRuntime: [hook('/bin/two')], poststop: [hook('/bin/three')] },
