@@ -9,6 +9,7 @@ import { LaunchError } from '../host/host.ts';
 import { encode } from '../plan/encode.ts';
 import type { Operation, Plan } from '../plan/op.ts';
 import { agentFor } from './agent.ts';
+import { crowdHint } from './cgroup-files.ts';
 import { cgroupDirectories, cgroupDirectory, destroy } from './destroy.ts';
 import { launchError, stepAt } from './failure.ts';
 import { ERRNO } from './fault.ts';
@@ -207,6 +208,8 @@ class Attempt {
   private explained(error: StrataError): StrataError {
     const { rdt, cgroups } = this.record;
     if (error.operation === 'clone' && error.errno === ERRNO.EOPNOTSUPP) return withFields(error, { hint: threadHint(this.host, cgroups) });
+    const crowd = error.errno === ERRNO.EAGAIN ? crowdHint(this.host, cgroups) : undefined;
+    if (crowd !== undefined) return withFields(error, { hint: crowd });
     if (error.operation === 'clone' && error.errno === ERRNO.EACCES && this.record.systemd?.manager === 'user') {
       return withFields(error, { hint: "strata itself has to run in a unit of the user's systemd, as systemd-run --user --scope has it" });
     }

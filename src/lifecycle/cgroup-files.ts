@@ -1,6 +1,6 @@
 /** Reading what the files of a cgroup hold. A file that a kernel does not have, or that cannot be read, has nothing to tell. */
 import { StrataError } from '../base/error.ts';
-import type { Host } from '../host/host.ts';
+import type { CgroupName, Host } from '../host/host.ts';
 
 /** A 64-bit number: bigint beyond 2^53. */
 export type Count = number | bigint;
@@ -42,6 +42,20 @@ export class CgroupFiles {
     });
     return Object.fromEntries(pairs);
   }
+}
+
+/** Which of these cgroups, or of those above them, has as many processes as it may, in words. Births fail there then. */
+export function crowdHint(host: Host, cgroups: readonly CgroupName[]): string | undefined {
+  for (const { hierarchy, path } of cgroups) {
+    for (let at = path; at !== ''; at = at.slice(0, at.lastIndexOf('/'))) {
+      const files = new CgroupFiles(host, hierarchy + at);
+      const limit = files.text('pids.max').trim();
+      const current = files.text('pids.current').trim();
+      if (/^\d+$/.test(limit) && Number(current) >= Number(limit))
+        return `the cgroup ${at} has ${current} processes, and its limit (pids.max) is ${limit}`;
+    }
+  }
+  return undefined;
 }
 
 export function countOf(text: string): Count {

@@ -13,6 +13,7 @@ import { parseProcess } from '../spec/parse.ts';
 import type { Capabilities, Process } from '../spec/types.ts';
 import { agentFor } from './agent.ts';
 import { checkDescriptors, connectTo, sendPidfd, writePidFile } from './bring-up.ts';
+import { crowdHint } from './cgroup-files.ts';
 import { checkTerminal } from './create.ts';
 import { cgroupDirectory } from './destroy.ts';
 import { securityFor } from './facts.ts';
@@ -331,14 +332,18 @@ class Attempt {
     return agentFor(prepared.record, pid, observe(host, options.root, prepared.record, false).status);
   }
 
-  /** On cgroup v2 a container may keep its processes in cgroups below its own, which then takes none: that of its first process is next best. */
+  /**
+   * On cgroup v2 a container may keep its processes in cgroups below its own, which then takes none, or elsewhere, and systemd removes the one that is
+   * empty: that of its first process is next best.
+   */
   private async launch(): Promise<Launched> {
     const { host, options, prepared } = this;
     try {
       return await this.begin(prepared.plan);
     } catch (error) {
-      const enter =
-        error instanceof LaunchError && error.failure.errno === ERRNO.EBUSY ? prepared.plan.operations[error.failure.operation] : undefined;
+      const failure = error instanceof LaunchError ? error.failure : undefined;
+      const isUnfit = failure?.errno === ERRNO.EBUSY || (failure?.errno === ERRNO.ENOENT && failure.syscall === 'open');
+      const enter = isUnfit ? prepared.plan.operations[failure.operation] : undefined;
       if (enter?.op !== 'enter' || enter.cgroup === '' || (options.cgroups ?? []).length > 0) throw error;
       const cgroup = ownCgroup(host, enter.pid);
       if (cgroup === undefined) throw error;
@@ -370,7 +375,9 @@ class Attempt {
     const dying = step === undefined || step.op === 'enter' || failure.syscall === 'clone3';
     const reason = (await isEnding(host, prepared.record, dying ? PATIENCE : 0)) ? refusal('exec', 'stopped', options.id) : undefined;
     if (reason !== undefined) return new StrataError({ code: 'status', stage: 'state', reason });
-    return located(launchError(failure, step));
+    const error = launchError(failure, step);
+    const hint = failure.errno === ERRNO.EAGAIN ? crowdHint(host, prepared.record.cgroups) : undefined;
+    return located(hint === undefined ? error : withFields(error, { hint }));
   }
 }
 

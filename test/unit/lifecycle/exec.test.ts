@@ -157,13 +157,37 @@ test('a failure leaves nothing', async (t) => {
   t.is(host.open.size, 0);
 });
 
+test('where no process can be born, the cgroup that is full is named', async (t) => {
+  const { machine, host } = machineWith();
+  await createAndStart(host);
+  machine.failure = { op: 'enter', failure: { syscall: 'clone3', errno: 11 } };
+  const words = async (): Promise<string> => {
+    const { hint = '' } = await failure(t, detached(host));
+    return hint;
+  };
+  t.is(await words(), '');
+  machine.file(`${HIERARCHIES[2]}/strata-c1/pids.max`, 'max\n');
+  machine.file(`${HIERARCHIES[2]}/strata-c1/pids.current`, '9\n');
+  t.is(await words(), '');
+  machine.file(`${HIERARCHIES[2]}/strata-c1/pids.max`, '9\n');
+  t.is(await words(), 'the cgroup /strata-c1 has 9 processes, and its limit (pids.max) is 9');
+  machine.failure = { op: 'enter', failure: { syscall: 'clone3', errno: 12 } };
+  t.is(await words(), '');
+});
+
 test('where the container takes no process, the cgroup of its first one does', async (t) => {
   const { machine, host } = machineWith();
   const { pid } = await createAndStart(host);
   machine.file(`/proc/${pid}/cgroup`, '3:memory:/strata-c1\n0::/strata-c1/init.scope\n');
+  for (const refused of [
+    { syscall: 'clone3', errno: 16 },
+    { syscall: 'open', errno: 2 },
+  ]) {
+    machine.failure = { op: 'enter', failure: refused, value: `${HIERARCHIES[2]}/strata-c1` };
+    await detached(host);
+    t.is(find(host, 'enter').cgroup, `${HIERARCHIES[2]}/strata-c1/init.scope`);
+  }
   machine.failure = { op: 'enter', failure: { syscall: 'clone3', errno: 16 }, value: `${HIERARCHIES[2]}/strata-c1` };
-  await detached(host);
-  t.is(find(host, 'enter').cgroup, `${HIERARCHIES[2]}/strata-c1/init.scope`);
   machine.failure = { ...machine.failure, value: `${HIERARCHIES[2]}/strata-c1/a` };
   t.is((await failure(t, detached(host, { cgroups: ['a'] }))).errno, 16);
 });
