@@ -17,6 +17,8 @@ import { launchError } from './failure.ts';
 const HOLD = 'hold';
 /** Milliseconds that the kernel may still count a process that is gone. */
 const PATIENCE = 1000;
+/** A limit of tasks up to this is met by what strata-init and a few hooks are, before the holder has gone. */
+const FEW_TASKS = 32;
 
 /**
  * The name of the container's scope. @throws StrataError `config-invalid` for a cgroupsPath that names none, `config-unsupported` without cgroup v2.
@@ -92,8 +94,8 @@ export interface HeldScope {
 export async function holdScope(host: Host, { name, wishes }: Scope, directory: string): Promise<HeldScope> {
   const scope = scopeDirectory(directory);
   const aside = `${scope}/${HOLD}`;
-  // The holder counts too: a limit that leaves no room for both comes when it has gone.
-  const tight = wishes.limits.filter(({ file, value }) => file === 'pids.max' && (value === '0' || value === '1'));
+  // The holder counts too: a limit that the container may meet meanwhile comes when it has gone. The container's own cgroup has it from the beginning.
+  const tight = wishes.limits.filter(({ file, value }) => file === 'pids.max' && Number(value) <= FEW_TASKS);
   const limits = wishes.limits.filter((limit) => !tight.includes(limit));
   const holder = await launchHolder(host);
   let isOurs = false;

@@ -47,6 +47,11 @@ function scopeMachine(linux: object = {}): { machine: FakeMachine; host: FakeHos
   return { machine, host: new FakeHost(machine), systemd, units };
 }
 
+/** The scope goes, and the slice stays. */
+function removeUnits(machine: FakeMachine): void {
+  for (const name of [...machine.nodes.keys()]) if (name.startsWith(TOP + SCOPE)) machine.nodes.delete(name);
+}
+
 function removeScope(machine: FakeMachine): void {
   for (const name of [...machine.nodes.keys()]) if (name.startsWith(`${TOP}/a.slice`)) machine.nodes.delete(name);
 }
@@ -62,7 +67,7 @@ function sweep(machine: FakeMachine, units: Set<string>): void {
 const OPTIONS = { cgroupManager: 'systemd' } as const;
 
 test('the container is in a cgroup in the scope, which nobody else is in', async (t) => {
-  const { machine, host, systemd, units } = scopeMachine({ resources: { pids: { limit: 5 } } });
+  const { machine, host, systemd, units } = scopeMachine({ resources: { pids: { limit: 50 } } });
   await createOne(host, OPTIONS);
   const record = load(host, ROOT, 'c1');
   t.deepEqual(record.cgroups, [{ hierarchy: TOP, path: `${SCOPE}/container` }]);
@@ -90,15 +95,15 @@ test('the container is in a cgroup in the scope, which nobody else is in', async
 });
 
 test('what systemd was told is taken back when the rules for devices cannot be replaced', async (t) => {
-  const { machine, host, systemd } = scopeMachine({ resources: { pids: { limit: 5 } } });
+  const { machine, host, systemd } = scopeMachine({ resources: { pids: { limit: 50 } } });
   await createOne(host, OPTIONS);
   const directory = `${TOP}${SCOPE}/container`;
-  machine.file(`${directory}/pids.max`, '5\n');
+  machine.file(`${directory}/pids.max`, '50\n');
   machine.programs.add(directory);
   machine.failure = { op: 'cgroup-device-program', failure: { errno: 7, detail: 'too many' } };
   const properties: Record<string, { signature: string; value: Value }> = {
     Version: { signature: 's', value: '252' },
-    TasksMax: { signature: 't', value: 5n },
+    TasksMax: { signature: 't', value: 50n },
     DevicePolicy: { signature: 's', value: 'strict' },
     DeviceAllow: { signature: 'a(ss)', value: [['/dev/char/1:3', 'rwm']] },
   };
@@ -106,11 +111,11 @@ test('what systemd was told is taken back when the rules for devices cannot be r
   systemd.answers.set('Get', ([, name]) => ({ signature: 'v', body: [properties[String(name)] ?? { signature: 's', value: '' }] }));
   const resources = { pids: { limit: 6 }, devices: [{ allow: true, access: 'rwm' }] };
   t.regex((await failure(t, update(host, { ...NAME, resources }))).message, /argument list too long \(too many\)$/);
-  t.is(machine.text(`${directory}/pids.max`)?.trim(), '5');
+  t.is(machine.text(`${directory}/pids.max`)?.trim(), '50');
   const changes = systemd.calls.flatMap(({ member, body }) => (member === 'SetUnitProperties' ? [body[2]] : []));
   t.is(changes.length, 2);
   t.deepEqual(changes[1], [
-    ['TasksMax', { signature: 't', value: 5n }],
+    ['TasksMax', { signature: 't', value: 50n }],
     ['DeviceAllow', { signature: 'a(ss)', value: [] }],
     ['DeviceAllow', { signature: 'a(ss)', value: [['/dev/char/1:3', 'rwm']] }],
     ['DevicePolicy', { signature: 's', value: 'strict' }],
@@ -143,7 +148,7 @@ test('a want of memory that ended the container is told though its cgroup is gon
     const all: string[] = [];
     for await (const { type } of events(host, { ...NAME, interval: 100 })) {
       all.push(type);
-      for (const name of [...machine.nodes.keys()]) if (name.startsWith(TOP + SCOPE)) machine.nodes.delete(name);
+      removeUnits(machine);
       change(machine);
     }
     t.is([...host.open.values()].filter(({ kind }) => kind === 'memory').length, 0);
@@ -162,12 +167,27 @@ test('a want of memory that ended the container is told though its cgroup is gon
   t.deepEqual(await after(gone), ['stats']);
 });
 
-test('a limit that leaves no room for the one that holds the scope comes when that has gone', async (t) => {
-  const { host, systemd } = scopeMachine({ resources: { pids: { limit: 1 } } });
-  await createOne(host, OPTIONS);
-  const [, , properties] = systemd.calls.find(({ member }) => member === 'StartTransientUnit')?.body ?? [];
-  t.false((properties as [string, unknown][]).some(([name]) => name === 'TasksMax'));
-  t.deepEqual(systemd.calls.at(-1)?.body[2], [['TasksMax', { signature: 't', value: 1n }]]);
+test('a limit that hooks could meet while the scope is held open comes when the holder has gone', async (t) => {
+  for (const [limit, isLate] of [
+    [0, true],
+    [1, true],
+    [3, true],
+    [32, true],
+    [33, false],
+    [-1, false],
+  ] as const) {
+    const { host, systemd } = scopeMachine({ resources: { pids: { limit } } });
+    await createOne(host, OPTIONS);
+    const [, , properties] = systemd.calls.find(({ member }) => member === 'StartTransientUnit')?.body ?? [];
+    t.is(
+      (properties as [string, unknown][]).some(([name]) => name === 'TasksMax'),
+      !isLate,
+      `${limit}`,
+    );
+    const value = BigInt(Math.max(limit, 1));
+    const late = systemd.calls.filter(({ member }) => member === 'SetUnitProperties').map(({ body }) => body[2]);
+    t.deepEqual(late, isLate ? [[['TasksMax', { signature: 't', value }]]] : [], `${limit}`);
+  }
 });
 
 test('failures: a unit that is there already, systemd that puts it elsewhere, a launch that fails', async (t) => {
