@@ -17,6 +17,7 @@
 #include "clients.hpp"
 #include "clock.hpp"
 #include "log.hpp"
+#include "memory.hpp"
 #include "orders.hpp"
 
 extern char** environ;
@@ -179,18 +180,22 @@ void serve(Requests& requests, Orders& orders) {
   }
 }
 
-void attend(Orders& orders, Output& output, Clients& clients) {
+void attend(Orders& orders, Output& output, Clients& clients, Memory& memory) {
   Requests requests;
-  constexpr std::size_t fixed = 3;
+  constexpr std::size_t fixed = 3 + Memory::poll_count;
   pollfd polled[fixed + Output::poll_count + Clients::most];
   for (;;) {
     polled[0] = {orders.pidfd.get(), POLLIN, 0};
     polled[1] = {orders.listener.get(), POLLIN, 0};
     // Of the input only that somebody reads it: an end that nobody reads any more is found out by writing.
     polled[2] = {requests.has_input() ? orders.input.get() : -1, POLLOUT, 0};
+    memory.prepare(polled + 3);
     const int timeout = output.prepare(polled + fixed, requests.has_input());
     clients.prepare(polled + fixed + Output::poll_count, !requests.has_input());
     if (sys::poll(polled, std::size(polled), timeout) < 0) continue;
+    // Before all else: the container's scope may be gone soon.
+    if (polled[0].revents != 0) (void)memory.killed();
+    memory.handle(polled + 3);
     output.handle(polled + fixed);
     clients.handle(polled + fixed + Output::poll_count, requests);
     serve(requests, orders);
@@ -239,23 +244,8 @@ int status_of(const Orders& orders) {
   return unknown;
 }
 
-// Has the kernel killed a process of the container for want of memory? `oom_kill N` is in memory.events (cgroup v2) and memory.oom_control (v1).
-bool was_killed_for_memory(const Fd& events) {
-  if (!events.valid()) return false;
-  char text[1024];
-  const long size = sys::pread(events.get(), text, sizeof text, 0);
-  const std::string_view all(text, size > 0 ? static_cast<std::size_t>(size) : 0);
-  constexpr std::string_view key = "oom_kill ";
-  for (std::size_t at = all.find(key); at != std::string_view::npos; at = all.find(key, at + 1)) {
-    if (at != 0 && all[at - 1] != '\n') continue;
-    const std::string_view value = tail(all, at + key.size());
-    return !value.empty() && value[0] != '0';
-  }
-  return false;
-}
-
 // exit.json, by way of a temporary name.
-void record(const Orders& orders, int status) {
+void record(const Orders& orders, int status, bool killed) {
   TextBuilder<200> text;
   text.add("{");
   if (status != unknown && WIFSIGNALED(status)) {
@@ -264,7 +254,6 @@ void record(const Orders& orders, int status) {
   } else if (status != unknown) {
     text.add("\"code\":").add_number(static_cast<std::uint64_t>(WEXITSTATUS(status))).add(",");
   }
-  const bool killed = was_killed_for_memory(orders.events);
   text.add("\"finished\":\"").add(now().view()).add("\",\"oomKilled\":").add(killed ? "true" : "false").add("}");
   constexpr const char* temporary = "exit.json.new";
   const int directory = orders.directory.get();
@@ -279,10 +268,12 @@ int main(int argc, char** argv) {
   Orders orders;
   Clients clients;
   Log log;
+  Memory memory;
   if (!read_orders(argc, argv, orders)) {
     (void)write_all(2, "strata-keeper is started by strata only\n");
     return 1;
   }
+  memory.begin(std::move(orders.events), std::move(orders.around), orders.before);
   stand_alone(orders);
   if (orders.logs) log.begin(orders.directory.get(), orders.max_size, orders.max_files);
   Output output(orders, clients, log);
@@ -292,12 +283,12 @@ int main(int argc, char** argv) {
     orders.report.reset();
   }
 
-  attend(orders, output, clients);
+  attend(orders, output, clients, memory);
 
   output.drain();
   log.finish();
   const int status = status_of(orders);
-  record(orders, status);
+  record(orders, status, memory.killed());
   char frame[attach::header_size + sizeof status];
   std::memcpy(frame + attach::header_size, &status, sizeof status);
   clients.settle();

@@ -5,7 +5,7 @@
 namespace strata::keeper {
 namespace {
 
-constexpr int words_before_command = 15;
+constexpr int words_before_command = 17;
 constexpr std::int64_t largest_number = std::int64_t{1} << 53;
 
 bool read_number(const char* text, std::int64_t& ret_number) {
@@ -42,8 +42,11 @@ bool read_orders(int argc, char** argv, Orders& ret_orders) {
   }
   if (!ret_orders.pidfd.valid() || !ret_orders.directory.valid() || !ret_orders.listener.valid()) return false;
   if (argv[11][0] == '/') ret_orders.events = Fd(sys::openat(AT_FDCWD, argv[11], O_RDONLY | O_CLOEXEC));
-  ret_orders.logs = std::string_view(argv[12]) == "json-file";
-  if (!read_number(argv[13], ret_orders.max_size) || ret_orders.max_size < 0 || !read_number(argv[14], number) || number < 1) return false;
+  if (argv[12][0] == '/') ret_orders.around = Fd(sys::openat(AT_FDCWD, argv[12], O_RDONLY | O_CLOEXEC));
+  if (!read_number(argv[13], number) || number < 0) return false;
+  ret_orders.before = static_cast<std::uint64_t>(number);
+  ret_orders.logs = std::string_view(argv[14]) == "json-file";
+  if (!read_number(argv[15], ret_orders.max_size) || ret_orders.max_size < 0 || !read_number(argv[16], number) || number < 1) return false;
   ret_orders.max_files = static_cast<int>(number < 1000 ? number : 1000);
   if (argc > words_before_command) ret_orders.command = argv + words_before_command;
   return true;

@@ -20,6 +20,8 @@ struct Orders {
   Fd output;                  // from its standard output
   Fd errors;                  // and its standard error
   Fd events;                  // file in which the kernel counts the processes killed for want of memory, or invalid
+  Fd around;                  // the same of the slice around the container's scope, or invalid
+  std::uint64_t before = 0;   // what that had counted before the container began
   bool logs = false;          // driver json-file, and not none
   std::int64_t max_size = 0;  // bytes of a log file; 0: no limit
   int max_files = 1;

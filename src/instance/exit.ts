@@ -1,8 +1,5 @@
 /** How a container's program ended, as `exit.json` in its directory tells it. */
-import { isCgroupGone } from '../base/fault.ts';
 import type { ExitStatus, Host } from '../host/host.ts';
-import { cgroupDirectories } from '../lifecycle/destroy.ts';
-import type { ContainerRecord } from '../lifecycle/store.ts';
 import { exitFile } from './directory.ts';
 
 /** exit.json */
@@ -17,27 +14,8 @@ export interface Exit {
   readonly oomKilled: boolean;
 }
 
-/** Records it, as long as the container's cgroups are there to be asked. */
-export function recordExit(host: Host, directory: string, { code, signal }: ExitStatus, record: ContainerRecord): void {
-  const exit: Exit = { code, ...(signal !== undefined && { signal }), finished: host.timestamp(), oomKilled: wasOutOfMemory(host, record) };
+/** Records it. `oomKilled`: see {@link Exit}. */
+export function recordExit(host: Host, directory: string, { code, signal }: ExitStatus, oomKilled: boolean): void {
+  const exit: Exit = { code, ...(signal !== undefined && { signal }), finished: host.timestamp(), oomKilled };
   host.replaceFile(exitFile(directory), `${JSON.stringify(exit)}\n`, 0o600);
-}
-
-function wasOutOfMemory(host: Host, record: ContainerRecord): boolean {
-  const path = memoryEvents(host, record);
-  try {
-    return path !== '' && /^oom_kill [1-9]/m.test(host.readText(path));
-  } catch (error) {
-    // systemd takes a scope away as soon as it is empty, and others may delete the container.
-    if (isCgroupGone(error)) return false;
-    throw error;
-  }
-}
-
-/** The file in which the kernel counts the processes that it has killed for want of memory; '' if there is none. */
-export function memoryEvents(host: Host, record: ContainerRecord): string {
-  for (const directory of cgroupDirectories(record)) {
-    for (const name of ['memory.oom_control', 'memory.events']) if (host.stat(`${directory}/${name}`) !== undefined) return `${directory}/${name}`;
-  }
-  return '';
 }

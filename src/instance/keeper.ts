@@ -10,12 +10,12 @@ import { bringUp } from '../lifecycle/bring-up.ts';
 import { destroy } from '../lifecycle/destroy.ts';
 import { internalError } from '../lifecycle/fault.ts';
 import { withLock } from '../lifecycle/lock.ts';
+import { countsAround, memoryEvents } from '../lifecycle/oom.ts';
 import type { CreateOptions, Prepared } from '../lifecycle/prepare.ts';
 import { prepare } from '../lifecycle/prepare.ts';
 import { checkProgram, withCleanupFault } from '../lifecycle/start.ts';
 import { load } from '../lifecycle/store.ts';
 import { attachSocket, recordStart } from './directory.ts';
-import { memoryEvents } from './exit.ts';
 import type { LogSettings } from './record.ts';
 
 export interface KeptOptions extends Omit<CreateOptions, 'stdio' | 'console' | 'consoleSocket'> {
@@ -82,6 +82,7 @@ interface Streams {
 
 async function keep(host: Host, options: KeptOptions, prepared: Prepared): Promise<{ readonly pid: number }> {
   const { root, id, directory, lock } = options;
+  const around = countsAround(host, prepared.record);
   const opened: Descriptor[] = [];
   const own = (descriptor: Descriptor): Descriptor => {
     opened.push(descriptor);
@@ -100,7 +101,7 @@ async function keep(host: Host, options: KeptOptions, prepared: Prepared): Promi
       const master = terminal ? own(await host.receiveDescriptor(mine)) : -1;
       const listener = own(host.listen(attachSocket(root, id)));
       const kept = [up.pidfd, lock, listener, master, ...(streams?.ours ?? [-1, -1, -1])];
-      host.keep(ordersFor(host, options, up, kept), kept);
+      host.keep(ordersFor(host, options, up, kept, around), kept);
     } catch (error) {
       throw await withdrawn(host, options, up, error);
     }
@@ -119,11 +120,12 @@ function makeStreams(host: Host, own: (descriptor: Descriptor) => Descriptor, in
 }
 
 /** What the keeper is told, word by word: see native/keeper/orders.hpp. */
-function ordersFor(host: Host, options: KeptOptions, up: Up, descriptors: readonly Descriptor[]): string[] {
+function ordersFor(host: Host, options: KeptOptions, up: Up, descriptors: readonly Descriptor[], around: ReturnType<typeof countsAround>): string[] {
   const { id, log, root, store } = options;
   const remove = options.remove ? [host.ownCommand(), '--root', root, '--store', store, 'delete', '--force', id] : [];
   const numbers = [up.pid, ...descriptors].map(String);
-  return [id, ...numbers, memoryEvents(host, up.record), log.driver, String(log.maxSize), String(log.maxFile), ...remove];
+  const memory = [memoryEvents(host, up.record), around.file, String(around.before)];
+  return [id, ...numbers, ...memory, log.driver, String(log.maxSize), String(log.maxFile), ...remove];
 }
 
 /** Takes back a container that runs, for nobody keeps it. */

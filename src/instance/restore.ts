@@ -8,7 +8,6 @@ import type { CreateOptions } from '../lifecycle/prepare.ts';
 import type { RestoreOptions } from '../lifecycle/restore.ts';
 import { restoreForeground, restoreUp } from '../lifecycle/restore.ts';
 import { withCleanupFault } from '../lifecycle/start.ts';
-import type { ContainerRecord } from '../lifecycle/store.ts';
 import { hasState } from '../lifecycle/store.ts';
 import { whileUsing } from '../store/lock.ts';
 import { containerPath } from '../store/paths.ts';
@@ -143,9 +142,9 @@ async function keepRestored(host: Host, options: InstanceRestoreOptions, taken: 
 
 async function attend(host: Host, options: InstanceRestoreOptions, taken: Taken, ran: () => void): Promise<ExitStatus> {
   const { instance, directory, store } = taken.created;
-  const ended = (status: ExitStatus, record: ContainerRecord): void => {
+  const ended = (status: ExitStatus, oomKilled: boolean): void => {
     ran();
-    if (!instance.remove) recordExit(host, directory, status, record);
+    if (!instance.remove) recordExit(host, directory, status, oomKilled);
   };
   const stdin = instance.interactive || instance.terminal ? 0 : atItsEnd(host);
   let isLocked = true;

@@ -2,10 +2,10 @@
 import type { Descriptor, ExitStatus, Host } from '../host/host.ts';
 import type { Up } from '../lifecycle/bring-up.ts';
 import { deleteContainer } from '../lifecycle/delete.ts';
+import { MemoryVerdict } from '../lifecycle/oom.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
 import { runDetached, runForeground } from '../lifecycle/run.ts';
 import { withCleanupFault } from '../lifecycle/start.ts';
-import type { ContainerRecord } from '../lifecycle/store.ts';
 import { hasState } from '../lifecycle/store.ts';
 import { whileUsing } from '../store/lock.ts';
 import type { CreatedInstance, InstanceOptions } from './create.ts';
@@ -31,9 +31,9 @@ export async function runInstance(host: Host, options: InstanceOptions & Running
   const { store, instance, directory, spec, lock } = created;
   const stdin = options.interactive || options.terminal ? 0 : atItsEnd(host);
   let hasRun = false;
-  const ended = (status: ExitStatus, record: ContainerRecord): void => {
+  const ended = (status: ExitStatus, oomKilled: boolean): void => {
     hasRun = true;
-    if (!options.remove) recordExit(host, directory, status, record);
+    if (!options.remove) recordExit(host, directory, status, oomKilled);
   };
   try {
     recordStart(host, directory);
@@ -80,10 +80,13 @@ export async function runInstanceHeld(
   const { directory, spec, lock, store, instance } = created;
   try {
     recordStart(host, directory);
-    const up = await runDetached(host, { ...options, bundle: directory, spec });
+    let memory: MemoryVerdict | undefined;
+    const up = await runDetached(host, { ...options, bundle: directory, spec }, (record) => {
+      memory = new MemoryVerdict(host, record);
+    });
     const ended = async (status: ExitStatus): Promise<void> => {
       try {
-        recordExit(host, directory, status, up.record);
+        recordExit(host, directory, status, memory?.wasShort(up.record) ?? false);
         if (!options.remove) return;
         await deleteContainer(host, { ...options, force: true });
         await whileUsing(store, () => removeInstance(store, instance));

@@ -1,9 +1,10 @@
 /** Wants of memory: who hears of them, and what was one (kernel documentation, admin-guide/cgroup-v2, memory.events). */
 import type { HostFacts } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
-import { knownPlaces } from '../plan/cgroup.ts';
+import { IN_SCOPE, knownPlaces } from '../plan/cgroup.ts';
 import { placeOf } from '../plan/resources.ts';
 import { CgroupFiles } from './cgroup-files.ts';
+import { cgroupDirectory } from './destroy.ts';
 import type { ContainerRecord } from './store.ts';
 
 export interface MemoryWatch {
@@ -27,26 +28,76 @@ export function watchMemory(host: Host, record: ContainerRecord, facts: HostFact
     return { descriptor: host.watchMemory(directory, 1), version: 1, isReal, wasMissed: () => false, refresh: () => {} };
   }
   if (host.stat(`${directory}/memory.events`) === undefined) return undefined;
-  const above = record.systemd === undefined ? undefined : new Slice(host, directory.slice(0, directory.lastIndexOf('/')));
-  let known = kills(host, directory);
+  const above = sliceOf(host, record);
+  let known = kills(host, directory) ?? 0;
   above?.refresh(known);
   const isReal = (): boolean => {
-    const now = kills(host, directory);
+    const now = kills(host, directory) ?? 0;
     const more = now > known;
-    known = now;
+    known = Math.max(known, now);
     return more;
   };
   return {
     descriptor: host.watchMemory(directory, 2),
     version: 2,
     isReal,
-    wasMissed: () => (above !== undefined && host.stat(directory) === undefined ? above.hasMore(known) : isReal()),
+    wasMissed: () => isReal() || (above !== undefined && kills(host, directory) === undefined && above.hasMore(known)),
     refresh: () => above?.refresh(known),
   };
 }
 
-function kills(host: Host, directory: string): number {
-  return Number(new CgroupFiles(host, directory).keyed('memory.events')['oom_kill'] ?? 0);
+/** How many processes of the cgroup the kernel has killed; undefined where it does not count, or the cgroup is gone. */
+function kills(host: Host, directory: string): number | undefined {
+  const count = new CgroupFiles(host, directory).keyed('memory.events')['oom_kill'];
+  return count === undefined ? undefined : Number(count);
+}
+
+/** The slice around a container's scope; undefined without systemd. */
+function sliceOf(host: Host, { systemd, cgroups }: ContainerRecord): Slice | undefined {
+  const { hierarchy = '', path = '' } = cgroups[0] ?? {};
+  return systemd === undefined ? undefined : new Slice(host, (hierarchy + path).slice(0, -IN_SCOPE.length - 1));
+}
+
+/**
+ * Whether the kernel has killed a process of a container for want of memory, to be asked when that has ended. Made before it begins: it may be over, and
+ * its scope gone, before anybody could look again.
+ */
+export class MemoryVerdict {
+  private readonly host: Host;
+  private readonly slice: Slice | undefined;
+
+  constructor(host: Host, record: ContainerRecord) {
+    this.host = host;
+    this.slice = sliceOf(host, record);
+    this.slice?.refresh(0);
+  }
+
+  wasShort(record: ContainerRecord): boolean {
+    for (const { hierarchy, path } of record.cgroups) {
+      const files = new CgroupFiles(this.host, cgroupDirectory(hierarchy, path));
+      const count = files.keyed('memory.oom_control')['oom_kill'] ?? files.keyed('memory.events')['oom_kill'];
+      if (count !== undefined) return count > 0;
+    }
+    return this.slice?.hasMore(0) ?? false;
+  }
+}
+
+/**
+ * For a keeper, which finds out the same by itself: the file of the slice, which outlives the scope, and how many it counts. '' without systemd. Before the
+ * container begins.
+ */
+export function countsAround(host: Host, record: ContainerRecord): { readonly file: string; readonly before: number } {
+  const slice = sliceOf(host, record);
+  return slice === undefined ? { file: '', before: 0 } : { file: `${slice.directory}/memory.events`, before: kills(host, slice.directory) ?? 0 };
+}
+
+/** The file in which the kernel counts the processes that it has killed for want of memory; '' if there is none. */
+export function memoryEvents(host: Host, record: ContainerRecord): string {
+  for (const { hierarchy, path } of record.cgroups) {
+    const directory = cgroupDirectory(hierarchy, path);
+    for (const name of ['memory.oom_control', 'memory.events']) if (host.stat(`${directory}/${name}`) !== undefined) return `${directory}/${name}`;
+  }
+  return '';
 }
 
 /**
@@ -54,8 +105,8 @@ function kills(host: Host, directory: string): number {
  * of the slice nor before was killed in ours.
  */
 class Slice {
+  readonly directory: string;
   private readonly host: Host;
-  private readonly directory: string;
   private readonly own: string;
   /** So many were killed that are not the container's, nor of the units there are. */
   private others = 0;
@@ -87,9 +138,9 @@ class Slice {
 
   private count(): { readonly rest: number; readonly unlucky: readonly string[] } {
     const unlucky: string[] = [];
-    let rest = kills(this.host, this.directory);
+    let rest = kills(this.host, this.directory) ?? 0;
     for (const name of this.units()) {
-      const count = kills(this.host, `${this.directory}/${name}`);
+      const count = kills(this.host, `${this.directory}/${name}`) ?? 0;
       if (count > 0) unlucky.push(name);
       rest -= count;
     }

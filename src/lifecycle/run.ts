@@ -7,6 +7,7 @@ import { checkTerminal } from './create.ts';
 import { destroy } from './destroy.ts';
 import { hasCode } from './fault.ts';
 import { withLock } from './lock.ts';
+import { MemoryVerdict } from './oom.ts';
 import type { CreateOptions, Prepared } from './prepare.ts';
 import { prepare } from './prepare.ts';
 import { checkProgram } from './start.ts';
@@ -16,15 +17,20 @@ import { load } from './store.ts';
 export interface RunOptions extends CreateOptions {
   /** Leave the container when its program has exited, for a later delete. */
   readonly keep?: boolean;
-  /** Told how the program has ended, while the container's cgroups are still there. */
-  readonly ended?: (status: ExitStatus, record: ContainerRecord) => void;
+  /** Told how the program has ended, and whether the kernel has killed a process of the container for want of memory. */
+  readonly ended?: (status: ExitStatus, oomKilled: boolean) => void;
 }
 
-/** Runs the program and returns when it runs. @throws StrataError of any code; then nothing of the container is left. */
-export async function runDetached(host: Host, options: CreateOptions): Promise<Up> {
+/**
+ * Runs the program and returns when it runs. `begins`: called with what will be made, before it is.
+ *
+ * @throws StrataError of any code; then nothing of the container is left.
+ */
+export async function runDetached(host: Host, options: CreateOptions, begins?: (record: ContainerRecord) => void): Promise<Up> {
   const prepared = prepare(host, options);
   checkProgram(prepared.record);
   checkTerminal(prepared.record.terminal, options);
+  begins?.(prepared.record);
   return bringUp(host, options, prepared, false);
 }
 
@@ -52,6 +58,7 @@ export async function attend<Options extends RunOptions>(
   bring: (options: Options) => Promise<Up>,
   running?: () => Promise<void>,
 ): Promise<ExitStatus> {
+  const memory = options.ended && new MemoryVerdict(host, prepared.record);
   const { up, master } = await withTerminal(host, options, prepared, bring);
   let status: ExitStatus;
   try {
@@ -61,7 +68,7 @@ export async function attend<Options extends RunOptions>(
     host.close(up.pidfd);
     if (master !== -1) host.close(master);
   }
-  options.ended?.(status, up.record);
+  options.ended?.(status, memory?.wasShort(up.record) ?? false);
   if (options.keep !== true) await removeStopped(host, options, up);
   return status;
 }

@@ -7,11 +7,18 @@ import { containerTest, failed, unless } from './_support.ts';
 
 const TOP = '/sys/fs/cgroup';
 
+/** The container's cgroup below where its hierarchy is mounted. */
+function cgroupOf(bundle: Bundle): string {
+  const { cgroupsPath = '' } = bundle.config.linux;
+  const [, prefix, name] = cgroupsPath.split(':');
+  return name === undefined ? cgroupsPath : `/system.slice/${prefix}-${name}.scope/container`;
+}
+
 /** What the cgroup files of a container hold, wherever they are; undefined where there is none of the name. */
 function limits(bundle: Bundle, ...names: string[]): (string | undefined)[] {
   const places = fs.readdirSync(TOP).map((name) => join(TOP, name));
   return names.map((name) => {
-    const file = [TOP, ...places].map((place) => join(place, bundle.config.linux.cgroupsPath ?? '', name)).find((path) => fs.existsSync(path));
+    const file = [TOP, ...places].map((place) => join(place, cgroupOf(bundle), name)).find((path) => fs.existsSync(path));
     return file === undefined ? undefined : fs.readFileSync(file, 'utf8').trim();
   });
 }

@@ -10,6 +10,7 @@ import { readLogs } from '../../../src/instance/logs.ts';
 import { whilePaused } from '../../../src/instance/paused.ts';
 import { listContainers } from '../../../src/instance/ps.ts';
 import { cgroupDirectories } from '../../../src/lifecycle/destroy.ts';
+import { MemoryVerdict } from '../../../src/lifecycle/oom.ts';
 import { load } from '../../../src/lifecycle/store.ts';
 import { FakeHost, FakeMachine, smallConfig } from '../../helpers/fake-host.ts';
 
@@ -48,7 +49,7 @@ test('a keeper is told what it needs', async (t) => {
   const { machine, host } = machineWith();
   const { pid } = await startInstance(host, NAME);
   const [orders = []] = machine.kept;
-  t.deepEqual([orders[0], orders[1], ...orders.slice(10)], ['c', String(pid), 'json-file', '1000', '3']);
+  t.deepEqual([orders[0], orders[1], ...orders.slice(10)], ['c', String(pid), '', '0', 'json-file', '1000', '3']);
   t.is(orders[5], '-1', 'no master');
   t.is(orders[6], '-1', 'no standard input');
   t.is((await observeInstance(host, NAME)).status, 'running');
@@ -151,7 +152,9 @@ test('the end is recorded though the cgroup goes away while it is asked', async 
   await startInstance(host, NAME);
   const record = load(host, ROOT, 'c');
   const [cgroup = ''] = cgroupDirectories(record);
-  machine.file(`${cgroup}/memory.events`, 'oom_kill 0\n');
+  const verdict = (own: FakeHost): boolean => new MemoryVerdict(own, record).wasShort(record);
+  machine.file(`${cgroup}/memory.oom_control`, 'oom_kill_disable 0\nunder_oom 0\noom_kill 1\n');
+  t.true(verdict(host));
   const gone = new StrataError({ code: 'system', reason: 'read', errno: ERRNO.ENODEV });
   const vanishing = new (class extends FakeHost {
     override readText(path: string, limit?: number): string {
@@ -159,7 +162,8 @@ test('the end is recorded though the cgroup goes away while it is asked', async 
       return super.readText(path, limit);
     }
   })(machine);
-  recordExit(vanishing, directory, { code: 3 }, record);
+  t.false(verdict(vanishing));
+  recordExit(vanishing, directory, { code: 3 }, false);
   t.like(JSON.parse(machine.text(`${directory}/exit.json`) ?? ''), { code: 3, oomKilled: false });
 });
 

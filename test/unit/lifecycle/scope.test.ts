@@ -1,8 +1,11 @@
 /** Containers in scopes of systemd's, on a machine with cgroup v2 only. */
 import test from 'ava';
+import type { ExitStatus } from '../../../src/host/host.ts';
 import { deleteContainer } from '../../../src/lifecycle/delete.ts';
 import { events, stats } from '../../../src/lifecycle/events.ts';
 import { kill } from '../../../src/lifecycle/kill.ts';
+import { countsAround } from '../../../src/lifecycle/oom.ts';
+import { prepare } from '../../../src/lifecycle/prepare.ts';
 import { runForeground } from '../../../src/lifecycle/run.ts';
 import { start } from '../../../src/lifecycle/start.ts';
 import { describeState } from '../../../src/lifecycle/state.ts';
@@ -165,6 +168,47 @@ test('a want of memory that ended the container is told though its cgroup is gon
     for (const name of [...machine.nodes.keys()]) if (name.startsWith(`${slice}/other.scope`)) machine.nodes.delete(name);
   };
   t.deepEqual(await after(gone), ['stats']);
+});
+
+test('how a program in front of the caller ended is told though its scope is gone by then', async (t) => {
+  const slice = `${TOP}/a.slice/a-b.slice`;
+  const counts = (machine: FakeMachine, directory: string, count: number) => machine.file(`${directory}/memory.events`, `oom_kill ${count}\n`);
+  const end = async (own: number | undefined, around: number): Promise<boolean | undefined> => {
+    const { machine } = scopeMachine();
+    counts(machine, slice, 4);
+    counts(machine, `${slice}/other.scope`, 1);
+    const host = new (class extends FakeHost {
+      override async foreground(pidfd: number): Promise<ExitStatus> {
+        const status = await super.foreground(pidfd);
+        if (own === undefined) removeUnits(machine);
+        else counts(machine, `${TOP}${SCOPE}/container`, own);
+        counts(machine, slice, around);
+        counts(machine, `${slice}/other.scope`, 1);
+        return status;
+      }
+    })(machine);
+    let told: boolean | undefined;
+    const ended = (_status: ExitStatus, oomKilled: boolean): void => {
+      told = oomKilled;
+    };
+    await runForeground(host, { ...NAME, bundle: '/bundle', ...OPTIONS, ended });
+    return told;
+  };
+  t.is(await end(0, 5), false);
+  t.is(await end(1, 5), true);
+  t.is(await end(undefined, 4), false);
+  t.is(await end(undefined, 5), true);
+});
+
+test('a keeper is told where the slice counts, and how many before', async (t) => {
+  const { machine, host } = scopeMachine();
+  const { record } = prepare(host, { ...NAME, bundle: '/bundle', ...OPTIONS });
+  const file = `${TOP}/a.slice/a-b.slice/memory.events`;
+  t.deepEqual(countsAround(host, record), { file, before: 0 });
+  machine.file(file, 'oom_kill 3\n');
+  t.deepEqual(countsAround(host, record), { file, before: 3 });
+  const { systemd: _, ...other } = record;
+  t.deepEqual(countsAround(host, other), { file: '', before: 0 });
 });
 
 test('a limit that hooks could meet while the scope is held open comes when the holder has gone', async (t) => {
