@@ -135,6 +135,25 @@ lifeTest('what it writes in the background is logged, and its end is recorded', 
   t.is((JSON.parse(await life.strata(['state', life.id])) as { status: string }).status, 'stopped');
 });
 
+lifeTest('a want of memory that ends it is recorded, wherever its cgroup is by then', async (t, life, workspace) => {
+  const greedy = ['--memory', '16m'];
+  await life.run('exec tail /dev/zero', greedy);
+  for (let round = 0; round < 3; round++) {
+    if (round > 0) await life.strata(['start', life.id]);
+    t.is(await life.strata(['wait', life.id]), '137\n');
+    t.like((await life.listed())?.['exit'], { code: 137, signal: 9, oomKilled: true });
+  }
+  const run = async (flags: readonly string[], ...args: readonly string[]): Promise<unknown> => {
+    const id = workspace.id();
+    await life.try(['run', ...flags, '--image', IMAGE, id, ...args]);
+    await life.strata(['wait', id]);
+    const { oomKilled } = JSON.parse(fs.readFileSync(join(life.store, 'containers', id, 'exit.json'), 'utf8')) as { oomKilled: boolean };
+    await life.strata(['delete', id]);
+    return oomKilled;
+  };
+  t.deepEqual([await run(greedy, 'tail', '/dev/zero'), await run([], 'false'), await run(['--detach'], 'false')], [true, false, false]);
+});
+
 lifeTest('logs ends without a word when nobody reads it any more', async (t, life) => {
   await life.run('yes | head -c 1000000');
   await life.strata(['wait', life.id]);
