@@ -35,6 +35,17 @@ export function logFile(directory: string): string {
   return `${directory}/container.log`;
 }
 
+/** Waits until it is written down how the instance has ended, and its log with that; not for one that nobody has any more, and not too long. */
+export async function awaitRecord(host: Host, directory: string): Promise<void> {
+  const end = host.now() + PATIENCE;
+  for (let pause = 1; host.stat(exitFile(directory)) === undefined; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    const lock = host.tryLock(directory);
+    if (lock !== undefined) host.close(lock);
+    if (lock !== undefined || host.stat(directory) === undefined || host.now() >= end) return;
+    await host.sleep(pause);
+  }
+}
+
 /** Where the keeper lets others attach. */
 export function attachSocket(root: string, id: string): string {
   return `${containerDirectory(root, id)}/attach.sock`;

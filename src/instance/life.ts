@@ -15,7 +15,7 @@ import { containerPath } from '../store/paths.ts';
 import type { Store } from '../store/store.ts';
 import { openStore } from '../store/store.ts';
 import { forgetCheckpoint, lockCheckpoint } from './checkpoint.ts';
-import { awaitInstance } from './directory.ts';
+import { awaitInstance, awaitRecord } from './directory.ts';
 import type { Exit } from './exit.ts';
 import type { InstanceName } from './instances.ts';
 import { exitOf, isInstance, loadInstance, observeInstance, runState } from './instances.ts';
@@ -142,7 +142,7 @@ export async function restartInstance(host: Host, options: StopOptions & StartOp
   return startInstance(host, options);
 }
 
-/** Waits until a container has ended; without a code if nobody knows how. @throws StrataError `not-found`; `status` if it was never started. */
+/** Waits until a container has ended, and that is written down; without a code if nobody knows how. @throws StrataError `not-found`; `status` if it was never started. */
 export async function waitForExit(host: Host, options: InstanceName): Promise<Pick<Exit, 'code' | 'signal'>> {
   const { id } = options;
   checkId(id);
@@ -152,7 +152,10 @@ export async function waitForExit(host: Host, options: InstanceName): Promise<Pi
   }
   try {
     const status = await wait(host, options);
-    if (typeof status === 'object') return status;
+    if (typeof status === 'object') {
+      if (known) await awaitRecord(host, containerPath(options.store, id));
+      return status;
+    }
   } catch (error) {
     if (!known || !hasCode(error, 'not-found')) throw error;
   }

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { StrataError } from '../../../src/base/error.ts';
 import { ERRNO } from '../../../src/base/fault.ts';
+import type { ExitStatus } from '../../../src/host/host.ts';
 import { detachKeys } from '../../../src/instance/attach.ts';
 import { recordExit } from '../../../src/instance/exit.ts';
 import { observeInstance, stateOf } from '../../../src/instance/instances.ts';
@@ -76,6 +77,30 @@ test('one that was never started reads created, and one whose machine went down 
   t.like(await waitForExit(host, NAME), { code: 3 });
   machine.file(`${directory}/exit.json`, '{"code":3');
   t.is((await observeInstance(host, NAME)).exit, undefined, 'a file that was cut short');
+});
+
+test('wait returns when it is written down how the program has ended', async (t) => {
+  for (const isRecorded of [true, false]) {
+    const { machine, host, directory } = machineWith();
+    await startInstance(host, NAME);
+    const keeper = host.tryLock(directory) ?? -1;
+    const waiting = new (class extends FakeHost {
+      slept = 0;
+      override async sleep(milliseconds: number): Promise<void> {
+        await super.sleep(milliseconds);
+        if (++this.slept !== 4) return;
+        if (isRecorded) machine.file(`${directory}/exit.json`, '{"code":3,"finished":"2026-01-03T00:00:00Z","oomKilled":false}');
+        else host.close(keeper);
+      }
+      override async waitExit(pidfd: number, timeout: number): Promise<ExitStatus | 'unknown' | undefined> {
+        for (const process of machine.processes) machine.die(process, { code: 3 });
+        return super.waitExit(pidfd, timeout);
+      }
+    })(machine);
+    t.like(await waitForExit(waiting, NAME), { code: 3 });
+    t.is(waiting.slept, 4);
+    t.is(waiting.open.size, 0);
+  }
 });
 
 test('stop sends the signal of the image, and is content with one that does not run', async (t) => {
