@@ -11,6 +11,7 @@
 #include "../core/host/keeper.hpp"
 #include "../core/host/lock.hpp"
 #include "../core/host/log_file.hpp"
+#include "../core/host/notify.hpp"
 #include "../core/host/process.hpp"
 #include "../core/host/socket.hpp"
 #include "../core/host/terminal.hpp"
@@ -104,6 +105,11 @@ void describe(Face& face) {
   face.template later<exchange>("exchange");
   face.template later<exchange_packet>("exchangePacket");
   face.template now<send_descriptor_to>("sendDescriptor");
+  face.template now<host::notify_socket>("notifySocket");
+  face.template now<host::bind_notify>("bindNotify");
+  face.template now<host::connect_notify>("connectNotify");
+  face.template later<host::await_ready>("awaitReady");
+  face.template later<host::tell_ready>("tellReady");
 
   face.template later<launch_plan>("launch");
   face.template now<amend_plan>("amend");

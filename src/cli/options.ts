@@ -6,6 +6,7 @@ import { parseSize } from '../base/size.ts';
 import type { Host } from '../host/host.ts';
 import type { StartOptions } from '../instance/life.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
+import { quoted } from '../spec/refuse.ts';
 import type { Shell } from './shell.ts';
 
 /** No process can have more descriptors: the default of fs.nr_open. */
@@ -70,6 +71,7 @@ export function creationOptions(shell: Shell, id: string, flags: CreationFlags):
     noNewKeyring: !flags.newKeyring,
     preserveFds: flags.preserveFds,
     listenFds: listenFds(shell.host),
+    ...notifySocket(shell),
     checkpoint: () => stopIfInterrupted(shell.host),
   };
   // Ctrl-C in the middle of making a container takes back what is made so far, instead of leaving it.
@@ -87,7 +89,7 @@ export function creationOptions(shell: Shell, id: string, flags: CreationFlags):
 export function startOptions(shell: Shell, id: string): StartOptions {
   const { cgroupManager } = shell;
   shell.host.holdSignals();
-  return { ...shell.instance(id), cgroupManager, rootless: shell.rootless, checkpoint: () => stopIfInterrupted(shell.host) };
+  return { ...shell.instance(id), ...notifySocket(shell), cgroupManager, rootless: shell.rootless, checkpoint: () => stopIfInterrupted(shell.host) };
 }
 
 const MOST_SECONDS = 1_000_000;
@@ -103,6 +105,17 @@ export function seconds(text: string): number {
 export function stopIfInterrupted(host: Host): void {
   const signal = host.interruption();
   if (signal !== 0) throw new StrataError({ code: 'aborted', reason: `interrupted by signal ${signal}` });
+}
+
+/** sd_notify(3): whoever started us listens there. An empty one is none. */
+export function notifySocket(shell: Shell): { readonly notifySocket?: string } {
+  const address = shell.host.environment('NOTIFY_SOCKET') ?? '';
+  if (address === '') return {};
+  if (address.startsWith('/') || address.startsWith('@')) return { notifySocket: address };
+  shell.log.warn(
+    `NOTIFY_SOCKET is ${quoted(address)}, which is neither an absolute path nor the name of an abstract socket: the container gets none`,
+  );
+  return {};
 }
 
 /** sd_listen_fds(3): LISTEN_FDS counts only if LISTEN_PID, where it is set, means this process. */

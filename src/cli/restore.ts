@@ -41,27 +41,25 @@ export function addRestore(program: Command, shell: Shell): void {
 
 function restoreOptions(shell: Shell, id: string, flags: RestoreFlags): RestoreOptions {
   const { emptyNs: _, bundle, pidFile, consoleSocket, ...rest } = flags;
-  return {
-    ...rest,
-    ...imagePaths(shell, flags),
-    ...creationOptions(shell, id, {
-      bundle,
-      pivot: true,
-      newKeyring: true,
-      preserveFds: 0,
-      ...(pidFile !== undefined && { pidFile }),
-      ...(consoleSocket !== undefined && { consoleSocket }),
-    }),
-  };
+  const { notifySocket: __, ...creation } = creationOptions(shell, id, {
+    bundle,
+    pivot: true,
+    newKeyring: true,
+    preserveFds: 0,
+    ...(pidFile !== undefined && { pidFile }),
+    ...(consoleSocket !== undefined && { consoleSocket }),
+  });
+  return { ...rest, ...imagePaths(shell, flags), ...creation };
 }
 
 /** The container's bundle is in the store, and its standard streams are its keeper's. */
 function instanceOptions(shell: Shell, id: string, flags: RestoreFlags): InstanceRestoreOptions {
   const { emptyNs: _, bundle: __, consoleSocket: ___, import: ____, detach: _____, imagePath, workPath, ...rest } = flags;
   const paths = imagePaths(shell, flags);
+  const { notifySocket: ______, ...start } = startOptions(shell, id);
   return {
     ...rest,
-    ...startOptions(shell, id),
+    ...start,
     ...(imagePath !== undefined && { imagePath: paths.imagePath }),
     ...(workPath !== undefined && paths.workPath !== undefined && { workPath: paths.workPath }),
   };

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { isInstance } from '../instance/instances.ts';
 import { startInstance } from '../instance/life.ts';
 import { start } from '../lifecycle/start.ts';
-import { startOptions } from './options.ts';
+import { notifySocket, startOptions } from './options.ts';
 import type { Shell } from './shell.ts';
 
 export function addStart(program: Command, shell: Shell): void {
@@ -13,6 +13,6 @@ export function addStart(program: Command, shell: Shell): void {
     .action(async (id: string) => {
       const { host } = shell;
       if (isInstance(host, shell.instance(id))) await shell.executing(() => startInstance(host, startOptions(shell, id)));
-      else await start(host, shell.container(id));
+      else await start(host, { ...shell.container(id), ...notifySocket(shell) });
     });
 }

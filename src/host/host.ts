@@ -100,6 +100,14 @@ export interface EventSources {
 
 export type WaitedEvent = 'memory' | 'exit' | 'cancel' | 'timeout';
 
+/** The ends of what is said to a container's socket of sd_notify(3). */
+export interface Notify {
+  /** Of {@link Host.notifySocket}. */
+  readonly socket: Descriptor;
+  /** Of {@link Host.connectNotify}: who is told; -1 for nobody. */
+  readonly caller: Descriptor;
+}
+
 export interface CgroupName {
   /** Mount point. */
   readonly hierarchy: string;
@@ -263,6 +271,16 @@ export interface Host {
   exchangePacket(socket: Descriptor, bytes: string, timeout: number): Promise<Packet | undefined>;
   /** Send a descriptor with SCM_RIGHTS, and `text` with it. */
   sendDescriptor(socket: Descriptor, descriptor: Descriptor, text: string): void;
+  /** A unix datagram socket without a name, for {@link bindNotify}. */
+  notifySocket(): Descriptor;
+  /** Give it its name, in a directory of ours: any user who reaches that can send to it. `label`: SELinux's, '' for none. */
+  bindNotify(socket: Descriptor, path: string, label: string): void;
+  /** A datagram socket that is connected to `address`: a path of any length, or `@` and a name in the abstract namespace. */
+  connectNotify(address: string): Descriptor;
+  /** Wait until somebody sends READY=1 to the socket, the process has ended (-1 for one that is gone), or a signal has come that is held. */
+  awaitReady(socket: Descriptor, pidfd: Descriptor): Promise<'ready' | 'exit' | 'signal'>;
+  /** Send a text to a socket of {@link connectNotify}, and wait up to `timeout` milliseconds until it has been read. */
+  tellReady(caller: Descriptor, text: string, timeout: number): Promise<void>;
   /**
    * Carry out a plan, in the form of `src/plan/encode.ts`, up to the birth of the container's process, which then goes on by itself to its first waiting point. Rejects with a
    * {@link LaunchError}; then nothing of the process is left.
@@ -321,9 +339,10 @@ export interface Host {
   run(command: Command): Promise<CommandResult>;
   /**
    * Stand in front of a container: pass signals on, copy between this process's terminal and `console` (the master, or -1), pass window
-   * sizes on, put the terminal into raw mode and back whatever happens; resolves when the process has exited.
+   * sizes on, put the terminal into raw mode and back whatever happens; resolves when the process has exited. The first READY=1 that is said to its
+   * socket of sd_notify(3) is said to the caller's.
    */
-  foreground(pidfd: Descriptor, console: Descriptor): Promise<ExitStatus>;
+  foreground(pidfd: Descriptor, console: Descriptor, notify?: Notify): Promise<ExitStatus>;
   /** Characters of the first of this process's 0, 1 and 2 that is a terminal; undefined if none is, or if it does not know its size. */
   windowSize(): { readonly height: number; readonly width: number } | undefined;
   /**

@@ -56,6 +56,9 @@ type Same =
   | 'packetPair'
   | 'pipe'
   | 'sendDescriptor'
+  | 'notifySocket'
+  | 'bindNotify'
+  | 'connectNotify'
   | 'awaitsStart'
   | 'amend'
   | 'openProcess'
@@ -92,6 +95,8 @@ export interface Native extends Pick<Host, Same> {
   receiveDescriptor(socket: Descriptor): Later<Descriptor>;
   exchange(socket: Descriptor, bytes: string, timeout: number): Later<string | undefined>;
   exchangePacket(socket: Descriptor, bytes: string, timeout: number): Later<Packet | undefined>;
+  awaitReady(socket: Descriptor, pidfd: Descriptor): Later<'ready' | 'exit' | 'signal'>;
+  tellReady(caller: Descriptor, text: string, timeout: number): Later<void>;
 
   /** `stdio`: what becomes 0, 1 and 2, and all that follows. */
   launch(plan: readonly WireValue[], stdio: readonly Descriptor[], preserve: number, console: Descriptor, start: Descriptor): Later<Launched>;
@@ -111,7 +116,8 @@ export interface Native extends Pick<Host, Same> {
   run(command: Command): Later<CommandResult>;
   syncFile(path: string): Later<void>;
   syncFileSystem(path: string): Later<void>;
-  foreground(pidfd: Descriptor, console: Descriptor): Later<ExitStatus>;
+  /** `notify` and `caller`: the two of {@link Notify}, or -1. */
+  foreground(pidfd: Descriptor, console: Descriptor, notify: Descriptor, caller: Descriptor): Later<ExitStatus>;
   exitNow(status: number): void;
 
   removeTree(path: string): Later<void>;
@@ -209,6 +215,11 @@ export function createHost(native: Native, platform: Platform): Host {
     packetPair: guarded(native.packetPair),
     pipe: guarded(native.pipe),
     sendDescriptor: guarded(native.sendDescriptor),
+    notifySocket: guarded(native.notifySocket),
+    bindNotify: guarded(native.bindNotify),
+    connectNotify: guarded(native.connectNotify),
+    awaitReady: (socket, pidfd) => attemptLater(() => native.awaitReady(socket, pidfd)),
+    tellReady: (caller, text, timeout) => attemptLater(() => native.tellReady(caller, text, timeout)),
     receiveDescriptor: (socket) => attemptLater(() => native.receiveDescriptor(socket)),
     exchange: (socket, bytes, timeout) => attemptLater(() => native.exchange(socket, bytes, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
     exchangePacket: (socket, bytes, timeout) => attemptLater(() => native.exchangePacket(socket, bytes, Math.min(Math.ceil(timeout), LONGEST_WAIT))),
@@ -256,7 +267,7 @@ export function createHost(native: Native, platform: Platform): Host {
       return attemptLater(() => native.removeCgroups(hierarchies, paths, timeout));
     },
     run: (command) => attemptLater(() => native.run(command)),
-    foreground: (pidfd, console) => attemptLater(() => native.foreground(pidfd, console)),
+    foreground: (pidfd, console, notify) => attemptLater(() => native.foreground(pidfd, console, notify?.socket ?? -1, notify?.caller ?? -1)),
     windowSize: guarded(native.windowSize),
     holdSignals: guarded(native.holdSignals),
     interruption: guarded(native.interruption),

@@ -8,12 +8,14 @@ import type { Descriptor, Host } from '../host/host.ts';
 import type { Up } from '../lifecycle/bring-up.ts';
 import { bringUp } from '../lifecycle/bring-up.ts';
 import { destroy } from '../lifecycle/destroy.ts';
-import { internalError } from '../lifecycle/fault.ts';
+import { hasCode, internalError } from '../lifecycle/fault.ts';
 import { withLock } from '../lifecycle/lock.ts';
 import { countsAround, memoryEvents } from '../lifecycle/oom.ts';
 import type { CreateOptions, Prepared } from '../lifecycle/prepare.ts';
 import { prepare } from '../lifecycle/prepare.ts';
+import type { ContainerName } from '../lifecycle/report.ts';
 import { checkProgram, withCleanupFault } from '../lifecycle/start.ts';
+import type { ContainerRecord } from '../lifecycle/store.ts';
 import { load } from '../lifecycle/store.ts';
 import { attachSocket, recordStart } from './directory.ts';
 import type { LogSettings } from './record.ts';
@@ -56,6 +58,17 @@ export async function runKept(host: Host, options: KeptOptions): Promise<{ reado
     host.tell(JSON.stringify({ error: fieldsOf(error) } satisfies Told));
     throw error;
   }
+}
+
+/** The process of a container that is kept, for {@link untilReady}. One whose state its keeper has removed already is found no more: it has ended. */
+export function keptProcess(host: Host, { root, id }: ContainerName, pid: number): NonNullable<ContainerRecord['process']> {
+  try {
+    const { process } = load(host, root, id);
+    if (process?.pid === pid) return process;
+  } catch (error) {
+    if (!(hasCode(error, 'not-found') || hasCode(error, 'state-damaged'))) throw error;
+  }
+  return { pid, startTime: 0n };
 }
 
 /** @throws StrataError, as the other process has thrown it. */

@@ -5,6 +5,7 @@ import type { Descriptor, Host } from '../host/host.ts';
 import { deleteContainer } from '../lifecycle/delete.ts';
 import { checkId } from '../lifecycle/id.ts';
 import { kill } from '../lifecycle/kill.ts';
+import { untilReady } from '../lifecycle/notify.ts';
 import { resume } from '../lifecycle/pause.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
 import { SIGKILL, signalNumber } from '../lifecycle/signals.ts';
@@ -19,21 +20,31 @@ import { awaitInstance, awaitRecord } from './directory.ts';
 import type { Exit } from './exit.ts';
 import type { InstanceName } from './instances.ts';
 import { exitOf, isInstance, loadInstance, observeInstance, runState } from './instances.ts';
-import { runKept } from './keeper.ts';
+import { keptProcess, runKept } from './keeper.ts';
 import type { Instance } from './record.ts';
 import { removeInstance } from './removal.ts';
 
 /** Milliseconds that a process has to be gone after SIGKILL. */
 const PATIENCE = 10_000;
 
-export interface StartOptions extends InstanceName, Pick<CreateOptions, 'cgroupManager' | 'rootless' | 'checkpoint'> {}
+export interface StartOptions extends InstanceName, Pick<CreateOptions, 'cgroupManager' | 'rootless' | 'checkpoint' | 'notifySocket'> {}
 
 /**
- * Runs the program of an instance in the background, with the writable layer as it is: for the first time, or again.
+ * Runs the program of an instance in the background, with the writable layer as it is: for the first time, or again. With a caller's socket of
+ * sd_notify(3) it returns when the program is ready, or has ended.
  *
- * @throws StrataError `status` if it runs; others as {@link runKept}.
+ * @throws StrataError `status` if it runs; others as {@link runKept} and {@link untilReady}.
  */
 export async function startInstance(host: Host, options: StartOptions): Promise<{ readonly pid: number }> {
+  return untilReady(
+    host,
+    options,
+    (notify) => startKept(host, options, notify),
+    ({ pid }) => keptProcess(host, options, pid),
+  );
+}
+
+async function startKept(host: Host, options: StartOptions, notify: Descriptor): Promise<{ readonly pid: number }> {
   const { root, id } = options;
   checkId(id);
   const { log, interactive, remove } = loadInstance(openStore(host, options.store), id);
@@ -44,7 +55,7 @@ export async function startInstance(host: Host, options: StartOptions): Promise<
     if ((await runState(host, options)) !== undefined) await deleteContainer(host, { ...options, root, id });
     const checkpointLock = await lockCheckpoint(host, id, directory);
     try {
-      const kept = await runKept(host, { ...options, bundle: directory, directory, lock, log, interactive, remove });
+      const kept = await runKept(host, { ...options, notify, bundle: directory, directory, lock, log, interactive, remove });
       await forgetCheckpoint(host, directory);
       return kept;
     } finally {

@@ -6,7 +6,7 @@ import { deleteContainer } from '../lifecycle/delete.ts';
 import { checkId } from '../lifecycle/id.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
 import type { RestoreOptions } from '../lifecycle/restore.ts';
-import { restoreForeground, restoreUp } from '../lifecycle/restore.ts';
+import { restoreForeground, restoreUp, withNotifyPlace } from '../lifecycle/restore.ts';
 import { withCleanupFault } from '../lifecycle/start.ts';
 import { hasState } from '../lifecycle/store.ts';
 import { whileUsing } from '../store/lock.ts';
@@ -122,7 +122,7 @@ async function takeImported(host: Host, { id }: InstanceName, created: CreatedIn
 async function keepRestored(host: Host, options: InstanceRestoreOptions, taken: Taken): Promise<{ readonly pid: number }> {
   const { directory, lock, instance } = taken.created;
   const { log, interactive, remove } = instance;
-  const own = { ...options, bundle: directory, imagePath: taken.imagePath };
+  const own = withNotifyPlace(host, { ...options, bundle: directory, imagePath: taken.imagePath });
   try {
     const told = await runKept(host, {
       ...own,

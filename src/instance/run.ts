@@ -2,6 +2,7 @@
 import type { Descriptor, ExitStatus, Host } from '../host/host.ts';
 import type { Up } from '../lifecycle/bring-up.ts';
 import { deleteContainer } from '../lifecycle/delete.ts';
+import { untilReady } from '../lifecycle/notify.ts';
 import { MemoryVerdict } from '../lifecycle/oom.ts';
 import type { CreateOptions } from '../lifecycle/prepare.ts';
 import { runDetached, runForeground } from '../lifecycle/run.ts';
@@ -12,13 +13,13 @@ import type { CreatedInstance, InstanceOptions } from './create.ts';
 import { createInstance, discardInstance } from './create.ts';
 import { recordStart } from './directory.ts';
 import { recordExit } from './exit.ts';
-import { runKept } from './keeper.ts';
+import { keptProcess, runKept } from './keeper.ts';
 import { removeInstance } from './removal.ts';
 
 /** The rest of what the lifecycle is told; the container's own is decided by the image and the {@link InstanceOptions}. */
 export type Running = Pick<
   CreateOptions,
-  'cgroupManager' | 'rootless' | 'noPivot' | 'noNewKeyring' | 'preserveFds' | 'listenFds' | 'pidFile' | 'pidfdSocket' | 'checkpoint'
+  'cgroupManager' | 'rootless' | 'noPivot' | 'noNewKeyring' | 'preserveFds' | 'listenFds' | 'pidFile' | 'pidfdSocket' | 'notifySocket' | 'checkpoint'
 >;
 
 /**
@@ -48,12 +49,25 @@ export async function runInstance(host: Host, options: InstanceOptions & Running
   }
 }
 
-/** Runs a program of the image in the background. @throws StrataError of any code; then nothing of the instance is left. */
+/**
+ * Runs a program of the image in the background, and with a caller's socket of sd_notify(3) returns when it is ready, or has ended.
+ *
+ * @throws StrataError of any code; then nothing of the instance is left, unless it was waited for: that ends with `aborted`.
+ */
 export async function runInstanceKept(host: Host, options: InstanceOptions & Running): Promise<{ readonly pid: number }> {
+  return untilReady(
+    host,
+    options,
+    (notify) => createKept(host, options, notify),
+    ({ pid }) => keptProcess(host, options, pid),
+  );
+}
+
+async function createKept(host: Host, options: InstanceOptions & Running, notify: Descriptor): Promise<{ readonly pid: number }> {
   const created = await createInstance(host, options);
   const { directory, spec, lock } = created;
   try {
-    return await runKept(host, { ...options, bundle: directory, directory, spec, lock });
+    return await runKept(host, { ...options, notify, bundle: directory, directory, spec, lock });
   } catch (error) {
     throw await withdrawn(host, options, created, error);
   } finally {

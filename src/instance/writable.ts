@@ -3,6 +3,7 @@ import { StrataError } from '../base/error.ts';
 import { readConfig } from '../lifecycle/bundle.ts';
 import { checkId } from '../lifecycle/id.ts';
 import { overlayOf } from '../overlay/stack.ts';
+import { NOTIFY_PLACE } from '../plan/notify.ts';
 import { loadSpec } from '../spec/parse.ts';
 import { containerPath } from '../store/paths.ts';
 import type { Store } from '../store/store.ts';
@@ -34,7 +35,12 @@ export function writableLayer({ host, root }: Store, id: string): WritableLayer 
   const spec = loadSpec(readConfig(host, `${directory}/config.json`));
   const { lower, upper, options } = overlayOf(spec, directory) ?? { lower: [], options: [] };
   if (upper === undefined) throw new StrataError({ code: 'config-unsupported', reason: `container ${id} has no writable layer` });
-  return { upper, lower, destinations: spec.mounts.map(({ destination }) => destination), userAttributes: options.includes('userxattr') };
+  return {
+    upper,
+    lower,
+    destinations: [NOTIFY_PLACE, ...spec.mounts.map(({ destination }) => destination)],
+    userAttributes: options.includes('userxattr'),
+  };
 }
 
 /**

@@ -16,6 +16,7 @@ import { ERRNO } from './fault.ts';
 import { isFrozen } from './freezer.ts';
 import { runHooks } from './hooks.ts';
 import { withLock } from './lock.ts';
+import { prepareNotify } from './notify.ts';
 import type { CreateOptions, Prepared } from './prepare.ts';
 import { checkRootfs } from './prepare.ts';
 import { rdtRefusal } from './rdt.ts';
@@ -84,6 +85,7 @@ class Attempt {
       // Before the intent is on disk: what it names is taken for ours from then on.
       checkCgroups(this.host, this.record);
       this.keep(this.prepared.scope === undefined ? { cgroups: this.record.cgroups.map((cgroup) => withTop(this.host, cgroup)) } : {});
+      prepareNotify(this.host, this.options.root, this.record, this.options.notify ?? -1);
       const held = await this.holdScope();
       this.pause('launch');
       const launched = await this.launch(held);
@@ -196,7 +198,7 @@ class Attempt {
       else {
         const { systemd } = this.record;
         if (this.scoped && systemd !== undefined) await endScope(host, systemd, cgroupDirectories(this.record)[0]);
-        release(host, options.root, options.id);
+        await release(host, options.root, options.id);
       }
     } catch (fault) {
       return withCleanupFault(error, fault);

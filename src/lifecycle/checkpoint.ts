@@ -54,6 +54,8 @@ const LOG = 'dump.log';
 const LOG_LEVEL = 4;
 /** The names of the container's standard streams, in the form of runc's file. */
 export const DESCRIPTORS_FILE = 'descriptors.json';
+/** Where in the container its socket of sd_notify(3) is; only if it has one. */
+export const NOTIFY_FILE = 'notify.json';
 /** Bytes. */
 export const LARGEST_MOUNTINFO = 64 * 1024 * 1024;
 
@@ -300,6 +302,9 @@ function describeSurroundings(host: Host, record: ContainerRecord, pid: number, 
   const descriptors = [0, 1, 2].map((descriptor) => describeStream(host, pid, descriptor, known));
   external.push(...descriptors.filter((name) => name.startsWith('file[')));
   host.replaceFile(`${imagePath}/${DESCRIPTORS_FILE}`, JSON.stringify(descriptors), 0o600);
+  const notify = `${imagePath}/${NOTIFY_FILE}`;
+  if (record.notify === undefined) host.removeFile(notify);
+  else host.replaceFile(notify, JSON.stringify(record.notify.place), 0o600);
   return { external };
 }
 

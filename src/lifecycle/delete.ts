@@ -51,7 +51,7 @@ async function remove(host: Host, options: DeleteOptions): Promise<void> {
     if (!(error instanceof StrataError) || error.code !== 'state-damaged') throw error;
     // A missing file is what an interrupted create or delete leaves, and then nothing else is left; other damage is not of our making.
     if (!error.reason.endsWith('is missing')) options.warn?.(`${error.reason}; processes and cgroups that it may have named are left alone`);
-    release(host, root, id);
+    await release(host, root, id);
     return;
   }
   await destroy(host, root, record, options);

@@ -30,7 +30,7 @@ export async function destroy(host: Host, root: string, record: ContainerRecord,
   if (record.systemd !== undefined) await endScope(host, record.systemd, cgroupDirectories(record)[0]);
   if (record.rdt !== undefined) removeRdtGroups(host, record.rdt);
   if (record.hooksBegun && record.poststop.length > 0) await runPoststopHooks(host, record.poststop, hookState(record, 'stopped'), report);
-  release(host, root, record.id);
+  await release(host, root, record.id);
 }
 
 /** SIGKILL for the first process, if it lives; whether it did. A frozen one is thawed, for on cgroup v1 it would die only then. */

@@ -8,6 +8,7 @@ import { cgroupPaths } from '../plan/cgroup.ts';
 import { planCreate } from '../plan/create.ts';
 import { namespaceBits } from '../plan/exec.ts';
 import { isNew } from '../plan/namespaces.ts';
+import { NOTIFY_VARIABLE, notifyPlace } from '../plan/notify.ts';
 import type { Plan } from '../plan/op.ts';
 import { planRdt } from '../plan/rdt.ts';
 import { check } from '../spec/check.ts';
@@ -24,8 +25,8 @@ import { checkId } from './id.ts';
 import type { ContainerName, Report } from './report.ts';
 import { callerOf, type Rootless, rootlessWarnings, withinReach } from './rootless.ts';
 import { inScope, type Scope, scopeOf, scopeWishes } from './scope.ts';
-import type { ContainerRecord, Freezer, Listener } from './store.ts';
-import { confinement, seccompCache, seccompProgram } from './store.ts';
+import type { ContainerRecord, Freezer, Listener, NotifyPlace } from './store.ts';
+import { confinement, notifyDirectory, seccompCache, seccompProgram } from './store.ts';
 
 const EVERY_ID: readonly IdMapping[] = [{ containerID: 0, hostID: 0, size: 0xffff_ffff }];
 
@@ -47,6 +48,10 @@ export interface BundleOptions extends ContainerName {
   readonly cgroupManager?: 'cgroupfs' | 'systemd';
   readonly noPivot?: boolean;
   readonly noNewKeyring?: boolean;
+  /** Where the caller listens for sd_notify(3): a path, or `@` and a name in the abstract namespace. The container gets a socket in its place. */
+  readonly notifySocket?: string;
+  /** The directory in the container for that; worked out from the above if absent. */
+  readonly notifyPlace?: string;
   /** Of the terminal; in place of the configuration's `process.consoleSize`. */
   readonly consoleSize?: { readonly height: number; readonly width: number };
 }
@@ -62,6 +67,8 @@ export interface CreateOptions extends BundleOptions {
   readonly pidFile?: string;
   /** Path of a unix socket to which a pidfd of that process is sent. */
   readonly pidfdSocket?: string;
+  /** The container's socket of sd_notify(3), which has no name yet; the caller's to close. */
+  readonly notify?: Descriptor;
   /** Called between the stages; what it throws ends the work, and everything is undone. */
   readonly checkpoint?: () => void;
 }
@@ -95,6 +102,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
   for (const warning of check(spec, facts)) options.warn?.(warning);
   for (const warning of rootlessWarnings(spec, facts)) options.warn?.(warning);
   warnOfUnknownCalls(host, spec, options);
+  const notify = notifyOf(spec, options);
   const plan = planCreate(spec, {
     id,
     bundle,
@@ -106,6 +114,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
       listenFds: options.listenFds ?? 0,
       seccompCache: seccompCache(root),
       seccompProgram: seccompProgram(root, id),
+      ...(notify && { notify: { directory: notifyDirectory(root, id), place: notify.place } }),
       ...(wantsEnvironment(spec) && { environment: environmentOf(host) }),
     },
     warn: options.warn,
@@ -138,6 +147,7 @@ export function prepare(host: Host, options: BundleOptions): Prepared {
     poststop: spec.hooks.poststop,
     startSteps: startSteps(plan),
     ...(listener && { listener }),
+    ...(notify && { notify }),
     annotations: spec.annotations,
     owner: facts.userId,
     traits: {
@@ -194,6 +204,14 @@ function listenerOf(spec: Spec, bundle: string): Listener | undefined {
   if (seccomp?.listenerPath === undefined || !notifies(seccomp)) return undefined;
   const path = fromBundle(bundle, seccomp.listenerPath);
   return seccomp.listenerMetadata === undefined ? { path } : { path, metadata: seccomp.listenerMetadata };
+}
+
+function notifyOf({ process, linux: { mountLabel } }: Spec, { notifySocket, notifyPlace: place, warn }: BundleOptions): NotifyPlace | undefined {
+  if (notifySocket === undefined && place === undefined) return undefined;
+  const own = place ?? notifyPlace(notifySocket ?? '');
+  const index = notifySocket === undefined ? -1 : (process?.env.findIndex((entry) => entry.startsWith(`${NOTIFY_VARIABLE}=`)) ?? -1);
+  if (index !== -1) warn?.(`/process/env/${index}: NOTIFY_SOCKET is that of the container's own socket, since strata was given one`);
+  return mountLabel === undefined ? { place: own } : { place: own, label: mountLabel };
 }
 
 /** Does a hook that strata-init runs need the runtime's environment? */

@@ -18,6 +18,7 @@ import {
   EXTERNAL_NAMESPACES,
   type ImageOptions,
   LARGEST_MOUNTINFO,
+  NOTIFY_FILE,
   sharedOptions,
 } from './checkpoint.ts';
 import { checkTerminal } from './create.ts';
@@ -27,6 +28,7 @@ import { launchError, stepAt } from './failure.ts';
 import { ERRNO, hasErrno } from './fault.ts';
 import { runHooks } from './hooks.ts';
 import { withLock } from './lock.ts';
+import { prepareNotify } from './notify.ts';
 import { isAlive } from './observe.ts';
 import { type CreateOptions, checkRootfs, type Prepared, prepare } from './prepare.ts';
 import type { Report } from './report.ts';
@@ -36,7 +38,9 @@ import { withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
 import { type ContainerRecord, hasState, idTaken, prepareRoot, release, reserve, save, saveProcess } from './store.ts';
 
-export interface RestoreOptions extends Omit<CreateOptions, 'preserveFds' | 'listenFds' | 'noPivot' | 'noNewKeyring' | 'consoleSize'>, ImageOptions {
+export interface RestoreOptions
+  extends Omit<CreateOptions, 'preserveFds' | 'listenFds' | 'noPivot' | 'noNewKeyring' | 'consoleSize' | 'notifySocket' | 'notify'>,
+    ImageOptions {
   /** Close the connections of the image in place of taking them up. */
   readonly tcpClose?: boolean;
   /** Of a security module, `apparmor:NAME` or `selinux:LABEL`: in place of the one in the image. */
@@ -48,14 +52,40 @@ export interface RestoreOptions extends Omit<CreateOptions, 'preserveFds' | 'lis
 const LOG = 'restore.log';
 /** Bytes; three names. */
 const LARGEST_DESCRIPTORS = 64 * 1024;
+/** Bytes; a path. */
+const LARGEST_NOTIFY = 16 * 1024;
 /** The names that restore gives CRIU a descriptor for. Others in the file are no standard streams of ours to replace. */
 const REPLACEABLE = /^(?:pipe:\[[0-9]{1,20}\]|file\[[0-9a-f]{1,16}:[0-9a-f]{1,16}\])$/;
 
 /** Restores the container and returns when it runs. @throws StrataError of any code; then nothing of the container is left. */
 export async function restoreDetached(host: Host, options: RestoreOptions): Promise<Up> {
-  const prepared = prepare(host, options);
+  const prepared = prepare(host, withNotifyPlace(host, options));
   checkTerminal(prepared.record.terminal, options);
   return restoreUp(host, options, prepared);
+}
+
+/**
+ * Where the container had a socket of sd_notify(3): there its directory is again. The program has said what it had to say there, so nobody listens.
+ */
+export function withNotifyPlace<Options extends Pick<RestoreOptions, 'imagePath' | 'notifyPlace'>>(host: Host, options: Options): Options {
+  const path = `${options.imagePath}/${NOTIFY_FILE}`;
+  if (host.stat(path) === undefined) return options;
+  const place = parseText(host.readText(path, LARGEST_NOTIFY));
+  if (place?.startsWith('/') !== true || place.includes('\0')) {
+    throw new StrataError({ code: 'criu', stage: 'restore', reason: `${path} is not an absolute path`, path });
+  }
+  return { ...options, notifyPlace: place };
+}
+
+/** Undefined for what is no text. */
+function parseText(source: string): string | undefined {
+  try {
+    const value: unknown = JSON.parse(source);
+    return typeof value === 'string' ? value : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 interface Resumed {
@@ -66,7 +96,7 @@ interface Resumed {
 /** Restores the container in front of the caller, as `run` runs one. Deletes it afterwards. */
 export async function restoreForeground(host: Host, options: RestoreOptions & RunOptions & Resumed): Promise<ExitStatus> {
   refuseConsoleSocket(options);
-  const prepared = prepare(host, options);
+  const prepared = prepare(host, withNotifyPlace(host, options));
   return attend(host, options, prepared, (own) => restoreUp(host, own, prepared), options.resumed);
 }
 
@@ -135,6 +165,7 @@ class Attempt {
       checkCgroups(host, this.record);
       this.keep(this.prepared.scope === undefined ? { cgroups: this.record.cgroups.map((cgroup) => withTop(host, cgroup)) } : {});
       if (workPath !== imagePath) host.makeDirectories(workPath, 0o700);
+      prepareNotify(host, options.root, this.record, -1);
       const root = host.realPath(rootOf(this.prepared.plan));
       let points: readonly string[] = [];
       await runToReady(host, placesPlan(this.prepared), (pid) => {
@@ -328,7 +359,7 @@ class Attempt {
       if (this.launching) await destroy(host, options.root, remainsOf(record, this.outside, this.failure, record.hooksBegun), options);
       else {
         if (this.scoped && record.systemd !== undefined) await endScope(host, record.systemd, cgroupDirectories(record)[0]);
-        release(host, options.root, options.id);
+        await release(host, options.root, options.id);
       }
     } catch (fault) {
       return withCleanupFault(error, fault);

@@ -7,6 +7,7 @@ import { checkTerminal } from './create.ts';
 import { destroy } from './destroy.ts';
 import { hasCode } from './fault.ts';
 import { withLock } from './lock.ts';
+import { untilReady, whileHeard } from './notify.ts';
 import { MemoryVerdict } from './oom.ts';
 import type { CreateOptions, Prepared } from './prepare.ts';
 import { prepare } from './prepare.ts';
@@ -22,16 +23,27 @@ export interface RunOptions extends CreateOptions {
 }
 
 /**
- * Runs the program and returns when it runs. `begins`: called with what will be made, before it is.
+ * Runs the program and returns when it runs, and with a caller's socket of sd_notify(3) when it is ready or has ended.
+ * `begins`: called with what will be made, before it is.
  *
- * @throws StrataError of any code; then nothing of the container is left.
+ * @throws StrataError of any code; then nothing of the container is left, unless it was waited for: that ends with `aborted`.
  */
 export async function runDetached(host: Host, options: CreateOptions, begins?: (record: ContainerRecord) => void): Promise<Up> {
   const prepared = prepare(host, options);
   checkProgram(prepared.record);
   checkTerminal(prepared.record.terminal, options);
   begins?.(prepared.record);
-  return bringUp(host, options, prepared, false);
+  let up: Up | undefined;
+  const bring = async (notify: Descriptor): Promise<Up> => {
+    up = await bringUp(host, { ...options, notify }, prepared, false);
+    return up;
+  };
+  try {
+    return await untilReady(host, options, bring, ({ record }) => record.process);
+  } catch (error) {
+    if (up !== undefined) host.close(up.pidfd);
+    throw error;
+  }
 }
 
 /** Runs the program in front of the caller: its terminal or stdio, its signals, its exit status. Deletes the container afterwards. */
@@ -58,19 +70,21 @@ export async function attend<Options extends RunOptions>(
   bring: (options: Options) => Promise<Up>,
   running?: () => Promise<void>,
 ): Promise<ExitStatus> {
-  const memory = options.ended && new MemoryVerdict(host, prepared.record);
-  const { up, master } = await withTerminal(host, options, prepared, bring);
-  let status: ExitStatus;
-  try {
-    await running?.();
-    status = await host.foreground(up.pidfd, master);
-  } finally {
-    host.close(up.pidfd);
-    if (master !== -1) host.close(master);
-  }
-  options.ended?.(status, memory?.wasShort(up.record) ?? false);
-  if (options.keep !== true) await removeStopped(host, options, up);
-  return status;
+  return whileHeard(host, prepared.record, options, async (notify) => {
+    const memory = options.ended && new MemoryVerdict(host, prepared.record);
+    const { up, master } = await withTerminal(host, notify === undefined ? options : { ...options, notify: notify.socket }, prepared, bring);
+    let status: ExitStatus;
+    try {
+      await running?.();
+      status = await host.foreground(up.pidfd, master, notify);
+    } finally {
+      host.close(up.pidfd);
+      if (master !== -1) host.close(master);
+    }
+    options.ended?.(status, memory?.wasShort(up.record) ?? false);
+    if (options.keep !== true) await removeStopped(host, options, up);
+    return status;
+  });
 }
 
 /** Brings the container up; with a terminal, its master comes back through a pair of sockets. */

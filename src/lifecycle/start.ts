@@ -1,6 +1,6 @@
 /** `start`: the created container runs its program. */
 import { StrataError, withFields } from '../base/error.ts';
-import type { Host } from '../host/host.ts';
+import type { Descriptor, Host } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { agentFor } from './agent.ts';
 import { destroy } from './destroy.ts';
@@ -9,27 +9,48 @@ import { messageOf } from './fault.ts';
 import { runHooks } from './hooks.ts';
 import { checkId } from './id.ts';
 import { withLock } from './lock.ts';
+import { bindNotify, untilReady } from './notify.ts';
 import { isAlive, observe } from './observe.ts';
 import type { ContainerName, Report } from './report.ts';
 import { hookState } from './state.ts';
 import { permit } from './status.ts';
 import type { ContainerRecord } from './store.ts';
-import { checkRoot, load, notFound, save, startSocket } from './store.ts';
+import { checkRoot, load, notFound, notifyDirectory, save, startSocket } from './store.ts';
+
+export interface StartOptions extends ContainerName {
+  /** Where the caller listens for sd_notify(3), as when the container was created. */
+  readonly notifySocket?: string;
+}
 
 /**
- * Runs the program of a created container; returns when execve(2) has succeeded and the poststart hooks have run.
+ * Runs the program of a created container; returns when execve(2) has succeeded and the poststart hooks have run, and if the container was created
+ * with a socket of sd_notify(3), and the caller listens, when the program is ready or has ended.
  *
  * @throws StrataError `status` if it is not created; `hook` or `exec` if the program could not be run or a hook failed: the container is then
  * stopped and destroyed (runtime.md#lifecycle, steps 7 to 9).
  */
-export async function start(host: Host, options: ContainerName): Promise<void> {
-  const { root, id } = options;
+export async function start(host: Host, options: StartOptions): Promise<void> {
+  const { root, id, notifySocket } = options;
   checkId(id);
   if (!checkRoot(host, root)) throw notFound(id);
-  await withLock(host, root, id, async () => {
+  if (notifySocket === undefined || host.stat(notifyDirectory(root, id)) === undefined) await startLocked(host, options, -1);
+  else
+    await untilReady(
+      host,
+      options,
+      (notify) => startLocked(host, options, notify),
+      (process) => process,
+    );
+}
+
+/** `notify`: the container's socket of sd_notify(3), or -1. Gives back the process that runs. */
+async function startLocked(host: Host, options: StartOptions, notify: Descriptor): Promise<ContainerRecord['process']> {
+  const { root, id } = options;
+  return withLock(host, root, id, async () => {
     const record = load(host, root, id);
     permit('start', observe(host, root, record, true).status, id);
     checkProgram(record);
+    if (notify !== -1) bindNotify(host, root, record, notify);
     options.debug?.('run the program');
     try {
       await letStart(host, root, record);
@@ -47,6 +68,7 @@ export async function start(host: Host, options: ContainerName): Promise<void> {
     } catch (error) {
       throw await destroyed(host, root, record, error, options);
     }
+    return record.process;
   });
 }
 

@@ -23,6 +23,7 @@ const STATE_FILE = 'state.json';
 const START_SOCKET = 'start.sock';
 const PROCESS_FILE = 'process.json';
 const SECCOMP_FILE = 'seccomp';
+const NOTIFY_DIRECTORY = 'notify';
 
 /** A cgroup of the container: the mount point of its hierarchy, and the path below it. */
 export interface CgroupIntent {
@@ -67,6 +68,13 @@ export interface Listener {
   readonly metadata?: string;
 }
 
+/** The directory in the container with its socket of sd_notify(3). */
+export interface NotifyPlace {
+  readonly place: string;
+  /** SELinux label of the socket. */
+  readonly label?: string;
+}
+
 /** state.json. */
 export interface ContainerRecord {
   readonly ociVersion: string;
@@ -100,6 +108,7 @@ export interface ContainerRecord {
   readonly poststop: readonly Hook[];
   readonly startSteps: readonly Step[];
   readonly listener?: Listener;
+  readonly notify?: NotifyPlace;
   readonly annotations: Readonly<Record<string, string>>;
   /** User id of who created it. */
   readonly owner: number;
@@ -144,6 +153,11 @@ export function containerDirectory(root: string, id: string): string {
 /** The socket on which a created container waits for `start`. */
 export function startSocket(root: string, id: string): string {
   return `${root}/${id}/${START_SOCKET}`;
+}
+
+/** What is bound in the container for sd_notify(3), if its creator listens. */
+export function notifyDirectory(root: string, id: string): string {
+  return `${root}/${id}/${NOTIFY_DIRECTORY}`;
 }
 
 /** The container's own seccomp program, which `exec` loads. */
@@ -205,9 +219,13 @@ export function hasState(host: Host, root: string, id: string): boolean {
 }
 
 /** Removes the directory of a container; its state.json last but one, as long as anything depends on it. */
-export function release(host: Host, root: string, id: string): void {
+export async function release(host: Host, root: string, id: string): Promise<void> {
   const directory = containerDirectory(root, id);
-  for (const name of host.list(directory)) if (name !== STATE_FILE) host.removeFile(`${directory}/${name}`);
+  for (const name of host.list(directory)) {
+    // The container may have had the rights to write there.
+    if (name === NOTIFY_DIRECTORY) await host.removeTree(`${directory}/${name}`);
+    else if (name !== STATE_FILE) host.removeFile(`${directory}/${name}`);
+  }
   host.removeFile(`${directory}/${STATE_FILE}`);
   host.removeDirectory(directory);
 }
@@ -296,6 +314,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
   const freezer = read.freezer();
   const traits = read.traits();
   const listener = read.listener();
+  const notify = read.notify();
   return {
     ociVersion: read.string('ociVersion'),
     id,
@@ -318,6 +337,7 @@ export function parseRecord(text: string, id: string): ContainerRecord {
     poststop: read.list('poststop', (item) => item.hook()),
     startSteps: read.list('startSteps', (item) => item.step()),
     ...(listener && { listener }),
+    ...(notify && { notify }),
     annotations: read.annotations(),
     owner: read.integer('owner', 0, 0xffff_ffff),
     ...(traits && { traits }),
@@ -464,6 +484,13 @@ class Reader {
     const inner = new Reader(this.field('listener'), this.id);
     const path = inner.absolute('path');
     return inner.field('metadata') === undefined ? { path } : { path, metadata: inner.string('metadata') };
+  }
+
+  notify(): NotifyPlace | undefined {
+    if (this.field('notify') === undefined) return undefined;
+    const inner = new Reader(this.field('notify'), this.id);
+    const place = inner.absolute('place');
+    return inner.field('label') === undefined ? { place } : { place, label: inner.string('label') };
   }
 
   private memoryPolicy(): MemoryPolicy {

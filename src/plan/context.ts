@@ -33,6 +33,8 @@ export interface PlanOptions {
   readonly seccompCache: string;
   /** File in which the container's own is kept for `exec`, '' for none. */
   readonly seccompProgram: string;
+  /** The host directory of the container's socket of sd_notify(3), and where it is in the container; absent without one. */
+  readonly notify?: { readonly directory: string; readonly place: string };
   /** The runtime's own, for hooks in the container that have none in the configuration. */
   readonly environment?: readonly string[];
 }

@@ -16,6 +16,7 @@ import {
   rootReadonlyOperations,
 } from './mounts.ts';
 import { cloneOperations, netDeviceOperations } from './namespaces.ts';
+import { notifyEnvironment, notifyOperations } from './notify.ts';
 import type { Operation, Plan } from './op.ts';
 import {
   consoleOperations,
@@ -59,6 +60,7 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
   return {
     operations: outside.concat(
       mounts.operations,
+      notifyOperations(context),
       process === undefined ? [] : workingDirectoryOperations(process),
       deviceOperations(spec, mounts.devBound, context.facts),
       process === undefined ? [] : consoleOperations(process, true),
@@ -84,7 +86,7 @@ export function planCreate(spec: Spec, context: PlanContext): Plan {
 function processOperations(spec: Spec, process: Process, context: PlanContext): Operations {
   const { bounding, user, capabilities } = userOperations(spec, process, context.facts);
   const load = seccompLoadOperations(spec);
-  const env = uniqueEnvironment(process.env);
+  const env = uniqueEnvironment(notifyEnvironment(process, context));
   const none: Operation[] = [];
   return none.concat(
     privilegedOperations(spec, process, context),

@@ -99,6 +99,8 @@ export class FakeMachine {
   input = '';
   /** What waiting for an event answers, in order; then the container's process exits. */
   readonly waited: WaitedEvent[] = [];
+  /** What waiting for the program's readiness answers, in order; then it is ready, unless it has ended. */
+  readonly heard: ('ready' | 'exit' | 'signal')[] = [];
   /** Orders of the keepers that were started. */
   readonly kept: (readonly string[])[] = [];
   uid = 0;
@@ -550,6 +552,37 @@ export class FakeHost implements Host {
     this.step();
     const pid = this.open.get(descriptor)?.process?.pid;
     this.machine.events.push(`${text} pidfd of ${pid} to ${this.open.get(socket)?.path}`);
+  }
+
+  notifySocket(): number {
+    this.step();
+    return this.descriptor({ kind: 'notify' });
+  }
+
+  bindNotify(_socket: number, path: string, label: string): void {
+    this.step();
+    this.node(path.slice(0, path.lastIndexOf('/')), 'bind');
+    this.machine.nodes.set(path, { type: 'socket', mode: 0o666, uid: 0, text: label });
+  }
+
+  connectNotify(address: string): number {
+    this.step();
+    if (address.startsWith('/')) this.node(address, 'connect');
+    return this.descriptor({ kind: 'connection', path: address });
+  }
+
+  async awaitReady(_socket: number, pidfd: number): Promise<'ready' | 'exit' | 'signal'> {
+    await Promise.resolve();
+    this.step();
+    return this.machine.heard.shift() ?? (pidfd === -1 ? 'exit' : 'ready');
+  }
+
+  async tellReady(caller: number, text: string): Promise<void> {
+    await Promise.resolve();
+    this.step();
+    const path = this.open.get(caller)?.path ?? '';
+    if (path.startsWith('/') && !this.machine.nodes.has(path)) throw refused('sendmsg', 111, path);
+    this.machine.events.push(`tell ${path} ${text}`);
   }
 
   async launch(plan: readonly WireValue[], descriptors: LaunchDescriptors): Promise<Launched> {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string_view>
 
+#include "notify.hpp"
 #include "terminal.hpp"
 
 namespace strata::host {
@@ -265,6 +266,36 @@ class JobControl {
   std::uint64_t mask_ = 0;
 };
 
+// What the program says to its socket of sd_notify(3).
+class Notices {
+ public:
+  Notices(int socket, int caller) : socket_(socket), caller_(caller) {}
+
+  [[nodiscard]] pollfd polled() const { return {socket_, POLLIN, 0}; }
+
+  // All is taken in, so that nobody waits at a full socket; the first READY=1 is handed on.
+  void handle() {
+    Result<bool> ready = hear_ready(socket_);
+    if (ready.failed()) socket_ = -1;
+    if (ready.failed() || !ready.value() || caller_ < 0) return;
+    // A caller that has gone is told nothing; the program runs on.
+    if (Result<Fd> barrier = send_notice(caller_, "READY=1", patience); !barrier.failed()) barrier_ = std::move(barrier.value());
+    caller_ = -1;
+  }
+
+  // The program has ended: what it said is in the socket still.
+  void drain() {
+    if (socket_ >= 0) handle();
+    await_barrier(barrier_, patience);
+  }
+
+ private:
+  static constexpr int patience = 5000;  // milliseconds, as systemd-notify has it
+  int socket_;
+  int caller_;
+  Fd barrier_;
+};
+
 Status pass_on(const Console* console, int pidfd) {
   while (const int signal = SignalForwarding::next()) {
     if (signal == SIGWINCH) {
@@ -277,17 +308,20 @@ Status pass_on(const Console* console, int pidfd) {
   return {};
 }
 
-Status attend(Console* console, int pidfd) {
-  pollfd polled[2 + Console::poll_count];
+Status attend(Console* console, Notices& notices, int pidfd) {
+  constexpr std::size_t others = 3;
+  pollfd polled[others + Console::poll_count];
   for (;;) {
     polled[0] = {pidfd, POLLIN, 0};
     polled[1] = {SignalForwarding::descriptor(), POLLIN, 0};
-    const int timeout = console == nullptr ? -1 : console->prepare(polled + 2);
-    const int ready = sys::poll(polled, console == nullptr ? 2 : std::size(polled), timeout);
+    polled[2] = notices.polled();
+    const int timeout = console == nullptr ? -1 : console->prepare(polled + others);
+    const int ready = sys::poll(polled, console == nullptr ? others : std::size(polled), timeout);
     if (ready < 0 && ready != -EINTR) return Status(-ready, "poll");
     if (ready <= 0) continue;
     if (polled[1].revents != 0) STRATA_TRY(pass_on(console, pidfd));
-    if (console != nullptr) console->handle(polled + 2);
+    if (console != nullptr) console->handle(polled + others);
+    if (polled[2].revents != 0) notices.handle();
     if (polled[0].revents != 0) return {};
   }
 }
@@ -321,19 +355,22 @@ Result<ExitStatus> how_it_ended(int pidfd) {
 
 }  // namespace
 
-Result<ExitStatus> foreground(int pidfd, int console) {
+Result<ExitStatus> foreground(int pidfd, int console, int notify, int caller) {
   const JobControl job_control;
   // Handlers first: from here on a signal reaches the program, and does not leave the terminal in raw mode.
   if (held == nullptr) STRATA_TRY(hold_signals());
   const std::unique_ptr<SignalForwarding> signals = std::move(held);
+  Notices notices(notify, caller);
   if (console < 0) {
-    STRATA_TRY(attend(nullptr, pidfd));
+    STRATA_TRY(attend(nullptr, notices, pidfd));
+    notices.drain();
     return how_it_ended(pidfd);
   }
   Console copying(console);
   STRATA_TRY(copying.begin());
-  STRATA_TRY(attend(&copying, pidfd));
+  STRATA_TRY(attend(&copying, notices, pidfd));
   copying.drain();
+  notices.drain();
   return how_it_ended(pidfd);
 }
 

@@ -61,44 +61,49 @@ Fd first_descriptor(msghdr& message) {
 
 }  // namespace
 
-Result<Fd> listen_socket(const std::string& path) {
+Status bind_socket(int socket, const std::string& path, unsigned mode) {
   const std::size_t slash = path.rfind('/');
   const std::string directory_path = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   Result<Fd> directory = open_file(AT_FDCWD, directory_path.c_str(), O_PATH | O_DIRECTORY);
   if (directory.failed()) return directory.status();
   const Address address = socket_address(descriptor_path(directory.value()) + "/" + name);
-  if (address.size == 0) return Status(ENAMETOOLONG, "bind", path);
-  Result<Fd> socket = stream_socket(path);
-  if (socket.failed()) return socket;
-  int result = sys::bind(socket.value().get(), reinterpret_cast<const sockaddr*>(&address.address), address.size);
-  if (result < 0) return Status(-result, "bind", path);
-  const char* call = "chmod";
-  result = sys::fchmodat(directory.value().get(), name.c_str(), 0600);
-  if (result == 0) {
-    call = "listen";
-    result = sys::listen(socket.value().get(), backlog);
-  }
-  if (result < 0) {
-    sys::unlinkat(directory.value().get(), name.c_str(), 0);
-    return Status(-result, call, path);
-  }
-  return socket;
+  if (address.size == 0) return {ENAMETOOLONG, "bind", path};
+  int result = sys::bind(socket, reinterpret_cast<const sockaddr*>(&address.address), address.size);
+  if (result < 0) return {-result, "bind", path};
+  result = sys::fchmodat(directory.value().get(), name.c_str(), mode);
+  if (result == 0) return {};
+  sys::unlinkat(directory.value().get(), name.c_str(), 0);
+  return {-result, "chmod", path};
 }
 
-Result<Fd> connect_socket(const std::string& path) {
-  Result<Fd> place = open_file(AT_FDCWD, path.c_str(), O_PATH);
-  if (place.failed()) return Status(place.status().error(), "connect", path);
-  // A full queue is an answer (EAGAIN), not something to wait for.
-  Result<Fd> socket = stream_socket(path, SOCK_NONBLOCK);
+Result<Fd> listen_socket(const std::string& path) {
+  Result<Fd> socket = stream_socket(path);
   if (socket.failed()) return socket;
+  STRATA_TRY(bind_socket(socket.value().get(), path, 0600));
+  const int result = sys::listen(socket.value().get(), backlog);
+  if (result == 0) return socket;
+  sys::unlinkat(AT_FDCWD, path.c_str(), 0);
+  return Status(-result, "listen", path);
+}
+
+Status join_socket(int socket, const std::string& path) {
+  Result<Fd> place = open_file(AT_FDCWD, path.c_str(), O_PATH);
+  if (place.failed()) return {place.status().error(), "connect", path};
   const Address address = socket_address(descriptor_path(place.value()));
   int result;
   do {
-    result = sys::connect(socket.value().get(), reinterpret_cast<const sockaddr*>(&address.address), address.size);
+    result = sys::connect(socket, reinterpret_cast<const sockaddr*>(&address.address), address.size);
   } while (result == -EINTR);
+  return result < 0 ? Status(-result, "connect", path) : Status();
+}
+
+Result<Fd> connect_socket(const std::string& path) {
+  // A full queue is an answer (EAGAIN), not something to wait for.
+  Result<Fd> socket = stream_socket(path, SOCK_NONBLOCK);
+  if (socket.failed()) return socket;
+  STRATA_TRY(join_socket(socket.value().get(), path));
   sys::fcntl(socket.value().get(), F_SETFL, 0);
-  if (result < 0) return Status(-result, "connect", path);
   return socket;
 }
 
@@ -143,19 +148,18 @@ Result<Fd> receive_descriptor(int socket) {
   return received;
 }
 
-namespace {
-
-// Waits for an event of poll(2). False: the time is over.
-Result<bool> await(int socket, short event, std::int64_t deadline) {
+Result<bool> await(int descriptor, short event, std::int64_t deadline) {
   for (;;) {
     const std::int64_t left = std::max<std::int64_t>(deadline - sys::monotonic_ms(), 0);
-    pollfd waiting{socket, event, 0};
+    pollfd waiting{descriptor, event, 0};
     const int result = sys::poll(&waiting, 1, static_cast<int>(left));
     if (result > 0) return true;
     if (result == 0) return false;
     if (result != -EINTR) return Status(-result, "poll");
   }
 }
+
+namespace {
 
 // send(2), which tells of a closed other end by its result alone.
 long send_some(int socket, std::string_view bytes, int flags) {

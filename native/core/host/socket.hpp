@@ -1,6 +1,7 @@
 // Unix sockets and pipes between the runtime, strata-init and whoever started the runtime. Everything is close-on-exec.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,10 @@
 
 namespace strata::host {
 
+// Binds a socket at `path` and gives its file this mode; paths as for listen_socket.
+Status bind_socket(int socket, const std::string& path, unsigned mode);
+// Connects it to the one at `path`, of any length.
+Status join_socket(int socket, const std::string& path);
 // A listening stream socket at `path`, mode 0600, EADDRINUSE if something is there. Directories of any length; the name itself has to fit
 // into sockaddr_un behind `/proc/self/fd/N/` (ENAMETOOLONG).
 Result<Fd> listen_socket(const std::string& path);
@@ -21,6 +26,8 @@ Result<std::pair<Fd, Fd>> socket_pair();
 Result<std::pair<Fd, Fd>> packet_pair();
 // The reading end first.
 Result<std::pair<Fd, Fd>> make_pipe();
+// Waits for an event of poll(2) until that time of sys::monotonic_ms. False: it is over.
+Result<bool> await(int descriptor, short event, std::int64_t deadline);
 // Waits for one descriptor sent with SCM_RIGHTS. ECONNRESET when the other end closes without sending one.
 Result<Fd> receive_descriptor(int socket);
 // Sends all of `bytes`, waits up to `timeout` milliseconds for what comes, and gives that back: empty when the other end has closed, nothing when the

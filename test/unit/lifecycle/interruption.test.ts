@@ -20,6 +20,11 @@ const VERBS: Readonly<Record<string, { before?: (host: FakeHost) => Promise<unkn
   create: { verb: (host) => createOne(host) },
   run: { verb: (host) => runForeground(host, { ...NAME, bundle: '/bundle' }) },
   start: { before: (host) => createOne(host), verb: (host) => start(host, NAME) },
+  'run with a caller that listens': { verb: (host) => runForeground(host, { ...NAME, bundle: '/bundle', notifySocket: '@caller' }) },
+  'start with a caller that listens': {
+    before: (host) => createOne(host, { notifySocket: '@caller' }),
+    verb: (host) => start(host, { ...NAME, notifySocket: '@caller' }),
+  },
   'delete --force of a created container': { before: (host) => createOne(host), verb: (host) => deleteContainer(host, { ...NAME, force: true }) },
   'delete --force of a running container': { before: createAndStart, verb: (host) => deleteContainer(host, { ...NAME, force: true }) },
   'delete of a stopped container': {
