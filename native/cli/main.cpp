@@ -53,17 +53,6 @@ void fill_standard_descriptors() {
 // For JavaScript, when a verb needs Node. What goes wrong is told already.
 JSValue leave_for_node(JSContext* /*context*/, JSValueConst /*receiver*/, int /*count*/, JSValueConst* /*values*/) { sys::exit_group(become_node()); }
 
-// For JavaScript: a list of texts is a command line to end as.
-JSValue leave_for_program(JSContext* context, JSValueConst /*receiver*/, int count, JSValueConst* values) {
-  Engine js(context);
-  std::vector<std::string> arguments;
-  const Value list(context, count > 0 ? JS_DupValue(context, values[0]) : JS_UNDEFINED);
-  const std::uint32_t length = js.is_array(list) ? js.length(list) : 0;
-  arguments.reserve(length);
-  for (std::uint32_t i = 0; i < length; i++) arguments.push_back(js.text_of(js.element(list, i)).value_or(""));
-  sys::exit_group(become(arguments));
-}
-
 // Reads the bytecode and evaluates it: what the image saves. A failure is told.
 bool evaluate(Program& ret_program) {
   JSRuntime* runtime = JS_NewRuntime2(&heap_functions(), nullptr);
@@ -76,7 +65,6 @@ bool evaluate(Program& ret_program) {
   JS_SetGCThreshold(runtime, static_cast<std::size_t>(-1));
   const JSValue native = native_object(context);
   JS_SetPropertyStr(context, native, "becomeNode", JS_NewCFunction(context, leave_for_node, "becomeNode", 0));
-  JS_SetPropertyStr(context, native, "become", JS_NewCFunction(context, leave_for_program, "become", 1));
   const JSValue global = JS_GetGlobalObject(context);
   JS_SetPropertyStr(context, global, "native", JS_DupValue(context, native));
   JS_FreeValue(context, global);

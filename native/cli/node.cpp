@@ -90,13 +90,4 @@ int become_node() {
   return complain("cannot execute " + node + ": " + std::strerror(-error));
 }
 
-int become(const std::vector<std::string>& arguments) {
-  std::vector<const char*> argv;
-  argv.reserve(arguments.size() + 1);
-  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  argv.push_back(nullptr);
-  const int error = arguments.empty() ? -EINVAL : sys::execveat(AT_FDCWD, argv[0], argv.data(), environ, 0);
-  return complain("cannot execute " + (arguments.empty() ? "nothing" : arguments[0]) + ": " + std::strerror(-error));
-}
-
 }  // namespace strata::cli

@@ -140,6 +140,7 @@ void describe(Face& face) {
   face.template now<host::tell>("tell");
   face.template now<host::keep>("keep");
   face.template now<sys::exit_group>("exitNow");
+  face.template now<host::become>("become");
 
   face.template later<layer::remove_tree>("removeTree");
   face.template later<layer::sync_tree>("syncTree");

@@ -427,7 +427,7 @@ export interface Host {
   lastLines(file: Descriptor, count: number): { readonly offset: bigint; readonly found: number };
   /** Path of the command strata, absolute. */
   ownCommand(): string;
-  /** Executes a program in place of this one, with its standard input, output and error: `args[0]` is its path. */
+  /** Executes a program in place of this one, with its environment and standard input, output and error: `args[0]` is its path. */
   become(args: readonly string[]): never;
 
   // --- output --------------------------------------------------------------------------------------------------------------------------------

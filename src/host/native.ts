@@ -37,6 +37,7 @@ type Same =
   | 'makeDirectory'
   | 'makeDirectories'
   | 'makeDirectoryLike'
+  | 'become'
   | 'removeFile'
   | 'removeDirectory'
   | 'setGroup'
@@ -154,7 +155,6 @@ export interface Platform {
   readonly sleep: Host['sleep'];
   readonly isInherited: Host['isInherited'];
   readonly ownCommand: Host['ownCommand'];
-  readonly become: Host['become'];
 }
 
 /** The host that does everything through `native`. */
@@ -191,6 +191,7 @@ export function createHost(native: Native, platform: Platform): Host {
     makeDirectory: guarded(native.makeDirectory),
     makeDirectories: guarded(native.makeDirectories),
     makeDirectoryLike: guarded(native.makeDirectoryLike),
+    become: guarded(native.become),
     removeFile: guarded(native.removeFile),
     removeDirectory: guarded(native.removeDirectory),
     setGroup: guarded(native.setGroup),

@@ -1,5 +1,4 @@
 /** The {@link Host} for Node: the core's functions behind `strata.node`. Only the entry points know this file. */
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Host, WireValue } from './host.ts';
 import type { Native } from './native.ts';
@@ -42,15 +41,6 @@ export function nativePlanBytes(plan: readonly WireValue[]): string {
   return load().planBytes(plan);
 }
 
-/** Node cannot execute in its own place: it waits, and ends as the program does. */
-function become([path = '', ...args]: readonly string[]): never {
-  // Not imported: commander's import of the same is taken out of the bundle, and with it would go this one.
-  const { spawnSync } = process.getBuiltinModule('node:child_process');
-  const { status, signal, error } = spawnSync(path, args, { stdio: 'inherit' });
-  if (error !== undefined) process.stderr.write(`strata: cannot execute ${path}: ${error.message}\n`);
-  process.exit(signal === null ? (status ?? 1) : 128 + constants.signals[signal]);
-}
-
 /** The host this process runs on. @throws Error if the addon has not been built. */
 export function createNodeHost(): Host {
   const inherited = new Set((process.env.STRATA_INHERITED_FDS ?? '').split(',').filter(Boolean).map(Number));
@@ -61,6 +51,5 @@ export function createNodeHost(): Host {
     sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
     isInherited: (descriptor) => inherited.has(descriptor),
     ownCommand: () => join(import.meta.dirname, '..', '..', 'bin', 'strata'),
-    become,
   });
 }

@@ -14,8 +14,6 @@ export interface StaticNative extends Native {
   quickjsVersion(): string;
   /** Executes the same command line on Node; does not return. */
   becomeNode(): never;
-  /** {@link Host.become}; what goes wrong is told before the process ends. */
-  become(args: readonly string[]): never;
 }
 
 export function createStaticHost(native: StaticNative): Host {
@@ -26,6 +24,5 @@ export function createStaticHost(native: StaticNative): Host {
     sleep: async (milliseconds) => native.sleep(Math.ceil(milliseconds)),
     isInherited: (descriptor) => native.isInherited(descriptor),
     ownCommand: () => native.realPath('/proc/self/exe'),
-    become: (args) => native.become(args),
   });
 }

@@ -137,7 +137,7 @@ export class User {
     this.remove();
   }
 
-  private processes(): number[] {
+  processes(): number[] {
     return fs.readdirSync('/proc').flatMap((name) => {
       const stat = /^\d+$/.test(name) ? fs.statSync(`/proc/${name}`, { throwIfNoEntry: false }) : undefined;
       return stat?.uid === this.uid ? [Number(name)] : [];

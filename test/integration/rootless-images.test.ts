@@ -1,8 +1,9 @@
 /** Images of ordinary users: a store of their own whose files have the owners that the containers are to see, and containers made of it. */
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { eventually, HOST, type Result, STRATA, type Workspace } from '../helpers/container.ts';
+import { eventually, HOST, type Result, type Running, STRATA, type Workspace } from '../helpers/container.ts';
 import { busyboxTar, makeLayout, tarOf } from '../helpers/layout.ts';
 import { program, User } from '../helpers/user.ts';
 import { failed, isStatic, unless } from './_support.ts';
@@ -29,8 +30,10 @@ class Images {
   readonly user: User;
   readonly store: string;
   private readonly command: string;
+  private readonly workspace: Workspace;
 
   constructor(workspace: Workspace, user: User) {
+    this.workspace = workspace;
     this.user = user;
     this.store = join(user.home, '.local/share/strata');
     this.command = install(workspace);
@@ -38,6 +41,11 @@ class Images {
 
   strata(...args: readonly string[]): Promise<Result> {
     return this.user.strata(args, [], { command: this.command });
+  }
+
+  /** Runs a verb through a script, whose arguments it is. */
+  start(host: string, script: string, ...args: readonly string[]): Running {
+    return this.workspace.spawn(args, this.user.options(['sh', '-c', script, 'sh'], { command: this.command, env: { STRATA_HOST: host } }));
   }
 
   async out(...args: readonly string[]): Promise<string> {
@@ -132,6 +140,22 @@ imagesTest('what a container has changed becomes an image, and everything can be
   await images.out('image', 'rm', 'changed', 'made');
   await images.out('prune');
   t.deepEqual(fs.readdirSync(join(images.store, 'layers')), []);
+});
+
+imagesTest('a signal reaches the verb that goes on in the user namespace', async (t, images, workspace) => {
+  for (const host of ['static', 'node']) {
+    const fifo = join(images.user.home, `archive-${host}`);
+    execFileSync('mkfifo', ['-m', '666', fifo]);
+    const before = images.leftovers();
+    const running = images.start(host, `exec "$@" <>${fifo}`, 'image', 'import', '--name', 'never', '-');
+    await eventually('the import to wait for the archive', () => images.leftovers().length > before.length);
+    running.process.kill('SIGTERM');
+    const { code, stderr } = await running.result;
+    t.deepEqual([code, stderr], [143, 'strata: interrupted by signal 15\n'], host);
+    t.deepEqual(images.user.processes(), [], host);
+    t.deepEqual(images.leftovers(), before);
+  }
+  t.deepEqual(workspace.leaks(), []);
 });
 
 imagesTest('a container in the background', async (t, images, workspace) => {

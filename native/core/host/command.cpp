@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -234,6 +235,23 @@ Result<CommandResult> run_command(const Command& command) {
   return Supervision(command, child.value(), std::move(input.value().second), std::move(output.value().first), std::move(errors.value().first),
                      interrupted_before)
       .run();
+}
+
+Status become(const std::vector<std::string>& args) {
+  if (args.empty()) return {EINVAL, "execve"};
+  // Node marks all descriptors that it was started with.
+  for (int descriptor = 0; descriptor < 3; descriptor++) {
+    const long flags = sys::fcntl(descriptor, F_GETFD);
+    if (flags > 0) sys::fcntl(descriptor, F_SETFD, flags & ~FD_CLOEXEC);
+  }
+  // The next program is to end as usual when nobody reads its output.
+  struct sigaction before {};
+  (void)sys::signal_action(SIGPIPE, nullptr, &before);
+  sys::default_signal(SIGPIPE);
+  const std::vector<const char*> argv = pointers(args);
+  const int error = -sys::execveat(AT_FDCWD, argv[0], argv.data(), environ, 0);
+  (void)sys::signal_action(SIGPIPE, &before, nullptr);
+  return {error, "execve", args[0]};
 }
 
 }  // namespace strata::host

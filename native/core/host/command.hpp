@@ -28,4 +28,8 @@ struct CommandResult {
 // it could not be started. Output that a daemon it left behind still writes is not waited for. SIGPIPE is the process's to ignore.
 Result<CommandResult> run_command(const Command& command);
 
+// Executes a program in place of this one, whatever threads it has: `args[0]` is its path. It keeps the environment and, of the descriptors that are
+// close-on-exec, standard input, output and error. Returns on a failure only.
+Status become(const std::vector<std::string>& args);
+
 }  // namespace strata::host

@@ -98,6 +98,14 @@ test('a path with a NUL is refused before the kernel would cut it', (t) => {
   t.is(t.throws(() => host.readText('/etc/passwd\0.json'), { instanceOf: StrataError })?.errno, 22);
 });
 
+test('what cannot be executed leaves this process as it is', (t) => {
+  const error = t.throws(() => host.become(['/nowhere/program']), { instanceOf: StrataError });
+  t.deepEqual([error?.syscall, error?.errno, error?.path], ['execve', 2, '/nowhere/program']);
+  t.is(t.throws(() => host.become([]), { instanceOf: StrataError })?.errno, 22);
+  // Node ignores SIGPIPE.
+  t.is(Number.parseInt(/^SigIgn:\s*(\w+)/m.exec(host.readText('/proc/self/status'))?.[1]?.slice(-4) ?? '0', 16) & 0x1000, 0x1000);
+});
+
 test('renames, random digits, and what is on the disk', async (t) => {
   const root = scratch(t);
   const [from, to] = [join(root, 'from'), join(root, 'to')];
