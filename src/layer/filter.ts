@@ -68,6 +68,8 @@ const AUFS = '.wh..wh.';
 
 /** Extended attributes by which overlayfs would take a file for something else. */
 const OVERLAY = /^(trusted|user)\.overlay\./;
+/** Labels and measurements of security modules: what a file of this machine is to them is not for an image to say. */
+const MACHINE = /^security\.(?!capability$)/;
 
 export class LayerFilter implements TarSink {
   /** What has been left out, and how often. */
@@ -161,8 +163,10 @@ export class LayerFilter implements TarSink {
     return entry.xattrs.filter(({ name, value }) => {
       if (name.length > LONGEST_ATTRIBUTE || name.includes(0)) refuse(entry, `an extended attribute with the name ${quoteBytes(name)}`);
       if (value.length > LARGEST_VALUE) refuse(entry, `an extended attribute of ${value.length} bytes, more than ${LARGEST_VALUE}`);
-      if (!OVERLAY.test(ascii(name))) return true;
-      this.leftOut('extended attributes of overlayfs');
+      const text = ascii(name);
+      if (OVERLAY.test(text)) this.leftOut('extended attributes of overlayfs');
+      else if (MACHINE.test(text)) this.leftOut('labels of security modules');
+      else return true;
       return false;
     });
   }

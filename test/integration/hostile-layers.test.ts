@@ -315,6 +315,15 @@ for (const name of [
     },
   );
 }
+contained(
+  'an SELinux label',
+  () => layer({ name: 'd', type: '5', pax: { 'SCHILY.xattr.security.selinux': 'system_u:object_r:bin_t:s0' } }),
+  (t, [diff = ''], { warnings }) => {
+    const written = execFileSync('tar', ['--xattrs', '--xattrs-include=security.selinux', '-C', diff, '-cf', '-', 'd']);
+    t.false(written.includes('bin_t'), 'the directory has the label of the archive');
+    t.true(warnings.some((text) => text.includes('labels of security modules (1)')));
+  },
+);
 refused(
   'an extended attribute with a name that is too long',
   () => layer({ name: 'x', pax: { [`SCHILY.xattr.user.${'n'.repeat(300)}`]: 'y' } }),

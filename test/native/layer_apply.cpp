@@ -95,13 +95,14 @@ void entries(const harness::Scratch& scratch) {
     CHECK(layers.last.entries == 9 && layers.last.size == 2 && layers.last.dropped == 0);
   });
 
-  test("attributes are set last, those of overlayfs are dropped and counted", [&] {
+  test("attributes are set last, those of overlayfs and labels are dropped and counted", [&] {
     Layers layers(scratch);
     Batch batch;
     batch.entry(
         {.path = "ping", .mode = 04755, .uid = 5, .size = 3, .attributes = {{"security.capability", capability}, {"user.a", std::string("\0b", 2)}}});
     batch.data(0, "abc");
     batch.entry({.type = Type::directory, .path = "d", .attributes = {{"trusted.overlay.opaque", "y"}, {"user.overlay.x", ""}, {"trusted.a", "b"}}});
+    batch.entry({.path = "labelled", .attributes = {{"security.ima", "x"}}});
     batch.entry({.type = Type::symlink, .path = "l", .link = "x", .attributes = {{"trusted.t", "link"}}});
     batch.entry({.type = Type::fifo, .path = "p", .attributes = {{"trusted.t", "fifo"}}});
     CHECK(!layers.add(batch).failed());
@@ -110,7 +111,8 @@ void entries(const harness::Scratch& scratch) {
     CHECK(shown(layers / "ping") == "f4755 5:0 1.0 abc");
     CHECK(!is_opaque(layers / "d") && attribute(layers / "d", "trusted.a") == "b");
     CHECK(attribute(layers / "l", "trusted.t") == "link" && attribute(layers / "p", "trusted.t") == "fifo");
-    CHECK(layers.last.dropped == 2);
+    CHECK(attribute(layers / "labelled", "security.ima").empty());
+    CHECK(layers.last.dropped == 3);
   });
 
   test("a default ACL of a directory is not inherited by what comes with it", [&] {

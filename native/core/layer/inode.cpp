@@ -35,6 +35,8 @@ bool is_overlay_attribute(std::string_view name) {
   return std::any_of(std::begin(prefixes), std::end(prefixes), [name](std::string_view prefix) { return head(name, prefix.size()) == prefix; });
 }
 
+bool is_of_machine(std::string_view name) { return name.substr(0, 9) == "security." && name != "security.capability"; }
+
 bool is_whiteout(const struct statx& status) {
   return (status.stx_mode & S_IFMT) == S_IFCHR && status.stx_rdev_major == 0 && status.stx_rdev_minor == 0;
 }
@@ -97,7 +99,7 @@ Result<Attributes> attributes_of(int directory, const char* name) {
   for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
     const std::string attribute = names.c_str() + at;
     at += attribute.size() + 1;
-    if (is_overlay_attribute(attribute)) continue;
+    if (is_overlay_attribute(attribute) || is_of_machine(attribute)) continue;
     long length = sys::lgetxattr(path.c_str(), attribute.c_str(), value.data(), value.size());
     if (length == -ERANGE) {
       value.resize(largest_size);

@@ -33,6 +33,8 @@ constexpr std::string_view default_acl = "system.posix_acl_default";
 
 // Does the attribute mean something to overlayfs?
 bool is_overlay_attribute(std::string_view name);
+// Is it a label or a measurement of a security module? They are the machine's, and no part of an image.
+bool is_of_machine(std::string_view name);
 // The character device 0:0, by which overlayfs hides a name of the layers below.
 bool is_whiteout(const struct statx& status);
 bool is_directory(const struct statx& status);
@@ -49,12 +51,12 @@ Result<Fd> open_directory(int directory, const char* name);
 // `path` below `root`, without a symbolic link or a dot on its way; "" is the root.
 Result<Fd> open_below(int root, const std::string& path);
 
-// All of a node but those of overlayfs.
+// All of a node but those of overlayfs and of the machine.
 Result<Attributes> attributes_of(int directory, const char* name);
 // EOPNOTSUPP is told by `ret_unsupported`, which counts.
 Status set_attribute(int directory, const char* name, std::string_view attribute, std::string_view value, std::uint64_t& ret_unsupported);
 
-// Those that a directory itself has go, but those of overlayfs.
+// Those that a directory itself has go, but those of overlayfs and of the machine.
 Status remove_attributes(int directory);
 
 Result<std::string> link_target(int directory, const char* name);

@@ -27,9 +27,6 @@ constexpr unsigned permission_bits = 07777;
 
 bool starts_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
 
-// Labels and measurements of this machine, which mean nothing on another.
-bool is_of_machine(std::string_view name) { return starts_with(name, "security.") && name != "security.capability"; }
-
 Status failure(int result, const char* call, std::string_view path) { return {-result, call, path}; }
 
 int status_of_open(int fd, struct statx& ret_status) {

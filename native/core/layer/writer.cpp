@@ -271,7 +271,7 @@ Attributes LayerWriter::take_attributes(RecordReader& record) {
   std::string_view name;
   std::string_view value;
   while (record.next_attribute(name, value)) {
-    if (is_overlay_attribute(name)) {
+    if (is_overlay_attribute(name) || is_of_machine(name)) {
       summary_.dropped++;
     } else {
       attributes.push_back({std::string(name), std::string(value)});

@@ -16,7 +16,7 @@ namespace strata::layer {
 struct LayerSummary {
   std::uint64_t entries = 0;  // whiteouts and opaque directories included
   std::uint64_t size = 0;     // bytes of file content
-  std::uint64_t dropped = 0;  // attributes that are overlayfs's own
+  std::uint64_t dropped = 0;  // attributes that are overlayfs's own, or the machine's
   std::uint64_t unsupported = 0;
 };
 

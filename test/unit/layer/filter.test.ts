@@ -59,15 +59,17 @@ test('names of whiteouts become what they mean, and their content is left out', 
   ]);
 });
 
-test('what aufs kept for itself, and attributes of overlayfs, are left out and counted', (t) => {
-  const xattrs = ['user.mine', 'trusted.overlay.opaque', 'user.overlay.whiteout'].map((name) => ({ name: bytes(name), value: bytes('y') }));
+test('what aufs kept for itself, attributes of overlayfs and labels are left out and counted', (t) => {
+  const names = ['user.mine', 'security.capability', 'trusted.overlay.opaque', 'user.overlay.whiteout', 'security.selinux', 'security.ima'];
+  const xattrs = names.map((name) => ({ name: bytes(name), value: bytes('y') }));
   const { told, filter } = filtered([entry('.wh..wh.plnk'), entry('.wh..wh.aufs'), entry('f', { xattrs })]);
-  t.deepEqual(told, ['file f user.mine', 'data 0 x']);
+  t.deepEqual(told, ['file f user.mine security.capability', 'data 0 x']);
   t.deepEqual(
     [...filter.leftOutCounts],
     [
       ['files that aufs kept for itself', 2],
       ['extended attributes of overlayfs', 2],
+      ['labels of security modules', 2],
     ],
   );
 });
