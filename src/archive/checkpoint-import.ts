@@ -152,7 +152,9 @@ class CheckpointImport {
     const document = parseDocument(await this.text(members, DOCUMENT, LARGEST_DOCUMENT));
     const lower = this.layersBelow(document.container);
     this.checkVolumes(document.container);
-    const spec = this.configuration(await this.text(members, CONFIG, MAX_SPEC_LENGTH), document, lower);
+    const source = await this.text(members, CONFIG, MAX_SPEC_LENGTH);
+    const { mountLabel } = loadSpec(source).linux;
+    const spec = this.configuration(source, document, lower);
     const instance: Instance = { ...document.container, id };
 
     const temporary = `${this.work}/container`;
@@ -163,8 +165,10 @@ class CheckpointImport {
       host.makeDirectoryLike(`${temporary}/upper`, lower[0] as string);
       host.makeDirectory(`${temporary}/work`, 0o700);
       await this.layer(await need(members, LAYER), document, lower, `${temporary}/upper`);
-      for (const name of document.bundle)
+      for (const name of document.bundle) {
         host.replaceFile(`${temporary}/${name}`, await this.text(members, `bundle/${name}`, LARGEST_BUNDLE_FILE), 0o644);
+        if (mountLabel !== undefined) host.setLabel(`${temporary}/${name}`, mountLabel);
+      }
       const criu = checkpointDirectory(temporary);
       host.makeDirectory(criu, 0o700);
       for (const name of document.criu) await this.file(await need(members, `criu/${name}`), `${criu}/${name}`);
@@ -204,7 +208,7 @@ class CheckpointImport {
   }
 
   /**
-   * The container's configuration with what lies elsewhere here: its layers, and its volumes. What no container of an image has is refused, and what
+   * The container's configuration with what lies elsewhere here: its layers, and its volumes. What is not to come from one is refused, and what
    * it has of the host's is told: nobody has asked for it on this command line.
    */
   private configuration(text: string, document: CheckpointDocument, lower: readonly string[]): object {
@@ -224,7 +228,7 @@ class CheckpointImport {
 
   private checkConfiguration({ hooks, root, mounts, linux }: Spec, places: ReadonlyMap<string, string>): void {
     const refuse = (what: string): never => {
-      throw new StrataError({ code: 'image-invalid', reason: `${CONFIG} in the archive has ${what}, which no container of an image has` });
+      throw new StrataError({ code: 'image-invalid', reason: `${CONFIG} in the archive has ${what}, which is not to come from one` });
     };
     const { warn } = this.options;
     if (Object.values(hooks).some((list) => list.length > 0)) refuse('hooks');

@@ -4,6 +4,8 @@ import { StrataError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import type { ContainerLimit, ContainerMount, ContainerNetwork } from '../image/convert.ts';
 import type { InstanceOptions } from '../instance/create.ts';
+import type { SecurityOptions } from '../instance/security.ts';
+import { newPrivileges, securityOption } from '../instance/security.ts';
 import type { DeviceWish, VolumeWish } from '../instance/wishes.ts';
 import {
   cpusWish,
@@ -41,6 +43,7 @@ export interface ImageFlags {
   readonly ulimit?: readonly ContainerLimit[];
   readonly network?: ContainerNetwork;
   readonly newPrivileges?: true;
+  readonly securityOpt?: SecurityOptions;
   readonly label?: readonly string[];
   readonly tty?: true;
 }
@@ -79,6 +82,7 @@ export function addImageFlags(command: Command): Command {
     .addOption(new Flag('--ulimit <limit>', 'NAME=SOFT[:HARD]: a limit of getrlimit(2)').argParser(each(limitWish)))
     .addOption(new Flag('--network <network>', 'none (the default), host, or ns:PATH').argParser(networkWish))
     .option('--new-privileges', 'let setuid programs and file capabilities give more rights')
+    .addOption(new Flag('--security-opt <option>', 'NAME[=VALUE]: apparmor, label, mask, seccomp and others').argParser(securityOption))
     .addOption(new Flag('-l, --label <label>', 'NAME=value, which becomes an annotation').argParser(each(String)))
     .option('-t, --tty', 'give it a terminal');
 }
@@ -118,7 +122,7 @@ type Wished = Omit<InstanceOptions, 'root' | 'id' | 'warn' | 'debug' | 'store' |
 
 /** @throws StrataError `usage`, `system` */
 export function wishesOf(host: Host, command: readonly string[], flags: ImageFlags): Wished {
-  const { workdir, user, entrypoint, hostname, memory, cpus, pidsLimit } = flags;
+  const { workdir, user, entrypoint, hostname, memory, cpus, pidsLimit, securityOpt: security = {} } = flags;
   const words = command[0] === '--' ? command.slice(1) : command;
   return {
     env: variables(host, flags),
@@ -131,7 +135,8 @@ export function wishesOf(host: Host, command: readonly string[], flags: ImageFla
     addedCapabilities: flags.capAdd ?? [],
     droppedCapabilities: flags.capDrop ?? [],
     network: flags.network ?? 'none',
-    newPrivileges: flags.newPrivileges === true,
+    newPrivileges: newPrivileges(security, flags.newPrivileges === true),
+    security,
     labels: labels(flags.label ?? []),
     ...(words.length > 0 && { command: words }),
     ...(workdir !== undefined && { workingDirectory: workdir }),

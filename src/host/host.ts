@@ -199,6 +199,8 @@ export interface Host {
   makeDirectories(path: string, mode: number): void;
   /** A new directory with the owner and the permissions of the directory `like`. */
   makeDirectoryLike(path: string, like: string): void;
+  /** Gives a file or directory an SELinux label, `security.selinux` in xattr(7). What lies in it keeps its own. */
+  setLabel(path: string, label: string): void;
   /** unlink(2); nothing there is not an error. */
   removeFile(path: string): void;
   /** rmdir(2). */

@@ -37,6 +37,7 @@ type Same =
   | 'makeDirectory'
   | 'makeDirectories'
   | 'makeDirectoryLike'
+  | 'setLabel'
   | 'become'
   | 'removeFile'
   | 'removeDirectory'
@@ -191,6 +192,7 @@ export function createHost(native: Native, platform: Platform): Host {
     makeDirectory: guarded(native.makeDirectory),
     makeDirectories: guarded(native.makeDirectories),
     makeDirectoryLike: guarded(native.makeDirectoryLike),
+    setLabel: guarded(native.setLabel),
     become: guarded(native.become),
     removeFile: guarded(native.removeFile),
     removeDirectory: guarded(native.removeDirectory),

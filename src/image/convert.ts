@@ -7,6 +7,8 @@ import { defaultMounts, MASKED_PATHS, READONLY_PATHS } from '../spec/defaults.ts
 import { CAPABILITIES } from '../spec/names.ts';
 import { cleanPath } from '../spec/refuse.ts';
 import { defaultSeccomp } from './seccomp.ts';
+import type { SeccompProfile } from './seccomp-profile.ts';
+import { chooseRules } from './seccomp-profile.ts';
 import type { ImageConfig } from './types.ts';
 import type { ImageUser } from './user.ts';
 
@@ -43,6 +45,19 @@ export interface ContainerLimit {
 /** `none`: a namespace with a loopback device only; else the host's own, or one to join. */
 export type ContainerNetwork = 'none' | 'host' | { readonly path: string };
 
+/** What holds the program besides its capabilities, where it is not to be the default. */
+export interface SecurityWishes {
+  /** In place of the default profile, with the kernel that its rules may ask for; `unconfined` for none. */
+  readonly seccomp?: 'unconfined' | { readonly profile: SeccompProfile; readonly kernel: { readonly major: number; readonly minor: number } };
+  readonly apparmorProfile?: string;
+  readonly selinuxLabel?: string;
+  readonly mountLabel?: string;
+  /** Masked besides the usual ones; absolute. */
+  readonly masked: readonly string[];
+  /** Neither masked nor read-only, though that is usual. */
+  readonly unmasked: 'ALL' | readonly string[];
+}
+
 /** What the caller wants otherwise than the image has it; all of it checked for form. */
 export interface Wishes {
   /** In place of the image's `Cmd`. */
@@ -68,6 +83,7 @@ export interface Wishes {
   readonly network: ContainerNetwork;
   /** Whether executing a file may give more rights (setuid, file capabilities). */
   readonly newPrivileges: boolean;
+  readonly security: SecurityWishes;
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -101,8 +117,8 @@ const VERSION = '1.0.2';
 const DEFAULT_CAPABILITIES =
   'CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE';
 
-/** Ways to learn of the machine's load, and through it of what others do. */
-const MORE_MASKED = ['/proc/interrupts', '/sys/devices/virtual/powercap'];
+/** Besides the usual ones, ways to learn of the machine's load, and through it of what others do. */
+const MASKED = MASKED_PATHS.concat('/proc/interrupts', '/sys/devices/virtual/powercap');
 
 /**
  * Annotations by which some runtime takes orders: an image gives none. Ours, what runc, crun and youki tell of themselves in `features`
@@ -125,7 +141,7 @@ const ORDERS = [
 const KERNEL_PLACES = /^\/(proc|sys)(\/|$)|^\/dev(\/(pts|mqueue))?$/;
 
 /**
- * @throws StrataError `usage` if there is no program to run, or for a mount or capability that cannot be; `image-invalid` for what is wrong with the image's configuration.
+ * @throws StrataError `usage` if there is no program to run, or for a mount, a capability or a path of the kernel's that cannot be; `image-invalid` for what is wrong with the image's configuration.
  */
 export function convert(image: ImageConfig, wishes: Wishes, surroundings: Surroundings): Conversion {
   const { user } = surroundings;
@@ -136,6 +152,8 @@ export function convert(image: ImageConfig, wishes: Wishes, surroundings: Surrou
   // An ordinary user's program would lose them at its execution, and with no_new_privs cannot regain them.
   const held = user.uid === 0 ? granted : [];
   const labels = { ...image.config.Labels, ...wishes.labels };
+  const { apparmorProfile, selinuxLabel, mountLabel } = wishes.security;
+  const seccomp = seccompOf(image, wishes, granted);
   const spec = {
     ociVersion: VERSION,
     root: { path: surroundings.root, readonly: wishes.readonly },
@@ -148,6 +166,8 @@ export function convert(image: ImageConfig, wishes: Wishes, surroundings: Surrou
       capabilities: { bounding: granted, effective: held, permitted: held },
       ...(wishes.limits.length > 0 && { rlimits: wishes.limits }),
       noNewPrivileges: !wishes.newPrivileges,
+      ...(apparmorProfile !== undefined && { apparmorProfile }),
+      ...(selinuxLabel !== undefined && { selinuxLabel }),
     },
     hostname: surroundings.hostname,
     mounts: mounts(wishes.mounts),
@@ -156,9 +176,9 @@ export function convert(image: ImageConfig, wishes: Wishes, surroundings: Surrou
       namespaces: namespaces(wishes.network),
       resources: resources(wishes),
       ...(wishes.devices.length > 0 && { devices: wishes.devices.map(deviceNode) }),
-      seccomp: defaultSeccomp(granted, image.architecture),
-      maskedPaths: MASKED_PATHS.concat(MORE_MASKED),
-      readonlyPaths: READONLY_PATHS,
+      ...(seccomp && { seccomp }),
+      ...kernelPaths(wishes.security),
+      ...(mountLabel !== undefined && { mountLabel }),
     },
   };
   return { spec, command, labels, warnings };
@@ -264,6 +284,33 @@ function capability(text: string): string {
   const full = name.startsWith('CAP_') ? name : `CAP_${name}`;
   if (Object.hasOwn(CAPABILITIES, full)) return full;
   throw new StrataError({ code: 'usage', reason: `there is no capability ${JSON.stringify(text)}`, hint: 'a name such as NET_ADMIN, or ALL' });
+}
+
+function seccompOf(image: ImageConfig, { security }: Wishes, granted: readonly string[]): object | undefined {
+  const { architecture } = image;
+  if (security.seccomp === undefined) return defaultSeccomp(granted, architecture);
+  if (security.seccomp === 'unconfined') return undefined;
+  const { profile, kernel } = security.seccomp;
+  return chooseRules(profile, { capabilities: granted, architecture, kernel });
+}
+
+/** What of /proc and /sys is not to be seen, or not to be written. @throws StrataError `usage` for what would not change anything */
+function kernelPaths({ masked, unmasked }: SecurityWishes): { readonly maskedPaths: readonly string[]; readonly readonlyPaths: readonly string[] } {
+  const own = masked.map(cleanPath);
+  if (unmasked === 'ALL') return { maskedPaths: own, readonlyPaths: [] };
+  const freed = unmasked.map(cleanPath);
+  for (const path of freed) {
+    if (!MASKED.includes(path) && !READONLY_PATHS.includes(path)) {
+      const hint = `those that are: ${MASKED.concat(READONLY_PATHS).join(', ')}`;
+      throw new StrataError({ code: 'usage', reason: `nothing is masked or read-only at ${path}, which is to be unmasked`, hint });
+    }
+    if (own.includes(path)) throw new StrataError({ code: 'usage', reason: `${path} is to be both masked and unmasked` });
+  }
+  const isUsual = (path: string): boolean => !freed.includes(path);
+  return {
+    maskedPaths: MASKED.filter((path) => isUsual(path) && !own.includes(path)).concat(own),
+    readonlyPaths: READONLY_PATHS.filter(isUsual),
+  };
 }
 
 /** The usual ones, and then the others so that none covers one that was made before; one that is asked for takes the place of a usual one. */

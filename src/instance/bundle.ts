@@ -12,6 +12,7 @@ import type { Store } from '../store/store.ts';
 import { openStore } from '../store/store.ts';
 import type { ImageWishes } from './create.ts';
 import { bindMount, checkHostname, convertParts, findDevices, imageParts } from './create.ts';
+import { resolveSecurity } from './security.ts';
 import type { VolumeWish } from './wishes.ts';
 
 /** Volumes are of the host only: what the image calls a volume is a directory of the bundle's own root. */
@@ -32,7 +33,12 @@ async function write(store: Store, options: ImageBundleOptions): Promise<void> {
   const { host } = store;
   const parts = imageParts(store, findImage(store, options.image));
   const hostname = options.hostname === undefined ? HOSTNAME : checkHostname(options.hostname);
-  const wishes: Wishes = { ...options, mounts: [...options.tmpfs, ...binds(host, options.volumes)], devices: findDevices(host, options.devices) };
+  const wishes: Wishes = {
+    ...options,
+    mounts: [...options.tmpfs, ...binds(host, options.volumes)],
+    devices: findDevices(host, options.devices),
+    security: resolveSecurity(store, options.security, false),
+  };
   const { spec, warnings } = convertParts(host, parts, wishes, { user: options.user, hostname, root: 'rootfs', annotations: {} });
   for (const warning of warnings) options.warn?.(warning);
 

@@ -4,7 +4,7 @@ import { ERRNO, hasErrno } from '../base/fault.ts';
 import { stringifyExact } from '../base/json.ts';
 import { isAtLeast, recentFacts } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
-import type { ContainerDevice, ContainerMount, Conversion, Wishes } from '../image/convert.ts';
+import type { ContainerDevice, ContainerMount, Conversion, SecurityWishes, Wishes } from '../image/convert.ts';
 import { convert, imageVolumes } from '../image/convert.ts';
 import type { ImageConfig } from '../image/types.ts';
 import { resolveUser } from '../image/user.ts';
@@ -22,12 +22,14 @@ import { makeTemporary, openStore } from '../store/store.ts';
 import { networkFiles } from './network-files.ts';
 import type { Instance, InstanceVolume, LogSettings } from './record.ts';
 import { removeAtOnce, removeVolume } from './removal.ts';
+import type { SecurityOptions } from './security.ts';
+import { resolveSecurity, sharedLabel } from './security.ts';
 import { inUserNamespace, isOrdinary, removeTree } from './user-namespace.ts';
 import { makeVolume } from './volumes.ts';
 import type { DeviceWish, VolumeWish } from './wishes.ts';
 
 /** What is wished of an image, whatever is to become of it. */
-export interface ImageWishes extends Omit<Wishes, 'mounts' | 'devices'> {
+export interface ImageWishes extends Omit<Wishes, 'mounts' | 'devices' | 'security'> {
   /** Directory of the store, absolute. */
   readonly store: string;
   /** By name or id. */
@@ -38,6 +40,7 @@ export interface ImageWishes extends Omit<Wishes, 'mounts' | 'devices'> {
   readonly volumes: readonly VolumeWish[];
   readonly tmpfs: readonly ContainerMount[];
   readonly devices: readonly DeviceWish[];
+  readonly security: SecurityOptions;
   /** Called between the stages; what it throws ends the work, and everything is undone. */
   readonly checkpoint?: () => void;
 }
@@ -171,6 +174,7 @@ class Making {
   private readonly options: InstanceOptions;
   private readonly found: FoundImage;
   private readonly parts: ImageParts;
+  private readonly security: SecurityWishes;
   private readonly volumes: InstanceVolume[] = [];
   private readonly newVolumes: string[] = [];
 
@@ -180,6 +184,7 @@ class Making {
     this.options = options;
     this.found = found;
     this.parts = imageParts(store, found);
+    this.security = resolveSecurity(store, options.security, true);
   }
 
   async carryOut(): Promise<CreatedInstance> {
@@ -193,7 +198,7 @@ class Making {
     try {
       const mounts = [...this.files(temporary, hostname), ...options.tmpfs, ...(await this.mountVolumes())];
       const annotations = { [OVERLAY_ANNOTATION]: overlayText(host, this.parts.lower, options.remove) };
-      const wishes: Wishes = { ...options, mounts, devices: findDevices(host, options.devices) };
+      const wishes: Wishes = { ...options, mounts, devices: findDevices(host, options.devices), security: this.security };
       const {
         spec: converted,
         command,
@@ -226,8 +231,9 @@ class Making {
         log: options.log,
         labels,
       };
-      // Limits may be larger than JSON.stringify can write, which is many times faster.
-      host.createFile(`${temporary}/config.json`, options.limits.length > 0 ? stringifyExact(spec) : JSON.stringify(spec), 0o600);
+      // Limits and arguments of system calls may be larger than JSON.stringify can write, which is many times faster.
+      const isLarge = options.limits.length > 0 || options.security.seccomp !== undefined;
+      host.createFile(`${temporary}/config.json`, isLarge ? stringifyExact(spec) : JSON.stringify(spec), 0o600);
       host.createFile(`${temporary}/container.json`, `${JSON.stringify(instance)}\n`, 0o600);
       options.checkpoint?.();
       host.rename(temporary, directory, false);
@@ -257,12 +263,14 @@ class Making {
   /** What a program expects to find out about its place in the network, in the bundle; what the caller mounts there himself is left to him. */
   private files(temporary: string, hostname: string): ContainerMount[] {
     const { network, readonly, volumes, tmpfs } = this.options;
+    const { mountLabel } = this.security;
     const taken = new Set([...volumes, ...tmpfs].map(({ destination }) => destination));
     const out: ContainerMount[] = [];
     for (const [name, text] of networkFiles(this.host, network, hostname)) {
       const destination = `/etc/${name}`;
       if (taken.has(destination)) continue;
       this.host.createFile(`${temporary}/${name}`, text, 0o644);
+      if (mountLabel !== undefined) this.host.setLabel(`${temporary}/${name}`, mountLabel);
       const options = ['bind', 'private', 'nosuid', 'nodev', 'noexec', ...(readonly ? ['ro'] : [])];
       out.push({ destination, type: 'bind', source: name, options });
     }
@@ -283,9 +291,13 @@ class Making {
   private async volume({ source, destination, readonly, options, copy }: VolumeWish): Promise<ContainerMount> {
     const anonymous = source === undefined;
     const name = source ?? this.host.randomDigits(ANONYMOUS_BYTES);
-    const origin = { layers: this.parts.lower, path: destination };
+    const { mountLabel } = this.security;
+    const beginning = {
+      ...(copy && { origin: { layers: this.parts.lower, path: destination } }),
+      ...(mountLabel !== undefined && { label: sharedLabel(mountLabel) }),
+    };
     try {
-      if (await makeVolume(this.store, { name, labels: {}, anonymous }, copy ? origin : undefined)) this.newVolumes.push(name);
+      if (await makeVolume(this.store, { name, labels: {}, anonymous }, beginning)) this.newVolumes.push(name);
     } catch (error) {
       throw hasErrno(error, ERRNO.EPERM, ERRNO.EACCES) && isOrdinary(this.host) ? notToCopy(destination) : error;
     }

@@ -21,14 +21,22 @@ export interface Origin {
   readonly path: string;
 }
 
+/** What a volume has when it is made. */
+export interface Beginning {
+  readonly origin?: Origin;
+  /** An SELinux label, which what is made in the directory takes over. */
+  readonly label?: string;
+}
+
 /** Makes a volume, unless it is there; whether it was made. While the store is in use ({@link whileUsing}). */
-export async function makeVolume(store: Store, volume: Omit<Volume, 'created'>, origin?: Origin): Promise<boolean> {
+export async function makeVolume(store: Store, volume: Omit<Volume, 'created'>, { origin, label }: Beginning = {}): Promise<boolean> {
   const { host, root } = store;
   const place = volumePath(root, volume.name);
   if (host.stat(place) !== undefined) return false;
   const temporary = makeTemporary(store);
   try {
     host.makeDirectory(`${temporary}/data`, 0o755);
+    if (label !== undefined) host.setLabel(`${temporary}/data`, label);
     if (origin !== undefined) await host.copyLayered(origin.layers, origin.path, `${temporary}/data`);
     const { name, labels, anonymous } = volume;
     const record: Volume = { name, created: host.timestamp(), labels, anonymous };

@@ -16,6 +16,8 @@ import { pruneAll } from '../instance/prune.ts';
 import type { PsEntry } from '../instance/ps.ts';
 import { listContainers } from '../instance/ps.ts';
 import type { LogSettings } from '../instance/record.ts';
+import type { SecurityOptions } from '../instance/security.ts';
+import { newPrivileges, securityOption } from '../instance/security.ts';
 import { cpusWish, DEFAULT_LOG, deviceWish, limitWish, networkWish, sizeWish, tmpfsMount, volumeWish } from '../instance/wishes.ts';
 import type { Change } from '../instance/writable.ts';
 import { diff as changesOf } from '../instance/writable.ts';
@@ -68,6 +70,11 @@ export interface ImageSettings {
   readonly network?: string;
   /** Let set-uid programs and file capabilities give more rights. */
   readonly newPrivileges?: boolean;
+  /**
+   * Each `NAME[=VALUE]`: `no-new-privileges`, `apparmor=PROFILE`, `seccomp=FILE`, `label=type:TYPE`, `mask=PATH:PATH`, `unmask=ALL` and others, as docs/security.md
+   * tells.
+   */
+  readonly securityOpts?: readonly string[];
   /** They become annotations. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -180,6 +187,7 @@ export function making(options: ImageContainerOptions): Making {
 
 function wishesOf(settings: ImageSettings) {
   const { args, entrypoint, cwd, user, hostname, memory, cpus, pidsLimit } = settings;
+  const security = (settings.securityOpts ?? []).reduce<SecurityOptions>((before, text) => securityOption(text, before), {});
   if (pidsLimit !== undefined && (!Number.isSafeInteger(pidsLimit) || pidsLimit < -1 || pidsLimit === 0)) {
     throw new StrataError({ code: 'usage', reason: `pidsLimit ${pidsLimit} is no number of processes, nor -1` });
   }
@@ -194,7 +202,8 @@ function wishesOf(settings: ImageSettings) {
     addedCapabilities: settings.capAdd ?? [],
     droppedCapabilities: settings.capDrop ?? [],
     network: networkWish(settings.network ?? 'none'),
-    newPrivileges: settings.newPrivileges ?? false,
+    newPrivileges: newPrivileges(security, settings.newPrivileges ?? false),
+    security,
     labels: settings.labels ?? {},
     ...(args !== undefined && { command: args }),
     ...(entrypoint !== undefined && { entrypoint }),

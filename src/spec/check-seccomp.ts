@@ -10,10 +10,12 @@ const LISTENER_FLAG = 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV';
 /** A system call has six arguments. */
 const LAST_ARGUMENT = 5;
 
-export function checkSeccomp(spec: Spec): void {
-  const seccomp = spec.linux.seccomp;
-  if (seccomp === undefined) return;
-  const place = '/linux/seccomp';
+export function checkSeccomp({ linux }: Spec): void {
+  if (linux.seccomp !== undefined) checkProfile(linux.seccomp, '/linux/seccomp');
+}
+
+/** The checks of a profile by itself; `place` is what pointers in errors begin with. */
+export function checkProfile(seccomp: Seccomp, place: string): void {
   if (seccomp.listenerPath === undefined && seccomp.listenerMetadata !== undefined) {
     invalid(`${place}/listenerMetadata`, 'must not be set without listenerPath');
   }

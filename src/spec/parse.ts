@@ -358,3 +358,8 @@ export function parseProcess(value: unknown, base = ''): spec.Process {
 export function parseResources(value: unknown, base = ''): spec.Resources {
   return readWhole(resources, value, base);
 }
+
+/** Reads a seccomp profile by itself, as `linux.seccomp` has it. */
+export function parseSeccomp(value: unknown): spec.Seccomp {
+  return readWhole(seccomp, value, '');
+}

@@ -97,6 +97,7 @@ void files(const Data& input) {
   (void)host::file_status(path);
   (void)host::device_status(path);
   (void)host::make_directory_like(path, path);
+  (void)host::set_label(path, path);
   (void)host::make_directories(path, 0700);
   (void)host::create_file(path, path, 0600);
   (void)host::replace_file(path, path, 0600);

@@ -39,6 +39,8 @@ interface Node {
   mode: number;
   uid: number;
   text: string;
+  /** Of SELinux. */
+  label?: string;
   /** Made by `cgroup-make`. */
   marked?: boolean;
 }
@@ -364,6 +366,11 @@ export class FakeHost implements Host {
   makeDirectoryLike(path: string, like: string): void {
     this.step();
     this.machine.directory(path, this.node(like, 'open').mode);
+  }
+
+  setLabel(path: string, label: string): void {
+    this.step();
+    this.node(path, 'setxattr').label = label;
   }
 
   removeFile(path: string): void {

@@ -216,6 +216,83 @@ imageTest('flags change what the image says', async (t, workspace) => {
   t.regex(await images.shell('tty; stty -a | head -n 1; env', ['--entrypoint=', '-it']), /^\/dev\/pts\/0\r?\n.*TERM=xterm/s);
 });
 
+imageTest('security options: system calls', async (t, workspace) => {
+  const images = new Images(workspace);
+  const file = workspace.path('profile.json');
+  const probe = 'chmod 700 /tmp 2>/dev/null && echo chmod; mkdir /tmp/a 2>/dev/null && echo mkdir; grep Seccomp: /proc/self/status | cut -f 2';
+  const made = async (profile: object, ...flags: string[]): Promise<string> => {
+    fs.writeFileSync(file, JSON.stringify(profile));
+    return (await images.shell(probe, ['--security-opt', `seccomp=${file}`, ...flags])).replaceAll('\n', ' ');
+  };
+  const denied = { names: ['chmod', 'fchmodat', 'fchmodat2'], action: 'SCMP_ACT_ERRNO' };
+  t.is(await images.shell(probe, ['--security-opt', 'seccomp=unconfined']), 'chmod\nmkdir\n0');
+  t.is(await made({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [denied] }), 'mkdir 2');
+  // Docker's form: rules depend on capabilities, and each can have a single name.
+  const conditions = [
+    { ...denied, includes: { caps: ['CAP_NET_ADMIN'] } },
+    { name: 'mkdir', action: 'SCMP_ACT_ERRNO', excludes: { caps: ['CAP_NET_ADMIN'] } },
+    { name: 'mkdirat', action: 'SCMP_ACT_ERRNO', excludes: { caps: ['CAP_NET_ADMIN'], arches: ['s390x'] } },
+  ];
+  t.is(await made({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: conditions }), 'chmod 2');
+  t.is(await made({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: conditions }, '--cap-add', 'NET_ADMIN'), 'mkdir 2');
+  const huge = [{ names: ['mkdir'], action: 'SCMP_ACT_ERRNO', args: [{ index: 0, value: 0, op: 'SCMP_CMP_EQ' }] }];
+  fs.writeFileSync(file, JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: huge }).replace('"value":0', '"value":18446744073709551615'));
+  t.is(await images.shell('mkdir /tmp/b && echo made', ['--security-opt', `seccomp=${file}`]), 'made');
+
+  fs.writeFileSync(file, JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['mkdir'], action: 'DENY' }] }));
+  const wrong = await images.run(['--security-opt', `seccomp=${file}`], workspace.id(), ['true']);
+  failed(t, wrong, `${file} /syscalls/0/action: expected one of SCMP_ACT_`);
+  failed(t, await images.run(['--security-opt', 'seccomp=/none.json'], workspace.id(), ['true']), '/none.json', 'no such file or directory');
+  t.deepEqual(images.leftovers(), []);
+});
+
+imageTest('security options: the kernel’s files, new privileges, and words that are wrong', async (t, workspace) => {
+  const images = new Images(workspace);
+  const opt = (...options: string[]): string[] => options.flatMap((option) => ['--security-opt', option]);
+  const probe = 'wc -c </proc/interrupts; cat /etc/passwd | wc -l; (: >>/proc/sys/kernel/hostname) 2>/dev/null && echo writable; true';
+  t.is(await images.shell(probe, opt('mask=/etc/passwd:/srv/none')), '0\n0');
+  const [masked = '', , ...more] = (await images.shell(probe, opt('unmask=/proc/interrupts:/proc/sys'))).split('\n');
+  t.true(Number(masked) > 0);
+  t.deepEqual(more, ['writable']);
+  t.regex(await images.shell(probe, opt('systempaths=unconfined')), /writable$/);
+  const privileges = 'grep NoNewPrivs /proc/self/status | cut -f 2';
+  t.is(await images.shell(privileges, opt('no-new-privileges')), '1');
+  t.is(await images.shell(privileges, opt('no-new-privileges=false')), '0');
+  t.is(await images.shell('echo runs', opt('label=disable', 'apparmor=unconfined')), 'runs');
+
+  for (const [flags, ...words] of [
+    [opt('aparmor=x'), '--security-opt: there is no security option "aparmor=x"', 'seccomp'],
+    [opt('mask=/a', 'mask=/b'), '--security-opt: security option "mask=/b": one of this kind was given before'],
+    [opt('unmask=/proc/none'), 'nothing is masked or read-only at /proc/none'],
+    [[...opt('no-new-privileges'), '--new-privileges'], 'both'],
+  ] as const) {
+    failed(t, await images.run([...flags], workspace.id(), ['true']), ...words);
+  }
+  for (const [module, option, sign] of [
+    ['AppArmor', 'apparmor=mine', '/sys/module/apparmor/parameters/enabled'],
+    ['SELinux', 'label=type:x_t', '/sys/fs/selinux/enforce'],
+  ] as const) {
+    if (fs.existsSync(sign)) continue;
+    for (const verb of ['run', 'create']) {
+      const refused = await images.strata([verb, '--image', IMAGE, ...opt(option), workspace.id(), 'true']);
+      failed(t, refused, `security option "${option}": ${module} is not enabled in this kernel`);
+    }
+  }
+  t.deepEqual(images.leftovers(), []);
+
+  // A bundle is for any machine.
+  const directory = workspace.path('written');
+  const options = opt('apparmor=mine', 'label=type:x_t', 'label=filetype:y_t', 'label=level:s0', 'seccomp=unconfined', 'mask=/srv');
+  t.is((await images.strata(['bundle', ...options, IMAGE, directory])).stderr, '');
+  const { process, linux } = JSON.parse(fs.readFileSync(join(directory, 'config.json'), 'utf8')) as {
+    process: { apparmorProfile: string; selinuxLabel: string };
+    linux: { mountLabel: string; seccomp?: object; maskedPaths: readonly string[] };
+  };
+  t.deepEqual([process.apparmorProfile, process.selinuxLabel], ['mine', 'system_u:system_r:x_t:s0']);
+  t.deepEqual([linux.mountLabel, linux.seccomp], ['system_u:object_r:y_t:s0', undefined]);
+  t.true(linux.maskedPaths.includes('/srv'));
+});
+
 imageTest('limits are in force', async (t, workspace) => {
   const images = new Images(workspace);
   const id = workspace.id();

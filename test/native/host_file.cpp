@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include <array>
 #include <cerrno>
 
 #include "core/host/lock.hpp"
@@ -122,6 +125,21 @@ int main() {
     CHECK(!remove_directory(scratch / "a/b/c").failed());
     CHECK(remove_file(scratch / "a/b").error() == EISDIR);
     CHECK(!remove_file(scratch / "none").failed());
+  });
+
+  test("set_label labels a file, and a symbolic link itself", [&] {
+    CHECK(set_label(scratch / "none", "a:b:c:s0").error() == ENOENT);
+    const std::string path = scratch / "labelled";
+    CHECK(!create_file(path, "", 0600).failed());
+    CHECK(symlink("/nowhere", (scratch / "labelled-link").c_str()) == 0);
+    // An enforcing kernel takes only what its policy knows.
+    if (getuid() != 0 || file_status("/sys/fs/selinux/enforce").value()) return;
+    std::array<char, 16> value{};
+    for (const std::string& one : {path, std::string(scratch / "labelled-link")}) {
+      CHECK(!set_label(one, "a:b:c:s0").failed());
+      CHECK(lgetxattr(one.c_str(), "security.selinux", value.data(), value.size()) == 9);
+      CHECK(std::string_view(value.data()) == "a:b:c:s0");
+    }
   });
 
   test("make_directory_like takes over owner and permissions, whatever the umask", [&] {

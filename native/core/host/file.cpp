@@ -224,6 +224,12 @@ Status make_directory_like(const std::string& path, const std::string& like) {
   return {};
 }
 
+Status set_label(const std::string& path, const std::string& label) {
+  const int result = sys::lsetxattr(path.c_str(), "security.selinux", label.c_str(), label.size() + 1, 0);
+  if (result < 0) return Status(-result, "setxattr", path);
+  return {};
+}
+
 Status remove_file(const std::string& path) {
   const int result = sys::unlinkat(AT_FDCWD, path.c_str(), 0);
   if (result < 0 && result != -ENOENT) return Status(-result, "unlink", path);

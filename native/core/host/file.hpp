@@ -58,6 +58,8 @@ Status make_directory(const std::string& path, unsigned mode);
 Status make_directories(const std::string& path, unsigned mode);
 // A new directory with the owner and the permissions of `like`, whatever the umask; neither is followed if it is a symbolic link.
 Status make_directory_like(const std::string& path, const std::string& like);
+// Gives a file or directory an SELinux label, with the NUL at its end that the kernel's own have.
+Status set_label(const std::string& path, const std::string& label);
 // unlink(2); nothing there is no failure.
 Status remove_file(const std::string& path);
 Status remove_directory(const std::string& path);

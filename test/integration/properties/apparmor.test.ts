@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { type Edit, eventually, type Workspace, withUserNamespace } from '../../helpers/container.ts';
+import { IMAGE, makeStore } from '../../helpers/store.ts';
 import { program } from '../../helpers/user.ts';
 import { failed, unless } from '../_support.ts';
 
@@ -147,6 +148,27 @@ labelTest('a profile that is not loaded is one error, and nothing is left', asyn
   const { id } = await workspace.start(probing(workspace, 'sleep 1000', { process: { apparmorProfile: closed } }));
   failed(t, await workspace.strata(['exec', '--apparmor', name, id, 'true']), ...words);
   await workspace.remove(id);
+});
+
+labelTest('a container of an image: --security-opt apparmor', async (t, workspace, { closed }) => {
+  const store = workspace.path('store');
+  makeStore(store, { Cmd: ['sh'] }, [(directory) => fs.writeFileSync(`${directory}/secret`, `${SECRET}\n`)]);
+  const strata = (...args: string[]) => workspace.strata(['--store', store, ...args]);
+  const run = (option: string, id: string, ...flags: string[]) =>
+    strata('run', ...flags, '--image', IMAGE, '--security-opt', `apparmor=${option}`, id, 'sh', '-c', 'cat /proc/self/attr/current /secret');
+  const id = workspace.id();
+  const held = await run(closed, id);
+  t.deepEqual([held.code, held.stdout], [1, `${closed} (enforce)\n`]);
+  t.regex(held.stderr, /'\/secret': Permission denied/);
+  // It is the container's, whenever it runs.
+  t.is((await strata('start', id)).stderr, '');
+  await eventually('the container to have ended', async () => (await strata('wait', id)).code === 0);
+  t.regex((await strata('logs', id)).stdout, new RegExp(`^${closed} \\(enforce\\)$`, 'm'));
+  t.is((await strata('delete', '--force', id)).stderr, '');
+  t.is((await run('unconfined', workspace.id(), '--rm')).stdout, `unconfined\n${SECRET}\n`);
+  const missing = `${workspace.token}-missing`;
+  failed(t, await run(missing, workspace.id(), '--rm'), `take on the AppArmor profile ${missing}`, 'no such file or directory');
+  t.deepEqual(fs.readdirSync(`${store}/containers`), []);
 });
 
 labelTest('no file of the container takes the profile in place of the kernel', async (t, workspace, { closed }) => {

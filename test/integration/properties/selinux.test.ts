@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type Edit, eventually, type Workspace, withUserNamespace } from '../../helpers/container.ts';
+import { IMAGE, makeStore } from '../../helpers/store.ts';
 import { program } from '../../helpers/user.ts';
 import { failed, mountTable, unless } from '../_support.ts';
 
@@ -164,6 +165,59 @@ labelTest('mountLabel of an overlay: its layers have other labels', async (t, wo
     t.is(fs.readFileSync(join(upper, 'lower'), 'utf8'), 'changed\n');
     fs.rmSync(join(upper, 'lower'));
   }
+});
+
+labelTest('a container of an image: --security-opt label', async (t, workspace) => {
+  const store = workspace.path('store');
+  const fill = (directory: string): void => {
+    fs.mkdirSync(join(directory, 'srv/data'), { recursive: true });
+    fs.writeFileSync(join(directory, 'srv/data/seed'), 'seed\n');
+  };
+  makeStore(store, { Cmd: ['sh'], Volumes: { '/srv/data': {} } }, [fill]);
+  const strata = (...args: string[]) => workspace.strata(['--store', store, ...args]);
+  const said = async (script: string, ...flags: string[]): Promise<string> => {
+    const id = workspace.id();
+    const result = await strata('run', '--image', IMAGE, ...flags, id, 'sh', '-c', script);
+    if (result.code !== 0) throw new Error(`${script}: ${result.code}\n${result.stderr}${result.stdout}`);
+    t.is((await strata('delete', id)).stderr, '');
+    return result.stdout;
+  };
+  const options = (...parts: string[]): string[] => parts.flatMap((part) => ['--security-opt', `label=${part}`]);
+  const types = options('type:strata_test_t', 'filetype:strata_test_file_t');
+
+  // The whole of the container, its own files and a new volume are within reach, and the volume is shared.
+  const script = `${labelOf()}; cat /etc/hostname /srv/data/seed; echo made >/made; echo new >/srv/data/new; cat /made`;
+  const level = options(`level:${LEVEL}`);
+  t.is(await said(script, ...types, ...level, '--hostname', 'box', '-v', 'shared:/srv/data'), `${PROCESS}\nbox\nseed\nmade\n`);
+  const shared = join(store, 'volumes/shared/data');
+  for (const path of [shared, join(shared, 'seed'), join(shared, 'new')]) t.regex(fileLabel(path), /:object_r:strata_test_file_t:s0/, path);
+  t.is(fileLabel(join(shared, 'seed')), fileLabel(shared));
+
+  // Each has categories of its own, in which the others have no part.
+  const id = workspace.id();
+  t.is((await strata('run', '--detach', '--image', IMAGE, ...types, id, 'sh', '-c', 'echo mine >/tmp/mine; sleep 1000')).stderr, '');
+  const { pid } = await workspace.state(id);
+  const own = fs.readFileSync(`/proc/${pid}/attr/current`, 'utf8').replace(/\0$/, '');
+  t.regex(own, /^system_u:system_r:strata_test_t:s0:c\d+,c\d+$/);
+  t.is((await strata('exec', id, 'sh', '-c', labelOf())).stdout, `${own}\n`);
+  await eventually('the file', () => fs.existsSync(`/proc/${pid}/root/tmp/mine`));
+  t.is(fileLabel(`/proc/${pid}/root/tmp/mine`), own.replace('system_r:strata_test_t', 'object_r:strata_test_file_t'));
+  t.not(await said(labelOf(), ...types), `${own}\n`);
+  const mounted = workspace.path('mounted');
+  fs.mkdirSync(mounted);
+  fs.writeFileSync(join(mounted, 'file'), 'of others\n');
+  relabel(fileLabel(`/proc/${pid}/root/tmp/mine`), mounted);
+  const refused = await strata('run', '--rm', '--image', IMAGE, ...types, '-v', `${mounted}:/mnt`, workspace.id(), 'cat', '/mnt/file');
+  t.deepEqual([refused.code, refused.stdout], [1, '']);
+  t.regex(refused.stderr, /'\/mnt\/file': Permission denied/);
+  t.is((await strata('delete', '--force', id)).stderr, '');
+
+  // Without, the program has what strata's own children have.
+  t.is(await said(labelOf()), `${fs.readFileSync('/proc/self/attr/current', 'utf8').replace(/\0$/, '')}\n`);
+  t.is(await said(labelOf(), ...options('disable')), await said(labelOf()));
+  const unknown = options('type:strata_test_none_t', 'filetype:strata_test_file_t');
+  failed(t, await strata('run', '--rm', '--image', IMAGE, ...unknown, workspace.id(), 'true'), 'the SELinux label', 'invalid argument');
+  t.deepEqual(fs.readdirSync(join(store, 'containers')), []);
 });
 
 labelTest('in a user namespace', async (t, workspace) => {

@@ -2,6 +2,7 @@ import test from 'ava';
 import { stringifyExact } from '../../../src/base/json.ts';
 import type { Surroundings, Wishes } from '../../../src/image/convert.ts';
 import { convert, imageVolumes } from '../../../src/image/convert.ts';
+import { parseProfile } from '../../../src/image/seccomp-profile.ts';
 import type { ExecutionConfig, ImageConfig } from '../../../src/image/types.ts';
 import { check } from '../../../src/spec/check.ts';
 import { loadSpec } from '../../../src/spec/parse.ts';
@@ -25,6 +26,7 @@ const NOTHING: Wishes = {
   limits: [],
   network: 'none',
   newPrivileges: false,
+  security: { masked: [], unmasked: [] },
   labels: {},
 };
 const AROUND: Surroundings = { user: { uid: 0, gid: 0, additionalGids: [] }, hostname: 'box', root: 'rootfs', annotations: {} };
@@ -58,10 +60,59 @@ official('the official schema accepts a conversion with everything in it', (t) =
     devices: [{ type: 'c', major: 10, minor: 229, mode: 0o666, uid: 0, gid: 0, path: '/dev/fuse', access: 'rw' }],
     mounts: [{ destination: '/data', type: 'bind', source: '/srv', options: ['rbind'] }],
     network: { path: '/run/netns/x' },
+    security: {
+      masked: ['/srv'],
+      unmasked: ['/proc/kcore'],
+      apparmorProfile: 'a',
+      selinuxLabel: 'b',
+      mountLabel: 'c',
+      seccomp: {
+        profile: parseProfile('{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"name":"bpf","action":"SCMP_ACT_LOG"}]}', 'f'),
+        kernel: { major: 6, minor: 1 },
+      },
+    },
     labels: { a: 'b' },
   };
   const labelled = image({ Labels: { c: 'd' }, ExposedPorts: ['80/tcp'] }, { author: 'me' });
   t.true(oracle()(JSON.parse(stringifyExact(convert(labelled, wishes, AROUND).spec))));
+});
+
+test('security: labels, a profile of system calls, and what of the kernel is masked', (t) => {
+  const secured = (security: Partial<Wishes['security']>) => converted(image(), { security: { ...NOTHING.security, ...security } });
+  const { process, linux } = secured({ apparmorProfile: 'a', selinuxLabel: 'b', mountLabel: 'c' });
+  t.deepEqual([process?.apparmorProfile, process?.selinuxLabel, linux.mountLabel], ['a', 'b', 'c']);
+  t.is(secured({ seccomp: 'unconfined' }).linux.seccomp, undefined);
+  const rules = [
+    { names: ['chown'], action: 'SCMP_ACT_ALLOW', includes: { caps: ['CAP_CHOWN'] } },
+    { names: ['bpf'], action: 'SCMP_ACT_ALLOW', includes: { caps: ['CAP_BPF'] }, args: [{ index: 0, value: 2 ** 53, op: 'SCMP_CMP_EQ' }] },
+  ];
+  const profile = parseProfile(stringifyExact({ defaultAction: 'SCMP_ACT_ERRNO', syscalls: rules }), 'f');
+  const { seccomp } = secured({ seccomp: { profile, kernel: { major: 6, minor: 1 } } }).linux;
+  t.deepEqual(
+    seccomp?.syscalls.map(({ names }) => names),
+    [['chown']],
+  );
+
+  const usual = converted(image()).linux;
+  const masked = secured({ masked: ['/srv/x/', '/proc/keys'] }).linux;
+  t.deepEqual(masked.maskedPaths, [...usual.maskedPaths.filter((path) => path !== '/proc/keys'), '/srv/x', '/proc/keys']);
+  t.deepEqual(masked.readonlyPaths, usual.readonlyPaths);
+  const freed = secured({ unmasked: ['/proc/keys', '/proc/sys/'] }).linux;
+  t.deepEqual(
+    freed.maskedPaths,
+    usual.maskedPaths.filter((path) => path !== '/proc/keys'),
+  );
+  t.deepEqual(
+    freed.readonlyPaths,
+    usual.readonlyPaths.filter((path) => path !== '/proc/sys'),
+  );
+  const all = secured({ unmasked: 'ALL', masked: ['/srv'] }).linux;
+  t.deepEqual([all.maskedPaths, all.readonlyPaths], [['/srv'], []]);
+  t.throws(() => secured({ unmasked: ['/proc/sys/net'] }), {
+    code: 'usage',
+    message: /nothing is masked or read-only at \/proc\/sys\/net.*\/proc\/kcore/,
+  });
+  t.throws(() => secured({ unmasked: ['/proc/keys'], masked: ['/proc/keys'] }), { code: 'usage', message: /both masked and unmasked/ });
 });
 
 const commands: readonly (readonly [name: string, config: ExecutionConfig, wishes: Partial<Wishes>, args: readonly string[]])[] = [

@@ -37,6 +37,7 @@ const OPTIONS: InstanceOptions = {
   droppedCapabilities: [],
   network: 'none',
   newPrivileges: false,
+  security: {},
   labels: {},
   interactive: false,
   remove: false,
@@ -85,6 +86,31 @@ test('an instance is a bundle over the layers of its image', async (t) => {
   t.is(newVolumes.length, 2);
   t.deepEqual(instance.volumes.map(({ anonymous }) => anonymous).sort(), [false, true]);
   t.is(mount('/data')?.source, `${ROOT}/volumes/${instance.volumes.find(({ anonymous }) => anonymous)?.name}/data`);
+});
+
+test('with a label, its own files and new volumes are labelled, volumes so that others can have them too', async (t) => {
+  const { machine, store } = await makeStore();
+  machine.file('/sys/fs/selinux/enforce', '1');
+  const label = { type: 'x_t', filetype: 'y_t', level: 's0:c1,c2' };
+  const old = { source: 'old', destination: '/o', readonly: false, options: [], copy: true };
+  await create(machine, { id: 'first', volumes: [old] });
+  const { directory, instance } = await create(machine, { security: { label }, volumes: [old] });
+  const labelOf = (path: string): string | undefined => machine.nodes.get(path)?.label;
+  for (const name of ['hostname', 'hosts', 'resolv.conf']) t.is(labelOf(`${directory}/${name}`), 'system_u:object_r:y_t:s0:c1,c2');
+  const fresh = instance.volumes.find(({ anonymous }) => anonymous)?.name ?? '';
+  t.is(labelOf(`${volumePath(store.root, fresh)}/data`), 'system_u:object_r:y_t:s0');
+  t.is(labelOf(`${volumePath(store.root, 'old')}/data`), undefined);
+  const { process, linux } = JSON.parse(machine.text(`${directory}/config.json`) ?? '') as Record<string, Record<string, unknown>>;
+  t.is(process?.['selinuxLabel'], 'system_u:system_r:x_t:s0:c1,c2');
+  t.is(linux?.['mountLabel'], 'system_u:object_r:y_t:s0:c1,c2');
+});
+
+test('a label that this kernel does not enforce leaves nothing', async (t) => {
+  const { machine } = await makeStore();
+  for (const security of [{ apparmor: 'mine' }, { label: { type: 'x_t' } }]) {
+    await t.throwsAsync(create(machine, { security }), { code: 'config-unsupported', message: /is not enabled in this kernel/ });
+  }
+  t.deepEqual(left(machine), []);
 });
 
 test('an id is taken by a container of the store and by one that runs', async (t) => {
