@@ -37,7 +37,17 @@ export function bindNotify(host: Host, root: string, { id, notify }: Pick<Contai
  *
  * @throws what `bring` and `checkpoint` throw; in the latter case the container runs on.
  */
-export async function untilReady<Brought>(
+export function untilReady<Brought>(
+  host: Host,
+  options: ReadyOptions,
+  bring: (notify: Descriptor) => Promise<Brought>,
+  processOf: (brought: Brought) => ContainerRecord['process'],
+): Promise<Brought> {
+  // Most of the time: it is to cost nothing then.
+  return options.notifySocket === undefined ? bring(-1) : bringAndWait(host, options, bring, processOf);
+}
+
+async function bringAndWait<Brought>(
   host: Host,
   options: ReadyOptions,
   bring: (notify: Descriptor) => Promise<Brought>,
@@ -59,13 +69,16 @@ export async function untilReady<Brought>(
 }
 
 /** For as long as `work` stands in front of a container: its socket, and who is told. Undefined if the container has none, or nobody is to be told. */
-export async function whileHeard<T>(
+export function whileHeard<T>(
   host: Host,
   { notify }: ContainerRecord,
   options: ReadyOptions,
   work: (notify: Notify | undefined) => Promise<T>,
 ): Promise<T> {
-  if (notify === undefined || options.notifySocket === undefined) return work(undefined);
+  return notify === undefined || options.notifySocket === undefined ? work(undefined) : workHeard(host, options, work);
+}
+
+async function workHeard<T>(host: Host, options: ReadyOptions, work: (notify: Notify) => Promise<T>): Promise<T> {
   const caller = connectCaller(host, options);
   let socket: Descriptor = -1;
   try {

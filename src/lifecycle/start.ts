@@ -44,7 +44,7 @@ export async function start(host: Host, options: StartOptions): Promise<void> {
 }
 
 /** `notify`: the container's socket of sd_notify(3), or -1. Gives back the process that runs. */
-async function startLocked(host: Host, options: StartOptions, notify: Descriptor): Promise<ContainerRecord['process']> {
+function startLocked(host: Host, options: StartOptions, notify: Descriptor): Promise<ContainerRecord['process']> {
   const { root, id } = options;
   return withLock(host, root, id, async () => {
     const record = load(host, root, id);

@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import type { Bundle, CommandOptions, Edit, Result, Running, Workspace } from '../helpers/container.ts';
 import { CGROUP_V2, eventually, hasCapability, namespaceOf, withNamespace, withUserNamespace } from '../helpers/container.ts';
 import { CRIU_PATH, hasFeature, whyNoCheckpoints } from '../helpers/criu.ts';
-import { containerTest, failed, fields } from './_support.ts';
+import { containerTest, failed, fields, mountTable } from './_support.ts';
 
 const reason = process.getuid?.() === 0 ? whyNoCheckpoints() : undefined;
 
@@ -306,6 +306,38 @@ checkpointTest('a bind mount whose source is a symbolic link, of a file and of a
   const restored = await subject.restore(bundle);
   t.is((await subject.must(['exec', restored, 'cat', '/directory/file', '/file'])).stdout, 'behind a link\nbehind a link\n');
   await workspace.remove(restored);
+});
+
+checkpointTest('the directory of a socket of sd_notify(3), whoever restores it', async (t, subject, workspace) => {
+  const edits: readonly [address: string, place: string, edit: Edit][] = [
+    ['@nobody', '/run/notify', (config) => void config.mounts.push({ destination: '/run', type: 'tmpfs', source: 'tmpfs' })],
+    ['/tmp/a/socket', '/tmp/a/socket', {}],
+  ];
+  for (const [index, [address, place, edit]] of edits.entries()) {
+    const images = ['--image-path', workspace.path('notified')];
+    const bundle = workspace.script(COUNTS, edit);
+    const { id } = await workspace.create(bundle, [], { env: { NOTIFY_SOCKET: address, PATH: CRIU_PATH } });
+    await workspace.succeed(['start', id]);
+    await grows(bundle);
+    await subject.must(['checkpoint', ...images, id]);
+    // Of another root file system, where nothing was made for the mount.
+    if (index === 1) fs.rmSync(join(bundle.rootfs, 'tmp/a'), { recursive: true });
+    const restored = workspace.id('r');
+    const env = { PATH: CRIU_PATH, ...(index === 0 && { NOTIFY_SOCKET: '@somebody-else' }) };
+    await subject.must(['restore', '--detach', '--bundle', bundle.directory, ...images, restored], { env });
+    await grows(bundle);
+    const { pid } = await workspace.state(restored);
+    const mount = mountTable(fs.readFileSync(`/proc/${pid}/mountinfo`, 'utf8'))[place];
+    t.true(mount?.root.endsWith(`/${restored}/notify`), mount?.root);
+    for (const option of ['ro', 'nosuid', 'nodev', 'noexec']) t.true(mount?.options.includes(option), option);
+    // Once more, of what was restored.
+    await subject.must(['checkpoint', ...images, restored]);
+    t.deepEqual(workspace.leaks(), []);
+    const again = workspace.id('r');
+    await subject.must(['restore', '--detach', '--bundle', bundle.directory, ...images, again], { env });
+    await grows(bundle);
+    await workspace.remove(again);
+  }
 });
 
 checkpointTest('what CRIU leaves out: session keyring, sysctls of the network, I/O priority', async (t, subject, workspace) => {

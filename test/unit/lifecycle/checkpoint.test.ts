@@ -3,6 +3,7 @@ import { MessageReader } from '../../../src/criu/protobuf.ts';
 import { type CheckpointOptions, checkpoint } from '../../../src/lifecycle/checkpoint.ts';
 import { deleteContainer } from '../../../src/lifecycle/delete.ts';
 import { type RestoreOptions, restoreDetached, restoreForeground } from '../../../src/lifecycle/restore.ts';
+import { start } from '../../../src/lifecycle/start.ts';
 import { load } from '../../../src/lifecycle/store.ts';
 import { FakeCriu } from '../../helpers/fake-criu.ts';
 import { FakeHost, type FakeMachine, Killed } from '../../helpers/fake-host.ts';
@@ -281,4 +282,30 @@ test('a checkpoint, killed at every call: the container runs, or is stopped and 
     if (survived) break;
   }
   t.pass();
+});
+
+test('the directory of a socket of sd_notify(3) is where it was, by the word of the image', async (t) => {
+  const { machine, host } = criuMachine();
+  await createOne(host, { notifySocket: '@caller' });
+  await start(host, NAME);
+  await dump(host, { leaveRunning: true });
+  t.is(machine.text(`${IMAGES}/notify.json`), '"/run/notify"');
+  await deleteContainer(host, { ...NAME, force: true });
+  // A container without leaves none there.
+  await createAndStart(host);
+  await dump(host);
+  t.false(machine.nodes.has(`${IMAGES}/notify.json`));
+
+  const other = imageMachine();
+  other.machine.file(`${IMAGES}/notify.json`, '"/run/notify"');
+  other.host.close((await restoreDetached(other.host, RESTORE)).pidfd);
+  t.deepEqual(load(other.host, ROOT, 'c1').notify, { place: '/run/notify' });
+  t.deepEqual(other.machine.children(`${ROOT}/c1/notify`), []);
+  t.regex((other.criu.requests.at(1) ?? '') || '', /mnt\[\/run\/notify\]:\/run\/strata\/c1\/notify/);
+  for (const text of ['', '1', '"run"', '["/run"]', '"/a\\u0000b"']) {
+    const broken = imageMachine();
+    broken.machine.file(`${IMAGES}/notify.json`, text);
+    const error = await failure(t, restoreDetached(broken.host, RESTORE));
+    t.deepEqual([error.code, error.path, broken.machine.leftovers()], ['criu', `${IMAGES}/notify.json`, []]);
+  }
 });
