@@ -9,6 +9,7 @@ import type { NamespaceType } from '../spec/types.ts';
 import { CONFIG_FILE, type Criu, criuError, startCriu } from './criu.ts';
 import { destroy } from './destroy.ts';
 import { ERRNO, hasErrno } from './fault.ts';
+import { freeze, isFrozen, thaw } from './freezer.ts';
 import { checkId } from './id.ts';
 import { withLock } from './lock.ts';
 import { observe } from './observe.ts';
@@ -157,7 +158,7 @@ async function dump(host: Host, options: CheckpointOptions, record: ContainerRec
       ...directories(criu, options, opened),
       logFile: LOG,
       ...requestOptions(options, record, pid),
-      ...(preDump ? {} : describeSurroundings(host, record, pid, imagePath)),
+      ...(preDump ? {} : await describeSurroundings(host, record, pid, imagePath)),
     };
     const response = await criu.ask({ type: preDump ? REQUEST.preDump : REQUEST.dump, options: request }, async (_script, _pid, descriptor) => {
       if (descriptor !== -1) host.close(descriptor);
@@ -288,7 +289,7 @@ export function sharedOptions(options: ImageOptions, annotations: Readonly<Recor
 }
 
 /** What the container has of the host's: CRIU leaves it out, and restore brings it. */
-function describeSurroundings(host: Host, record: ContainerRecord, pid: number, imagePath: string): CriuOptions {
+async function describeSurroundings(host: Host, record: ContainerRecord, pid: number, imagePath: string): Promise<CriuOptions> {
   const mounts = parseMounts(host.readText(`/proc/${pid}/mountinfo`, LARGEST_MOUNTINFO));
   const own = parseMounts(host.readText('/proc/self/mountinfo', LARGEST_MOUNTINFO));
   const external = externalMounts(mounts, own).map((point) => `mnt[${point}]:${point}`);
@@ -299,13 +300,44 @@ function describeSurroundings(host: Host, record: ContainerRecord, pid: number, 
     if (inode !== undefined) external.push(`${name}[${inode}]:${key}`);
   }
   const known = new Set(mounts.map(({ id }) => id));
-  const descriptors = [0, 1, 2].map((descriptor) => describeStream(host, pid, descriptor, known));
+  const descriptors = await describeStreams(host, record, pid, known);
   external.push(...descriptors.filter((name) => name.startsWith('file[')));
   host.replaceFile(`${imagePath}/${DESCRIPTORS_FILE}`, JSON.stringify(descriptors), 0o600);
   const notify = `${imagePath}/${NOTIFY_FILE}`;
   if (record.notify === undefined) host.removeFile(notify);
   else host.replaceFile(notify, JSON.stringify(record.notify.place), 0o600);
   return { external };
+}
+
+/** From here on shells put a standard stream aside while a command of their own has a file in its place. */
+const FIRST_ASIDE = 10;
+/** So often is looked whether it is back; what is there then is believed. */
+const MOST_LOOKS = 60;
+
+/** The standard streams at a moment when none of them is put aside. The processes stand still meanwhile, or what is read would not fit together. */
+async function describeStreams(host: Host, { freezer }: ContainerRecord, pid: number, mounts: ReadonlySet<number>): Promise<readonly string[]> {
+  const look = (descriptors: readonly number[]): string[] => descriptors.map((descriptor) => describeStream(host, pid, descriptor, mounts));
+  for (let looks = 1; ; looks++) {
+    const mover = freezer === undefined || isFrozen(host, freezer) ? undefined : freezer;
+    if (mover !== undefined) await freeze(host, mover);
+    try {
+      const streams = look([0, 1, 2]);
+      const others = openDescriptors(host, pid).filter((descriptor) => descriptor >= FIRST_ASIDE);
+      if (looks === MOST_LOOKS || !look(others).some((name) => /^(file|pipe:)\[/.test(name))) return streams;
+    } finally {
+      if (mover !== undefined) thaw(host, mover);
+    }
+    await host.sleep(1);
+  }
+}
+
+function openDescriptors(host: Host, pid: number): number[] {
+  try {
+    return host.list(`/proc/${pid}/fd`).map(Number);
+  } catch (error) {
+    if (hasErrno(error, ERRNO.ENOENT)) return [];
+    throw error;
+  }
 }
 
 /** As CRIU names it: a pipe, or a file that is in no mount of the container (proc_pid_fdinfo(5)). Anything else by the path that the kernel tells. */

@@ -409,12 +409,17 @@ const PLACES: readonly OperationName[] = [
   'device',
 ];
 
+/** Of /tmp: everybody may write, and remove what is his. */
+const STICKY = 0o1777;
+
 /** Everything as `create` has it up to the mounts, in a process that ends then. The container's cgroups are not there yet, nor needed. */
 function placesPlan({ plan, record }: Prepared): Plan {
   const cgroups = cgroupDirectories(record);
   const operations = plan.operations.flatMap((operation): Operation[] => {
     if (operation.op === 'clone') return [{ ...operation, cgroup: '', tasks: [] }];
     if (operation.op === 'bind' && cgroups.includes(operation.source)) return [];
+    // Where there is no /tmp, CRIU makes a directory in the root when it is read-only already.
+    if (operation.op === 'root-readonly') return [{ op: 'directory', pointer: operation.pointer, path: '/tmp', mode: STICKY }];
     return operation.op === 'id-map-helper' || PLACES.includes(operation.op) ? [operation] : [];
   });
   return { operations: [...operations, { op: 'ready', pointer: '' }] };

@@ -97,6 +97,31 @@ function isWhole(bundle: Bundle, file = 'count'): boolean {
   return lines(join(bundle.rootfs, file)).every((line, index) => line === String(index + 1));
 }
 
+checkpointTest('a shell that has put its standard output aside for a moment', async (t, subject, workspace) => {
+  const bundle = workspace.script('exec 3>/count; while :; do echo x >&3; done');
+  const { id } = await workspace.start(bundle);
+  await eventually('the shell to write', () => fs.existsSync(join(bundle.rootfs, 'count')) && fs.statSync(join(bundle.rootfs, 'count')).size > 0);
+  // One in three looks would find the other file in its place.
+  for (let look = 0; look < 8; look++) {
+    const images = join(subject.images, String(look));
+    await subject.must(['checkpoint', '--leave-running', '--image-path', images, id]);
+    const names = JSON.parse(fs.readFileSync(join(images, 'descriptors.json'), 'utf8')) as readonly string[];
+    t.regex(names.join(' '), /^\S+ file\[\S+\] file\[\S+\]$/);
+  }
+  await workspace.remove(id);
+});
+
+checkpointTest('a root that is read-only and has no /tmp', async (t, subject, workspace) => {
+  const bundle = workspace.script('sleep 1000', { root: { readonly: true } });
+  fs.rmSync(join(bundle.rootfs, 'tmp'), { recursive: true, force: true });
+  const { id } = await workspace.start(bundle);
+  await subject.checkpoint(id);
+  const restored = await subject.restore(bundle);
+  t.is((await workspace.state(restored)).status, 'running');
+  t.is((await workspace.strata(['exec', restored, 'touch', '/made'])).stderr, 'touch: /made: Read-only file system\n');
+  await workspace.remove(restored);
+});
+
 checkpointTest('memory, open files and their offsets; the old container is gone, the new one whole', async (t, subject, workspace) => {
   const script = `exec 4</input; read first <&4; trap 'read second <&4; echo "$first $second" >/both' USR1; ${COUNTS}`;
   // prlimit(2) of another user's process, which CRIU asks for its limits, needs that capability.
