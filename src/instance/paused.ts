@@ -1,10 +1,21 @@
 /** Reading what a container has written while nothing in it can write. */
+import { StrataError, withFields } from '../base/error.ts';
 import { hasCode } from '../base/fault.ts';
 import type { Host } from '../host/host.ts';
 import { pause, resume } from '../lifecycle/pause.ts';
 import { state } from '../lifecycle/state.ts';
 import { containerPath } from '../store/paths.ts';
 import type { InstanceName } from './instances.ts';
+
+/** An ordinary user's container may have no cgroup to be frozen in. */
+async function freeze(host: Host, container: Parameters<typeof pause>[1]): Promise<void> {
+  try {
+    await pause(host, container);
+  } catch (error) {
+    if (!(error instanceof StrataError) || error.code !== 'config-unsupported') throw error;
+    throw withFields(error, { hint: 'with pause false it is read while it goes on' });
+  }
+}
 
 /** Runs `work` with the processes of the container frozen, if it has any. */
 export async function whilePaused<Value>(
@@ -26,7 +37,7 @@ export async function whilePaused<Value>(
       return false;
     }
   };
-  if (!(await change('running', () => pause(host, container)))) return work();
+  if (!(await change('running', () => freeze(host, container)))) return work();
   try {
     return await work();
   } finally {

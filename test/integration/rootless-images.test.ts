@@ -165,6 +165,8 @@ imagesTest('a container in the background', async (t, images, workspace) => {
   t.is(await images.out('exec', '--user', '5:6', id, 'cat', '/data/secret'), 'of five\n');
   await eventually('the output to be logged', async () => (await images.out('logs', id)) === 'said\n');
   t.regex(await images.out('ps'), /Up since/);
+  failed(t, await images.strata('commit', id, 'running'), 'it has no cgroup with a freezer', 'pause false');
+  t.is((await images.strata('commit', '--pause', 'false', id, 'running')).stderr, '');
   await images.out('kill', id, 'KILL');
   await eventually('the container to end', async () => /Exited \(137\)/.test(await images.out('ps', '--all')));
   await images.out('start', id);
