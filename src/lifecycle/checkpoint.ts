@@ -311,7 +311,7 @@ async function describeSurroundings(host: Host, record: ContainerRecord, pid: nu
 
 /** From here on shells put a standard stream aside while a command of their own has a file in its place. */
 const FIRST_ASIDE = 10;
-/** So often is looked whether it is back; what is there then is believed. */
+/** So often is looked whether it is back, if the processes can be let go on; what is there then is believed. */
 const MOST_LOOKS = 60;
 
 /** The standard streams at a moment when none of them is put aside. The processes stand still meanwhile, or what is read would not fit together. */
@@ -323,7 +323,7 @@ async function describeStreams(host: Host, { freezer }: ContainerRecord, pid: nu
     try {
       const streams = look([0, 1, 2]);
       const others = openDescriptors(host, pid).filter((descriptor) => descriptor >= FIRST_ASIDE);
-      if (looks === MOST_LOOKS || !look(others).some((name) => /^(file|pipe:)\[/.test(name))) return streams;
+      if (mover === undefined || looks === MOST_LOOKS || !look(others).some((name) => /^(file|pipe:)\[/.test(name))) return streams;
     } finally {
       if (mover !== undefined) thaw(host, mover);
     }
