@@ -5,7 +5,6 @@ const ALL_FAIL_LEAF = 'the kernel has no `blkio.leaf_weight` since Linux 5.0; st
 const NO_NET_CLS = 'this machine has neither of the cgroup v1 controllers net_cls and net_prio';
 const NO_KMEM = 'the kernel has no limit of kernel memory any more; the file exists and ignores what is written';
 const STATUS_FILE = "waits for `status`, a file of crun's own in the state directory, before it takes a checkpoint";
-const SD_NOTIFY = 'wants a socket of its own for $NOTIFY_SOCKET, where crun puts it in the container (runc has another place); strata hands none on';
 const OLD_HOOKS = 'the suite is older than runtime-spec 1.0.2: ';
 
 const REASONS = {
@@ -53,10 +52,6 @@ const REASONS = {
     'resources/resources-cpu-weight-systemd': 'wants the weight that shares had before the formula of 2025; strata and crun have the new one',
     'resources/resources-unified-invalid-controller': "wants crun's words about the controller",
     'resources/resources-unified-invalid-key': "wants crun's words about the key",
-    'start/sd-notify': SD_NOTIFY,
-    'start/sd-notify-file': SD_NOTIFY,
-    'start/sd-notify-env': SD_NOTIFY,
-    'start/sd-notify-proxy': SD_NOTIFY,
   },
 };
 

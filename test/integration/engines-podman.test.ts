@@ -7,6 +7,7 @@ import type { Result, Workspace } from '../helpers/container.ts';
 import { eventually, STRATA, whyNoContainers } from '../helpers/container.ts';
 import { whyNoCheckpoints } from '../helpers/criu.ts';
 import { badCommands, cgroupFile, IMAGE, missingPrograms, removeParents } from '../helpers/engine.ts';
+import { Caller, notifyProgram } from '../helpers/notify.ts';
 import { Podman } from '../helpers/podman.ts';
 import { containerTest } from './_support.ts';
 
@@ -63,6 +64,14 @@ class Engine {
   /** `podman run --detach`; the container's id. */
   detached(options: readonly string[], script: string): Promise<string> {
     return this.told('run', '--detach', ...this.usual, ...options, IMAGE, 'sh', '-c', script);
+  }
+
+  /** The same for somebody who listens there for sd_notify(3). */
+  async detachedFor(listener: string, options: readonly string[], script: string): Promise<string> {
+    const command = ['env', `NOTIFY_SOCKET=${listener}`, ...this.#podman.command, 'run', '--detach', ...this.usual, ...options];
+    const { code, stdout, stderr } = await this.#podman.execute([...command, IMAGE, 'sh', '-c', script]);
+    if (code !== 0) throw new Error(stderr);
+    return stdout.trimEnd();
   }
 
   /** `podman ARGS...` with a terminal, into which `input` is typed. */
@@ -493,6 +502,25 @@ podmanTest('restart, and restart policies', async (t, engine) => {
   await engine.reach(fails, 'exited');
   t.is(await engine.inspect(fails, 'State.ExitCode'), '3');
   await engine.remove(fails);
+});
+
+podmanTest('--sdnotify: conmon hears what the program says, and strata has no part in it', async (t, engine) => {
+  const caller = await Caller.listen(engine.workspace);
+  const script = 'echo "<$NOTIFY_SOCKET>"; [ -z "$NOTIFY_SOCKET" ] || notify READY=1; exec sleep 1000';
+  for (const [mode, socket, said] of [
+    ['container', '</run/notify/notify.sock>', /^MAINPID=\d+ READY=1$/],
+    ['conmon', '<>', /^MAINPID=\d+\|READY=1$/],
+    ['ignore', '<>', /^$/],
+  ] as const) {
+    const before = caller.heard.length;
+    const options = ['--sdnotify', mode, '--volume', `${notifyProgram()}:/bin/notify:ro`];
+    const id = await engine.detachedFor(caller.env.NOTIFY_SOCKET, options, script);
+    await eventually('the program to have its say', async () => (await engine.told('logs', id)) === socket);
+    await eventually(`the word with ${mode}`, () => said.test(caller.heard.slice(before).sort().join(' ')));
+    await engine.told('rm', '--force', '--time', '0', id);
+  }
+  await engine.workspace.endHelpers();
+  t.is(caller.heard.length, 3);
 });
 
 podmanTest('attach, cp, diff and commit', async (t, engine) => {

@@ -1,51 +1,15 @@
 /** $NOTIFY_SOCKET: what a program says of its readiness, from the container to whoever started strata. */
-import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bundle, type Edit, eventually, type Running, type Workspace, withUserNamespace } from '../helpers/container.ts';
+import { Caller, notifyProgram } from '../helpers/notify.ts';
 import { IMAGE, makeStore } from '../helpers/store.ts';
 import { containerTest, failed, mountTable } from './_support.ts';
-
-let program = '';
-
-/** Both ends of sd_notify(3), built once. */
-function helper(): string {
-  if (program === '') {
-    program = join(fs.mkdtempSync(join(tmpdir(), 'strata-notify-')), 'notify');
-    execFileSync('cc', ['-O', '-static', '-o', program, join(import.meta.dirname, '../helpers/notify.c')]);
-    process.once('exit', () => fs.rmSync(join(program, '..'), { recursive: true }));
-  }
-  return program;
-}
-
-/** Somebody who listens, and what was heard: a line for each message. */
-class Caller {
-  readonly env: { readonly NOTIFY_SOCKET: string; readonly PATH: string };
-  private text = '';
-
-  private constructor(workspace: Workspace, address: string) {
-    this.env = { NOTIFY_SOCKET: address, PATH: process.env.PATH ?? '' };
-    workspace.helper([helper(), 'listen', address]).stdout?.on('data', (data: Buffer) => {
-      this.text += data.toString();
-    });
-  }
-
-  static async listen(workspace: Workspace, address = join(workspace.directory, 'caller')): Promise<Caller> {
-    const caller = new Caller(workspace, address);
-    await eventually('the caller to listen', () => caller.text.startsWith('listening\n'));
-    return caller;
-  }
-
-  get heard(): string[] {
-    return this.text.split('\n').slice(1, -1);
-  }
-}
 
 /** A bundle whose script can use the command `notify`. */
 function notifying(workspace: Workspace, script: string, edit: Edit = {}): Bundle {
   const bundle = workspace.script(script, edit);
-  fs.copyFileSync(helper(), join(bundle.rootfs, 'bin/notify'));
+  fs.copyFileSync(notifyProgram(), join(bundle.rootfs, 'bin/notify'));
   return bundle;
 }
 
@@ -138,7 +102,7 @@ containerTest('a signal ends the waiting and not the program', async (t, workspa
   t.is((await start.result).signal, 'SIGTERM');
   t.is((await workspace.state(created.id)).status, 'running');
   // Nobody listens now: what is sent is refused, and does not hang.
-  fs.copyFileSync(helper(), join(bundle.rootfs, 'bin/notify'));
+  fs.copyFileSync(notifyProgram(), join(bundle.rootfs, 'bin/notify'));
   const variable = ['--env', `NOTIFY_SOCKET=${caller.env.NOTIFY_SOCKET}/notify`];
   t.is((await workspace.strata(['exec', ...variable, created.id, 'notify', 'READY=1'])).code, 6);
   t.deepEqual(caller.heard, []);
@@ -190,7 +154,7 @@ containerTest('a container of an image in the background, when it is run and whe
   const caller = await Caller.listen(workspace);
   const notify = (directory: string): void => {
     fs.mkdirSync(join(directory, 'bin'), { recursive: true });
-    fs.copyFileSync(helper(), join(directory, 'bin/notify'));
+    fs.copyFileSync(notifyProgram(), join(directory, 'bin/notify'));
   };
   const { store } = makeStore(workspace.path('store'), {}, [notify]);
   const [id, env] = [workspace.id(), { ...caller.env, NOTIFY_SOCKET: caller.env.NOTIFY_SOCKET }];

@@ -1,8 +1,10 @@
 /** `--systemd-cgroup`: scopes that systemd makes, where the machine has systemd and cgroup v2 only. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { type Bundle, type Edit, eventually, toJson, type Workspace } from '../../helpers/container.ts';
+import { type Bundle, CGROUP_MANAGER, type Edit, eventually, STRATA, toJson, type Workspace } from '../../helpers/container.ts';
+import { notifyProgram } from '../../helpers/notify.ts';
 import { User } from '../../helpers/user.ts';
 import { failed, NO_SYSTEMD, unless } from '../_support.ts';
 
@@ -279,6 +281,30 @@ systemdTest('systemd stops the container with the scope', async (t, workspace) =
   await workspace.reach(id, 'stopped');
   await workspace.succeed(['delete', id]);
   t.pass();
+});
+
+systemdTest('services of Type=notify are started when the program is ready; in the background it is their main process', async (t, workspace) => {
+  for (const detach of [[], ['--detach']]) {
+    const ready = 'until [ -e /go ]; do sleep 0.02; done; trap "exit 0" TERM; notify READY=1 !; while :; do sleep 0.02; done';
+    const bundle = workspace.script(ready);
+    fs.copyFileSync(notifyProgram(), join(bundle.rootfs, 'bin/notify'));
+    const id = workspace.id();
+    const unit = `${workspace.token}-notify${detach.length}.service`;
+    const run = [STRATA, '--root', workspace.root, ...(CGROUP_MANAGER === 'systemd' ? [SYSTEMD] : []), 'run', ...detach];
+    const service = ['--collect', '--service-type=notify', `--unit=${unit}`, '--property=TimeoutStopSec=20'];
+    const starting = workspace.helper(['systemd-run', '--quiet', ...service, ...run, '--bundle', bundle.directory, id]);
+    await eventually('the container to be there', async () => (await workspace.strata(['state', id])).code === 0);
+    const { pid } = await workspace.reach(id, 'running');
+    t.is(shown(unit, 'ActiveState')['ActiveState'], 'activating');
+    bundle.file('go', '');
+    await eventually('the service to be started', () => starting.exitCode !== null);
+    const { ActiveState, MainPID } = shown(unit, 'ActiveState', 'MainPID');
+    t.is(ActiveState, 'active');
+    t.is(Number(MainPID) === pid, detach.length > 0, `${MainPID}, and the program is ${pid}`);
+    t.is(spawnSync('systemctl', ['stop', unit]).status, 0);
+    if (detach.length > 0) await workspace.reach(id, 'stopped');
+    await workspace.remove(id);
+  }
 });
 
 systemdTest("a user's own systemd", async (t, workspace) => {
