@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <cerrno>
 #include <cstdio>
+#include <string>
+#include <vector>
 
 #include <linux/bpf.h>
 
 #include "fd.hpp"
+#include "host/file.hpp"
+#include "text.hpp"
 
 namespace strata {
 namespace {
@@ -14,15 +18,19 @@ namespace {
 constexpr std::size_t path_limit = 4096;
 constexpr std::size_t file_limit = path_limit + 64;  // a file in such a directory
 
-Status read_small(const char* directory, const char* name, char* buffer, std::size_t size, std::size_t& ret_length) {
-  char path[file_limit];
-  std::snprintf(path, sizeof path, "%s/%s", directory, name);
+Status read_file(const char* path, char* buffer, std::size_t size, std::size_t& ret_length) {
   const Fd file(sys::openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return {-file.get(), "open", path};
   const long length = sys::read(file.get(), buffer, size);
   if (length < 0) return {static_cast<int>(-length), "read", path};
   ret_length = static_cast<std::size_t>(length);
   return {};
+}
+
+Status read_small(const char* directory, const char* name, char* buffer, std::size_t size, std::size_t& ret_length) {
+  char path[file_limit];
+  std::snprintf(path, sizeof path, "%s/%s", directory, name);
+  return read_file(path, buffer, size, ret_length);
 }
 
 Status write_file(const char* path, std::string_view value) {
@@ -255,7 +263,9 @@ Status op_cgroup_device_program(Fields fields) {
   load.license = reinterpret_cast<std::uint64_t>(license);
   std::memcpy(load.prog_name, program_name, sizeof program_name);
   int loaded = load_program(load);
-  if (loaded == -E2BIG) return Status::with_detail("bpf", path.view(), "the kernel takes some thousands of rules, and these are more", E2BIG);
+  // The verifier follows some thousands of jumps in a row; older kernels (6.1) say EFAULT then.
+  if (loaded == -E2BIG || loaded == -EFAULT)
+    return Status::with_detail("bpf", path.view(), "the kernel takes some thousands of rules, and these are more", E2BIG);
   if (loaded < 0) {
     // Once more with the verifier's log, for its reason.
     load.log_buf = reinterpret_cast<std::uint64_t>(log);
@@ -308,6 +318,147 @@ Status op_rdt_make(Fields fields) {
   const bool shared = fields.boolean();
   const int result = sys::mkdirat(AT_FDCWD, path.c_str(), 0755);
   return result < 0 && !(shared && result == -EEXIST) ? Status(-result, "mkdir", path.view()) : Status();
+}
+
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+std::uint32_t take_number(std::string_view& text) {
+  std::uint32_t number = 0;
+  for (; !text.empty() && is_digit(text.front()); text = tail(text, 1)) number = number * 10 + static_cast<std::uint32_t>(text.front() - '0');
+  return number;
+}
+
+struct Range {
+  std::uint32_t first = 0;
+  std::uint32_t last = 0;
+};
+
+// The next range of a list as the kernel takes it, `0-3,7`; one with a stride (`0-7:1/2`) counts whole. False: there is none.
+bool take_range(std::string_view& list, Range& ret_range) {
+  while (!list.empty() && !is_digit(list.front())) list = tail(list, 1);
+  if (list.empty()) return false;
+  ret_range.first = take_number(list);
+  ret_range.last = ret_range.first;
+  if (!list.empty() && list.front() == '-') {
+    list = tail(list, 1);
+    ret_range.last = take_number(list);
+  }
+  while (!list.empty() && list.front() != ',') list = tail(list, 1);
+  return true;
+}
+
+// Have two lists a number in common?
+bool overlap(std::string_view left, std::string_view right) {
+  for (Range one; take_range(left, one);) {
+    std::string_view rest = right;
+    for (Range other; take_range(rest, other);) {
+      if (one.first <= other.last && other.first <= one.last) return true;
+    }
+  }
+  return false;
+}
+
+bool contains(std::string_view list, std::uint32_t number) {
+  for (Range range; take_range(list, range);) {
+    if (range.first <= number && number <= range.last) return true;
+  }
+  return false;
+}
+
+// Is everything of `part` in `whole`?
+bool within(std::string_view part, std::string_view whole) {
+  for (Range range; take_range(part, range);) {
+    for (std::uint32_t number = range.first; number <= range.last; number++) {
+      if (!contains(whole, number)) return false;
+    }
+  }
+  return true;
+}
+
+std::string_view without_newline(const char* text, std::size_t size) { return {text, size > 0 && text[size - 1] == '\n' ? size - 1 : size}; }
+
+bool ends_with(std::string_view text, std::string_view end) { return text.size() >= end.size() && tail(text, text.size() - end.size()) == end; }
+
+constexpr std::size_t list_limit = 4096;
+
+// Where the cgroup above has none of what a list asks for, the kernel gives all that it has.
+Status check_list(const Text& path) {
+  char asked[list_limit];
+  char granted[list_limit];
+  std::size_t asked_size = 0;
+  std::size_t granted_size = 0;
+  STRATA_TRY(read_file(path.c_str(), asked, sizeof asked, asked_size));
+  char file[file_limit];
+  std::snprintf(file, sizeof file, "%s.effective", path.c_str());
+  STRATA_TRY(read_file(file, granted, sizeof granted, granted_size));
+  const std::string_view wish = without_newline(asked, asked_size);
+  const std::string_view fact = without_newline(granted, granted_size);
+  if (wish.empty() || overlap(wish, fact)) return {};
+  TextBuilder<256> detail;
+  detail.add("of ").add(head(wish, 80)).add(" the cgroup above has none");
+  if (!fact.empty()) detail.add(", only ").add(head(fact, 80));
+  return Status::with_detail("read", path.view(), detail.view());
+}
+
+// The kernel takes any kind of partition, and says afterwards that it is `root invalid (Parent is not a partition root)`.
+Status check_partition(const char* path) {
+  char state[256];
+  std::size_t size = 0;
+  const Status status = read_file(path, state, sizeof state, size);
+  if (status.failed()) return status.error() == ENOENT ? Status() : status;  // from Linux 5.2 on there are partitions
+  const std::string_view text = without_newline(state, size);
+  if (text.find("invalid") == std::string_view::npos) return {};
+  TextBuilder<256> detail;
+  detail.add("the partition is ").add(text);
+  return Status::with_detail("read", path, detail.view());
+}
+
+}  // namespace
+
+// The kernel would make the other's partition invalid for it (6.1), or not give these CPUs. What a partition has, the cgroup above has no more, so
+// mostly one file tells.
+Status op_cpuset_claim(Fields fields) {
+  const std::string directory = fields.text().c_str();
+  const Text cpus = fields.text();
+  const std::size_t slash = directory.rfind('/');
+  const std::string parent = directory.substr(0, slash);
+  char text[list_limit];
+  std::size_t size = 0;
+  if (const Status status = read_small(parent.c_str(), "cpuset.cpus.effective", text, sizeof text, size); status.failed()) {
+    return status.error() == ENOENT ? Status() : status;
+  }
+  if (within(cpus.view(), without_newline(text, size))) return {};
+  Result<std::vector<std::string>> names = host::list_directory(parent);
+  if (names.failed()) return names.status();
+  for (const std::string& name : names.value()) {
+    const std::string other = parent + "/" + name;
+    if (other == directory || read_small(other.c_str(), "cpuset.cpus.partition", text, sizeof text, size).failed()) continue;
+    const std::string_view state = without_newline(text, size);
+    if (state == "member" || state.find("invalid") != std::string_view::npos) continue;
+    if (read_small(other.c_str(), "cpuset.cpus", text, sizeof text, size).failed() || !overlap(cpus.view(), without_newline(text, size))) continue;
+    TextBuilder<256> detail;
+    detail.add("it is a partition, with the CPUs ").add(head(without_newline(text, size), 80)).add(" to itself");
+    return Status::with_detail("read", other, detail.view());
+  }
+  return {};
+}
+
+Status op_cpuset_check(Fields fields) {
+  const Text path = fields.text();
+  if (ends_with(path.view(), ".partition")) return check_partition(path.c_str());
+  STRATA_TRY(check_list(path));
+  if (!ends_with(path.view(), "cpuset.cpus")) return {};
+  char partition[file_limit];
+  std::snprintf(partition, sizeof partition, "%s.partition", path.c_str());
+  return check_partition(partition);
+}
+
+bool lacks_cpus(const char* directory) {
+  char text[list_limit];
+  std::size_t size = 0;
+  return !read_small(directory, "cpuset.cpus.effective", text, sizeof text, size).failed() && without_newline(text, size).empty();
 }
 
 }  // namespace strata

@@ -21,5 +21,10 @@ Status op_cgroup_write(OpenCgroupFile& open, Fields fields);
 Status op_cgroup_device_program(Fields fields);
 Status op_cgroup_own(Fields fields);
 Status op_rdt_make(Fields fields);
+Status op_cpuset_claim(Fields fields);
+Status op_cpuset_check(Fields fields);
+
+// Is this v2 cgroup one whose CPUs are all somebody else's? No process can be in it.
+bool lacks_cpus(const char* directory);
 
 }  // namespace strata

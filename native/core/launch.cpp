@@ -260,6 +260,9 @@ Status clone_child(Child& child, const CloneFields& fields, bool two_stage, Fd& 
   (void)sys::set_signal_mask(sys::all_signals, &old_mask);
   const long pid = sys::clone3_on_stack(&arguments, sizeof arguments, child_main, &child);
   (void)sys::set_signal_mask(old_mask, nullptr);
+  if (pid == -ENOSPC && !fields.cgroup.empty() && lacks_cpus(fields.cgroup.c_str())) {
+    return Status::with_detail("clone3", fields.cgroup.view(), "partitions beside it or below have all CPUs of the cgroup above", ENOSPC);
+  }
   if (pid < 0) return {static_cast<int>(-pid), "clone3", fields.cgroup.view()};
   ret_pidfd = Fd(pidfd);
   ret_pid = static_cast<int>(pid);
@@ -453,6 +456,8 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
       case OpCode::cgroup_device_program: status = op_cgroup_device_program(op.fields()); break;
       case OpCode::cgroup_own: status = op_cgroup_own(op.fields()); break;
       case OpCode::rdt_make: status = op_rdt_make(op.fields()); break;
+      case OpCode::cpuset_claim: status = op_cpuset_claim(op.fields()); break;
+      case OpCode::cpuset_check: status = op_cpuset_check(op.fields()); break;
       case OpCode::seccomp_compile: {
         Fields seccomp = op.fields();
         const Bytes profile = seccomp.bytes();
@@ -618,7 +623,13 @@ bool amend(const std::uint8_t* plan, std::size_t size, LaunchFailure& ret_failur
   for (Plan::Iterator at(opened.value()); !at.done();) {
     const auto operation = static_cast<int>(at.index());
     const Op op = at.next();
-    const Status status = op.code == OpCode::cgroup_device_program ? op_cgroup_device_program(op.fields()) : Status(EBADMSG, "plan");
+    Status status;
+    switch (op.code) {
+      case OpCode::cgroup_device_program: status = op_cgroup_device_program(op.fields()); break;
+      case OpCode::cpuset_claim: status = op_cpuset_claim(op.fields()); break;
+      case OpCode::cpuset_check: status = op_cpuset_check(op.fields()); break;
+      default: status = Status(EBADMSG, "plan"); break;
+    }
     if (status.failed()) return fail(ret_failure, operation, status);
   }
   return true;

@@ -23,6 +23,8 @@ namespace strata {
   X(enter, 6, "enter", "pid:u32,startTime:u64,namespaces:u32,chroot:bool,cgroup:string,tasks:strings")                       \
   X(cgroup_own, 8, "cgroup-own", "directory:string,files:strings,uid:u32")                                                   \
   X(rdt_make, 9, "rdt-make", "path:string,shared:bool")                                                                      \
+  X(cpuset_check, 10, "cpuset-check", "path:string")                                                                         \
+  X(cpuset_claim, 12, "cpuset-claim", "directory:string,cpus:string")                                                        \
   X(id_map_helper, 11, "id-map-helper", "program:string,args:strings")                                                       \
   X(propagation, 20, "propagation", "propagation:u32")                                                                       \
   X(root_bind, 21, "root-bind", "path:string")                                                                               \

@@ -17,6 +17,8 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::cgroup_device_program:
     case OpCode::cgroup_own:
     case OpCode::rdt_make:
+    case OpCode::cpuset_claim:
+    case OpCode::cpuset_check:
     case OpCode::seccomp_compile:
     case OpCode::id_map_helper:
     case OpCode::clone: return {};  // the runtime's part

@@ -47,12 +47,17 @@ export function launchError(failure: LaunchFailure, step: Step | undefined): Str
     ...numbered(failure),
     ...detailed(failure),
     ...(step.op === 'scheduler' && failure.errno === ERRNO.EPERM && { hint: SCHEDULER_HINT }),
+    ...(step.op === 'cgroup-write' && failure.errno === ERRNO.EINVAL && failure.path.endsWith(CPUS) && { hint: CPUS_HINT }),
   });
 }
 
 /** The kernel has one errno for two reasons. */
 const SCHEDULER_HINT =
   'real-time policies need CAP_SYS_NICE outside of user namespaces, and resources.cpu.realtimeRuntime where v1 cgroups limit them';
+
+/** The file of a cgroup that has its CPUs, and what EINVAL from it means. */
+export const CPUS = '/cpuset.cpus';
+export const CPUS_HINT = 'it is no list of CPUs, or a cgroup beside this one has some of them to itself';
 
 /** What the call was about, where the words do not say so already. */
 function object({ path }: LaunchFailure, words: string): string {
@@ -107,6 +112,8 @@ function stageOf(op: OperationName): Stage {
     case 'cgroup-device-program':
     case 'cgroup-own':
     case 'rdt-make':
+    case 'cpuset-claim':
+    case 'cpuset-check':
       return 'cgroup';
     case 'clone':
     case 'id-map-helper':
@@ -168,6 +175,10 @@ function wordsOf(operation: Operation): string {
       return `give the cgroup ${operation.directory} to user ${operation.uid}`;
     case 'rdt-make':
       return `make the resctrl group ${operation.path}`;
+    case 'cpuset-claim':
+      return `have the CPUs ${shown(operation.cpus)}`;
+    case 'cpuset-check':
+      return `have what ${operation.path} says`;
     case 'seccomp-compile':
       return operation.profile.length === 0 ? "take the container's seccomp program" : 'compile the seccomp profile';
     case 'clone':

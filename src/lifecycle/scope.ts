@@ -1,12 +1,12 @@
 /** Containers whose cgroup systemd makes: where that is, what it is told, and how the container gets into it. */
-import { StrataError } from '../base/error.ts';
+import { StrataError, withFields } from '../base/error.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Host, Launched } from '../host/host.ts';
 import { LaunchError } from '../host/host.ts';
 import { type CgroupPlace, IN_SCOPE } from '../plan/cgroup.ts';
 import { encode } from '../plan/encode.ts';
-import type { Plan } from '../plan/op.ts';
-import { limitWrites } from '../plan/resources.ts';
+import type { Operation, Plan } from '../plan/op.ts';
+import { cpusetClaims, limitWrites } from '../plan/resources.ts';
 import type { Spec } from '../spec/types.ts';
 import type { Manager } from '../systemd/bus.ts';
 import { changeScope, type ScopeWishes, startScope, stopScope, type Unit } from '../systemd/scope.ts';
@@ -97,6 +97,7 @@ export async function holdScope(host: Host, { name, wishes }: Scope, directory: 
   // The holder counts too: a limit that the container may meet meanwhile comes when it has gone. The container's own cgroup has it from the beginning.
   const tight = wishes.limits.filter(({ file, value }) => file === 'pids.max' && Number(value) <= FEW_TASKS);
   const limits = wishes.limits.filter((limit) => !tight.includes(limit));
+  for (const claim of cpusetClaims(wishes.limits, scope)) claimCpus(host, claim);
   const holder = await launchHolder(host);
   let isOurs = false;
   try {
@@ -118,6 +119,17 @@ export async function holdScope(host: Host, { name, wishes }: Scope, directory: 
       if (tight.length > 0) await changeScope(host, name, tight);
     },
   };
+}
+
+function claimCpus(host: Host, claim: Operation): void {
+  try {
+    host.amend(encode({ operations: [claim] }));
+  } catch (error) {
+    if (!(error instanceof StrataError)) throw error;
+    const { pointer } = claim;
+    const hint = error.reason.replace(`${error.syscall}: `, '');
+    throw withFields(error, { stage: 'cgroup', pointer, reason: `cannot have these CPUs: ${error.path}`, hint });
+  }
 }
 
 async function launchHolder(host: Host): Promise<Launched> {
@@ -144,6 +156,6 @@ export async function endScope(host: Host, unit: Unit, directory: string | undef
   await stopScope(host, unit);
 }
 
-function scopeDirectory(directory: string): string {
+export function scopeDirectory(directory: string): string {
   return directory.slice(0, -IN_SCOPE.length - 1);
 }

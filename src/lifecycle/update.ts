@@ -5,18 +5,21 @@ import type { Host } from '../host/host.ts';
 import type { CgroupPlace } from '../plan/cgroup.ts';
 import { knownPlaces } from '../plan/cgroup.ts';
 import { encode } from '../plan/encode.ts';
-import { deviceReplacement, type LimitWrite, limitWrites, placeOf, resetWrites } from '../plan/resources.ts';
+import type { Operation } from '../plan/op.ts';
+import { cpusetChecks, cpusetClaims, deviceReplacement, type LimitWrite, limitWrites, placeOf, resetWrites } from '../plan/resources.ts';
 import { checkResources } from '../spec/check-resources.ts';
 import { parseResources } from '../spec/parse.ts';
 import type { Resources } from '../spec/types.ts';
 import type { Property } from '../systemd/properties.ts';
 import { changeScope, setProperties, type Unit } from '../systemd/scope.ts';
+import { CPUS, CPUS_HINT } from './failure.ts';
 import { ERRNO, hasErrno, messageOf } from './fault.ts';
 import { checkId } from './id.ts';
 import { withLock } from './lock.ts';
 import { observe } from './observe.ts';
 import { rdtRefusal, schemaFor } from './rdt.ts';
 import type { ContainerName, Report } from './report.ts';
+import { scopeDirectory } from './scope.ts';
 import { permit } from './status.ts';
 import type { ContainerRecord } from './store.ts';
 import { checkRoot, load, notFound } from './store.ts';
@@ -68,6 +71,9 @@ async function change(host: Host, asked: Resources, schemas: readonly LimitWrite
   checkUsage(host, complete, placeOf('memory', places), record);
   const writes = [...resetWrites(complete, places), ...limitWrites(complete, places, facts), ...schemas];
   const changes = writes.flatMap((write) => changeOf(host, write) ?? []);
+  const told = changes.map(({ write }) => write);
+  claimCpus(host, record, told);
+  const checks = cpusetChecks(told);
   // Memory last: what a lower limit makes the kernel reclaim, or kill, no second write brings back.
   const done = carryOut(host, record, [
     ...changes.filter(({ write }) => write.controller !== 'memory'),
@@ -78,8 +84,9 @@ async function change(host: Host, asked: Resources, schemas: readonly LimitWrite
     if (record.systemd !== undefined) {
       const devices = asked.devices.length > 0 ? asked.devices : undefined;
       const limits = writes.map((write) => inFull(host, write));
-      former = await changeScope(host, record.systemd, limits, devices);
+      former = await changeScope(host, record.systemd, limits, devices, devices !== undefined || checks.length > 0);
     }
+    for (const check of checks) checkCpuset(host, check);
     if (mayAdminister(facts) && !facts.userNamespace) changeDevices(host, asked, places, report);
   } catch (error) {
     if (!(error instanceof StrataError)) throw error;
@@ -96,6 +103,22 @@ async function scopeTakenBack(host: Host, unit: Unit, former: readonly Property[
   } catch (second) {
     const also = `and the properties of ${unit.unit} could not be set back: ${messageOf(second)}`;
     return withFields(error, { hint: error.hint === undefined ? also : `${error.hint}, ${also}` });
+  }
+}
+
+function claimCpus(host: Host, { systemd, cgroups }: ContainerRecord, writes: readonly LimitWrite[]): void {
+  const claims = cpusetClaims(writes);
+  const scope = systemd && cgroups.at(-1);
+  if (scope !== undefined) claims.push(...cpusetClaims(writes, scopeDirectory(scope.hierarchy + scope.path)));
+  for (const claim of claims) checkCpuset(host, claim);
+}
+
+/** After the scope's CPUs are what they are to be: the container's depend on them. */
+function checkCpuset(host: Host, check: Operation): void {
+  try {
+    host.amend(encode({ operations: [check] }));
+  } catch (error) {
+    throw refusal(error, check.pointer.slice(POINTER.length), 'cannot be had');
   }
 }
 
@@ -298,6 +321,7 @@ function refusedChange(host: Host, record: ContainerRecord, { write, path }: Cha
     const hint = rdtRefusal(host, record.rdt);
     return hint === undefined ? refused : withFields(refused, { hint });
   }
+  if (path.endsWith(CPUS) && hasErrno(error, ERRNO.EINVAL)) return withFields(refused, { hint: CPUS_HINT });
   const hint = write.controller === 'memory' && !write.place.unified ? memoryHint(host, write, error) : undefined;
   return hint === undefined ? refused : withFields(refused, { hint });
 }

@@ -25,6 +25,8 @@ const WORDS: Words = {
     `attach a program of ${program.length / 8} instructions to ${path} that decides on access to devices`,
   'cgroup-own': ({ directory, files, uid }) => `give ${directory} to user ${uid}${list(', with', files)}`,
   'rdt-make': ({ path, shared }) => `make the resctrl group ${path}${shared ? ', unless it exists' : ''}`,
+  'cpuset-claim': ({ directory, cpus }) => `check that no partition beside ${directory} has any of the CPUs ${cpus}`,
+  'cpuset-check': ({ path }) => `check that the kernel does what ${path} says`,
   'seccomp-compile': ({ profile, cache, keep }) =>
     profile.length === 0 ? `take the seccomp program from ${keep}` : `compile the seccomp profile${cache === '' ? '' : `, or take it from ${cache}`}`,
   clone: ({ create, join, cgroup, tasks, unprivileged }) =>

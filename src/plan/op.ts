@@ -77,6 +77,16 @@ export const OPERATIONS = {
   /** Make the group `path` (host) of a resctrl file system. `shared`: one that exists is as good. */
   'rdt-make': [9, { path: 'string', shared: 'bool' }],
   /**
+   * Fail if a v2 cgroup beside `directory` (host) is a partition that has some of `cpus`, which its own are to be: the kernel makes such a partition
+   * invalid, or does not give them.
+   */
+  'cpuset-claim': [12, { directory: 'string', cpus: 'string' }],
+  /**
+   * Fail if the kernel does not do what has been written to `path` (host): one of a v2 cgroup's `cpuset.cpus`, `cpuset.mems` and
+   * `cpuset.cpus.partition`. It takes lists of which the cgroup above has nothing, and partitions that cannot be (admin-guide/cgroup-v2, Cpuset).
+   */
+  'cpuset-check': [10, { path: 'string' }],
+  /**
    * Run the set-uid host program `program` (newuidmap, newgidmap) when the process of `clone` has its new user namespace. Its arguments are the
    * process's pid and `args`, the numbers of the map.
    */

@@ -55,7 +55,8 @@ const CONTROLLERS: readonly Controller[] = [
 
 /** @throws StrataError `config-unsupported` when no hierarchy here has the controller for a limit. */
 export function resourceOperations(resources: Resources, places: readonly CgroupPlace[], facts: HostFacts): Operation[] {
-  const out = limitWrites(resources, places, facts).map(operation);
+  const writes = limitWrites(resources, places, facts);
+  const out = cpusetClaims(writes).concat(writes.map(operation), cpusetChecks(writes));
   // What an ordinary user can reach is for the permissions of device files to say; nobody but the machine's root may limit it further.
   return facts.userNamespace || !mayAdminister(facts) ? out : out.concat(devices(resources, places));
 }
@@ -115,6 +116,25 @@ function unifiedName(controller: string): string {
 
 function operation({ place, file, pointer: at, value, optional = false }: LimitWrite): Operation {
   return { op: 'cgroup-write', pointer: POINTER + at, path: `${place.directory}/${file}`, value, optional };
+}
+
+/** Before CPUs are asked for on v2. `directory`: of the cgroup that gets them, if not the container's own. */
+export function cpusetClaims(writes: readonly LimitWrite[], directory?: string): Operation[] {
+  const told = writes.filter(({ place, file, value }) => place.unified && file === 'cpuset.cpus' && value !== '');
+  return told.map(({ place, pointer: at, value }) => {
+    return { op: 'cpuset-claim', pointer: POINTER + at, directory: directory ?? place.directory, cpus: value };
+  });
+}
+
+/** The partition first: where it is none the reason is not the CPUs. */
+const CHECKED = ['cpuset.cpus.partition', 'cpuset.cpus', 'cpuset.mems'];
+
+/** For what the kernel takes on v2, and then may do otherwise. */
+export function cpusetChecks(writes: readonly LimitWrite[]): Operation[] {
+  return CHECKED.flatMap((name) => {
+    const told = writes.filter(({ place, file }) => place.unified && file === name);
+    return told.map(({ place, file, pointer: at }): Operation => ({ op: 'cpuset-check', pointer: POINTER + at, path: `${place.directory}/${file}` }));
+  });
 }
 
 function cpuset({ cpu }: Resources): Setting[] {

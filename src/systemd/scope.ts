@@ -65,8 +65,8 @@ export async function startScope(host: Host, name: ScopeName, wishes: ScopeWishe
 }
 
 /**
- * Changes properties of the unit for as long as it lives. With rules for devices, which can still fail elsewhere, it gives back what sets them to
- * what they were ({@link setProperties}).
+ * Changes properties of the unit for as long as it lives. `revocable`, which costs a question for each: it gives back what sets them to what they
+ * were ({@link setProperties}), for changes that can still fail elsewhere, as those of devices can.
  *
  * @throws StrataError `system` when systemd refuses; then none has changed.
  */
@@ -75,14 +75,14 @@ export async function changeScope(
   { manager, unit }: Unit,
   limits: readonly LimitWrite[],
   devices?: readonly DeviceRule[],
+  revocable = devices !== undefined,
 ): Promise<readonly Property[]> {
   return Bus.with(host, manager, async (bus) => {
     const properties = limitProperties(limits, await versionOf(bus));
-    const filters = devices !== undefined && manager === 'system';
-    if (filters) properties.push(...changedDeviceProperties(devices));
+    if (devices !== undefined && manager === 'system') properties.push(...changedDeviceProperties(devices));
     if (properties.length === 0) return [];
     try {
-      const former = filters ? await formerProperties(bus, unit, new Set(properties.map(([name]) => name))) : [];
+      const former = revocable ? await formerProperties(bus, unit, new Set(properties.map(([name]) => name))) : [];
       await bus.call('SetUnitProperties', 'sba(sv)', [unit, true, wire(properties)]);
       return former;
     } catch (error) {

@@ -9,6 +9,11 @@ shift 3
 # A user-mode kernel takes the memory of io_uring for its own and falls over it.
 sysctl -q kernel.io_uring_disabled=2 || true
 
+# A scheduler of block I/O that knows weights, where the kernel has one.
+if modprobe -q bfq; then
+  for scheduler in /sys/block/*/queue/scheduler; do if grep -q bfq "$scheduler"; then echo bfq >"$scheduler"; fi; done
+fi
+
 # The guest's own programs come first; the host's add compilers, busybox and the engines. Under SELinux mount(8) has a domain of its own, in whose name the
 # overlay would look into what the host shares; busybox has ours.
 /host/usr/bin/busybox mount -t overlay -o lowerdir=/usr:/host/usr host-usr /usr
@@ -44,14 +49,14 @@ quick_with_systemd() {
   files properties/ systemd
   files '' engines-podman-systemd exec
 }
-# What a user-mode kernel lacks: cpuset, hugetlb, pressure stall information, a second processor, ps(1), and what CRIU needs.
+# What a user-mode kernel lacks: cpuset, hugetlb, pressure stall information, weights of block I/O, a second processor, and what CRIU needs.
 emulated() {
-  files properties/ cgroups-v2 scheduling
-  files '' checkpoint checkpoint-images events instances update
+  files properties/ cgroups-v2 cpuset scheduling
+  files '' checkpoint checkpoint-images update
 }
 emulated_with_systemd() {
   files properties/ systemd
-  files '' checkpoint engines-podman-systemd events
+  files '' checkpoint
 }
 chosen() {
   local pattern

@@ -535,7 +535,7 @@ export class FakeHost implements Host {
   amend(plan: readonly WireValue[]): void {
     this.step();
     for (const { op, path } of decode(plan) as readonly Decoded[]) {
-      if (!this.machine.programs.has(String(path))) throw refused('bpf', 2, String(path));
+      if (op === 'cgroup-device-program' && !this.machine.programs.has(String(path))) throw refused('bpf', 2, String(path));
       const { failure } = this.machine;
       if (failure?.op === op)
         throw withFields(refused('bpf', failure.failure.errno ?? 22, String(path)), { reason: `bpf: ${failure.failure.detail}` });

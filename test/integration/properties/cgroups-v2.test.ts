@@ -132,6 +132,8 @@ v2Test('a controller that is not there, and what v2 has no counterpart for', asy
     [{ memory: { swap: MIB } }, '/linux/resources/memory/swap'],
     [{ cpu: { realtimeRuntime: 1000 } }, '/linux/resources/cpu/realtimeRuntime'],
     [{ network: { classID: 5 } }, '/linux/resources/network/classID'],
+    // With the controller it is the kernel that knows of no such device.
+    [{ rdma: { nothing0: { hcaHandles: 3 } } }, '/linux/resources/rdma/nothing0'],
     [{ unified: { 'nothing.max': '1' } }, '/linux/resources/unified/nothing.max'],
     [{ unified: { 'memory.nothing': '1' } }, '/linux/resources/unified/memory.nothing'],
   ];

@@ -11,8 +11,8 @@ import { failed, NO_SYSTEMD, unless } from '../_support.ts';
 const TOP = '/sys/fs/cgroup';
 const SYSTEMD = '--systemd-cgroup';
 
-function systemdTest(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>): void {
-  unless(NO_SYSTEMD)(title, async (t, workspace) => {
+function systemdTest(title: string, body: (t: ExecutionContext, workspace: Workspace) => Promise<unknown>, lacking?: string): void {
+  unless(NO_SYSTEMD ?? lacking)(title, async (t, workspace) => {
     await body(t, workspace);
     t.deepEqual(units(workspace), [], 'units are left');
   });
@@ -147,6 +147,87 @@ systemdTest('the limits are properties of the scope, and files of the container'
   await workspace.remove(id);
   t.false(fs.existsSync(scope));
 });
+
+const DISK = fs.existsSync('/sys/block') ? fs.readdirSync('/sys/block').find((name) => !/^(loop|ram|zram)/.test(name)) : undefined;
+const HAS_CPUSET = fs.existsSync(`${TOP}/cpuset.cpus.effective`);
+
+systemdTest('an idle container: a weight of its own kind', async (t, workspace) => {
+  const { id, unit, directory } = await started(workspace, { linux: { resources: { cpu: { idle: 1 } } } });
+  const places = [`${directory}/..`, directory];
+  const idle = () => places.map((place) => read(place, 'cpu.idle'));
+  t.regex(shown(unit, 'CPUWeight')['CPUWeight'] ?? '', /^(idle|0)$/);
+  t.deepEqual(idle(), ['1', '1']);
+  await workspace.succeed(['update', '--cpu-idle', '0', '--cpu-share', '512', id]);
+  execFileSync('systemctl', ['daemon-reload']);
+  t.is(shown(unit, 'CPUWeight')['CPUWeight'], '59');
+  t.deepEqual([...idle(), ...places.map((place) => read(place, 'cpu.weight'))], ['0', '0', '59', '59']);
+  await workspace.succeed(['update', '--cpu-idle', '1', id]);
+  t.regex(shown(unit, 'CPUWeight')['CPUWeight'] ?? '', /^(idle|0)$/);
+  t.deepEqual(idle(), ['1', '1']);
+  await workspace.remove(id);
+});
+
+async function blockIo(t: ExecutionContext, workspace: Workspace): Promise<void> {
+  const disk = read(`/sys/block/${DISK}`, 'dev');
+  const weights = read(`/sys/block/${DISK}/queue`, 'scheduler').includes('[bfq]');
+  const [major, minor] = disk.split(':').map(Number);
+  const rate = (value: number) => [{ major, minor, rate: value }];
+  const blockIO = {
+    throttleReadBpsDevice: rate(1000000),
+    throttleWriteBpsDevice: rate(2000000),
+    throttleReadIOPSDevice: rate(300),
+    throttleWriteIOPSDevice: rate(400),
+    ...(weights && { weight: 505, weightDevice: [{ major, minor, weight: 200 }] }),
+  };
+  const { id, unit, directory } = await started(workspace, { linux: { resources: { blockIO } } });
+  const places = [`${directory}/..`, directory];
+  const known = () => shown(unit, 'IOReadBandwidthMax', 'IOWriteBandwidthMax', 'IOReadIOPSMax', 'IOWriteIOPSMax', 'IOWeight', 'IODeviceWeight');
+  const device = `/dev/block/${disk}`;
+  t.like(known(), {
+    IOReadBandwidthMax: `${device} 1000000`,
+    IOWriteBandwidthMax: `${device} 2000000`,
+    IOReadIOPSMax: `${device} 300`,
+    IOWriteIOPSMax: `${device} 400`,
+    // 100 to 1000 of BFQ are 100 to 10000 here.
+    ...(weights && { IOWeight: '4555', IODeviceWeight: `${device} 1200` }),
+  });
+  for (const place of places) {
+    t.is(read(place, 'io.max'), `${disk} rbps=1000000 wbps=2000000 riops=300 wiops=400`);
+    if (weights) t.is(read(place, 'io.bfq.weight'), `default 505\n${disk} 200`);
+  }
+  const changed = { throttleReadBpsDevice: rate(0), throttleWriteIOPSDevice: rate(500), ...(weights && { weight: 1000 }) };
+  await workspace.succeed(['update', '--resources', '-', id], { stdin: toJson({ blockIO: changed }) });
+  execFileSync('systemctl', ['daemon-reload']);
+  t.like(known(), { IOReadBandwidthMax: undefined, IOWriteBandwidthMax: `${device} 2000000`, IOWriteIOPSMax: `${device} 500` });
+  for (const place of places) {
+    t.is(read(place, 'io.max'), `${disk} rbps=max wbps=2000000 riops=300 wiops=500`);
+    if (weights) t.is(read(place, 'io.bfq.weight'), `default 1000\n${disk} 200`);
+  }
+  await workspace.remove(id);
+}
+systemdTest('limits of block I/O, and weights where the kernel has them', blockIo, DISK === undefined ? 'needs a disk' : undefined);
+
+async function cpus(t: ExecutionContext, workspace: Workspace): Promise<void> {
+  const { id, unit, directory } = await started(workspace, { linux: { resources: { cpu: { cpus: '0', mems: '0' } } } });
+  const places = [`${directory}/..`, directory];
+  const told = () => shown(unit, 'AllowedCPUs', 'AllowedMemoryNodes');
+  const held = () => places.map((place) => ['cpuset.cpus', 'cpuset.cpus.effective', 'cpuset.mems'].map((file) => read(place, file)));
+  const first = { AllowedCPUs: '0', AllowedMemoryNodes: '0' };
+  t.deepEqual([told(), held()], [first, places.map(() => ['0', '0', '0'])]);
+  t.is((await workspace.succeed(['exec', id, 'grep', 'Cpus_allowed_list', '/proc/self/status'])).stdout, 'Cpus_allowed_list:\t0\n');
+  const all = read(TOP, 'cpuset.cpus.effective');
+  await workspace.succeed(['update', '--cpuset-cpus', all, id]);
+  execFileSync('systemctl', ['daemon-reload']);
+  t.deepEqual([told(), held()], [{ ...first, AllowedCPUs: all }, places.map(() => [all, all, '0'])]);
+  // A partition of its own the container cannot have in a scope, which is none: what systemd was told is taken back.
+  const partition = { cpu: { cpus: '0' }, unified: { 'cpuset.cpus.partition': 'root' } };
+  const refused = await workspace.strata(['update', '--resources', '-', id], { stdin: toJson(partition) });
+  failed(t, refused, 'resources /unified/cpuset.cpus.partition', 'cannot be had', 'root invalid');
+  t.deepEqual([told(), held()], [{ ...first, AllowedCPUs: all }, places.map(() => [all, all, '0'])]);
+  t.is(read(directory, 'cpuset.cpus.partition'), 'member');
+  await workspace.remove(id);
+}
+systemdTest('CPUs and memory nodes', cpus, HAS_CPUSET ? undefined : 'needs cgroup v2 with cpuset');
 
 systemdTest('the verbs know a container in a scope without being told', async (t, workspace) => {
   const { id, unit, directory } = await started(workspace);

@@ -196,6 +196,19 @@ test('v2: checkBeforeUpdate, here or in the configuration, refuses a limit below
   t.is(configured.machine.text(`${configured.directory}/memory.max`), '1024');
 });
 
+test('v2: CPUs that the kernel takes and does not give: its reason is told, and nothing has changed', async (t) => {
+  const { machine, host, directory } = await pureV2({ 'cpuset.cpus': '', 'pids.max': 'max' });
+  machine.failure = { op: 'cpuset-check', failure: { detail: 'it has none' } };
+  const error = await failure(t, change(host, { cpu: { cpus: '3' }, pids: { limit: 5 } }));
+  t.deepEqual([error.pointer, error.hint], ['/cpu/cpus', 'it has none']);
+  t.deepEqual(limits(machine, `${directory}/cpuset.cpus`, `${directory}/pids.max`), ['', 'max']);
+  machine.failure = { op: 'cpuset-claim', failure: { detail: 'it is a partition' } };
+  t.is((await failure(t, change(host, { cpu: { cpus: '3' } }))).hint, 'it is a partition');
+  machine.failure = undefined;
+  machine.refusals.set(`${directory}/cpuset.cpus`, () => 22);
+  t.regex((await failure(t, change(host, { cpu: { cpus: '3' } }))).hint ?? '', /has some of them to itself/);
+});
+
 test('integers are exact', async (t) => {
   const { machine, host } = await running(V1_MEMORY);
   await change(host, parseExact('{"memory": {"limit": 9007199254740993}}'));

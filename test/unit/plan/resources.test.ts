@@ -59,6 +59,21 @@ test('memory limits that v2 does not have', (t) => {
   refused(t, { memory: { useHierarchy: false } }, V2, '/memory/useHierarchy');
 });
 
+test('what v2 takes and may not do is looked at afterwards', (t) => {
+  const checks = (resources: object, facts: HostFacts): string[] =>
+    only(plan({ linux: { resources, cgroupsPath: '/c' } }, facts), 'cpuset-check').map(({ pointer, path }) => `${pointer} ${path}`);
+  const unified = { 'cpuset.cpus.partition': 'root', 'memory.high': '1' };
+  t.deepEqual(checks({ cpu: CPU, unified }, V2), [
+    '/linux/resources/unified/cpuset.cpus.partition /sys/fs/cgroup/c/cpuset.cpus.partition',
+    '/linux/resources/cpu/cpus /sys/fs/cgroup/c/cpuset.cpus',
+    '/linux/resources/cpu/mems /sys/fs/cgroup/c/cpuset.mems',
+  ]);
+  t.deepEqual([checks({ cpu: { shares: 512 } }, V2), checks({ cpu: CPU }, V1)], [[], []]);
+  const claims = (facts: HostFacts): object[] => only(plan({ linux: { resources: { cpu: CPU }, cgroupsPath: '/c' } }, facts), 'cpuset-claim');
+  t.deepEqual(claims(V2), [{ op: 'cpuset-claim', pointer: '/linux/resources/cpu/cpus', directory: '/sys/fs/cgroup/c', cpus: '0-1' }]);
+  t.deepEqual(claims(V1), []);
+});
+
 test('0, where engines mean nothing by it, is nothing', (t) => {
   const resources = {
     memory: { limit: 0, swap: 0, reservation: 0, kernel: 0, disableOOMKiller: false },
