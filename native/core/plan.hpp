@@ -26,6 +26,7 @@ namespace strata {
   X(cpuset_check, 10, "cpuset-check", "path:string")                                                                         \
   X(cpuset_claim, 12, "cpuset-claim", "directory:string,cpus:string")                                                        \
   X(id_map_helper, 11, "id-map-helper", "program:string,args:strings")                                                       \
+  X(host_bind, 19, "host-bind", "source:string,directory:string")                                                            \
   X(propagation, 20, "propagation", "propagation:u32")                                                                       \
   X(root_bind, 21, "root-bind", "path:string")                                                                               \
   X(root_overlay, 22, "root-overlay", "path:string,lower:strings,upper:string,work:string,options:strings,classic:string")   \

@@ -23,6 +23,7 @@ Status carry_out(Context& context, const Op& op, std::uint32_t index) {
     case OpCode::id_map_helper:
     case OpCode::clone: return {};  // the runtime's part
     case OpCode::enter: context.entered = true; return {};
+    case OpCode::host_bind: return op_host_bind(fields);
     case OpCode::propagation: return op_propagation(context, fields);
     case OpCode::root_bind: return op_root_bind(context, fields);
     case OpCode::root_overlay: return op_root_overlay(context, fields);

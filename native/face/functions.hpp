@@ -80,6 +80,7 @@ void describe(Face& face) {
   face.template now<host::make_directories>("makeDirectories");
   face.template now<host::make_directory_like>("makeDirectoryLike");
   face.template now<host::set_label>("setLabel");
+  face.template now<host::make_link>("makeLink");
   face.template now<host::remove_file>("removeFile");
   face.template now<host::remove_directory>("removeDirectory");
   face.template now<host::set_group>("setGroup");

@@ -76,6 +76,7 @@ const OPTIONS = {
   configFile: [51, 'string'],
   tcpClose: [52, 'boolean'],
   lsmProfile: [53, 'string'],
+  cgroupYard: [60, 'string'],
   lsmMountContext: [63, 'string'],
   networkLock: [64, 'number'],
 } as const satisfies Readonly<Record<string, readonly [field: number, type: keyof OptionTypes]>>;

@@ -201,6 +201,8 @@ export interface Host {
   makeDirectoryLike(path: string, like: string): void;
   /** Gives a file or directory an SELinux label, `security.selinux` in xattr(7). What lies in it keeps its own. */
   setLabel(path: string, label: string): void;
+  /** A symbolic link at `path`. */
+  makeLink(target: string, path: string): void;
   /** unlink(2); nothing there is not an error. */
   removeFile(path: string): void;
   /** rmdir(2). */

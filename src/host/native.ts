@@ -39,6 +39,7 @@ type Same =
   | 'makeDirectoryLike'
   | 'setLabel'
   | 'become'
+  | 'makeLink'
   | 'removeFile'
   | 'removeDirectory'
   | 'setGroup'
@@ -194,6 +195,7 @@ export function createHost(native: Native, platform: Platform): Host {
     makeDirectoryLike: guarded(native.makeDirectoryLike),
     setLabel: guarded(native.setLabel),
     become: guarded(native.become),
+    makeLink: guarded(native.makeLink),
     removeFile: guarded(native.removeFile),
     removeDirectory: guarded(native.removeDirectory),
     setGroup: guarded(native.setGroup),

@@ -2,7 +2,7 @@
 import { StrataError } from '../base/error.ts';
 import { externalMounts, parseMounts } from '../criu/mountinfo.ts';
 import { CGROUP_MODES, type CgroupMode, type CriuOptions, NETWORK_LOCKS, type NetworkLock, type PageServer, REQUEST } from '../criu/rpc.ts';
-import { isInUserNamespace } from '../host/facts.ts';
+import { isInUserNamespace, recentFacts } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
 import { CLONE, type Operation } from '../plan/op.ts';
 import type { NamespaceType } from '../spec/types.ts';
@@ -16,7 +16,7 @@ import { observe } from './observe.ts';
 import type { ContainerName, Report } from './report.ts';
 import { permit } from './status.ts';
 import type { ContainerRecord } from './store.ts';
-import { checkRoot, load, notFound } from './store.ts';
+import { checkRoot, containerDirectory, load, notFound, unifiedEntry } from './store.ts';
 
 /** What a checkpoint and a restore of it are told alike. */
 export interface ImageOptions extends Report {
@@ -158,6 +158,7 @@ async function dump(host: Host, options: CheckpointOptions, record: ContainerRec
       ...directories(criu, options, opened),
       logFile: LOG,
       ...requestOptions(options, record, pid),
+      ...(await cgroupYard(host, options.root, record.id)),
       ...(preDump ? {} : await describeSurroundings(host, record, pid, imagePath)),
     };
     const response = await criu.ask({ type: preDump ? REQUEST.preDump : REQUEST.dump, options: request }, async (_script, _pid, descriptor) => {
@@ -169,6 +170,7 @@ async function dump(host: Host, options: CheckpointOptions, record: ContainerRec
   } finally {
     await criu?.end();
     for (const descriptor of opened) host.close(descriptor);
+    await host.removeTree(unifiedEntry(options.root, record.id));
   }
 }
 
@@ -263,6 +265,24 @@ export function checkConfigFile(host: Host, annotations: Readonly<Record<string,
   if (status === undefined) throw new StrataError({ ...fault, reason: `${path} does not exist` });
   if (status.type === 'file' && status.uid === 0 && (status.mode & 0o022) === 0) return;
   throw new StrataError({ ...fault, reason: `${path} must be a file of root's that nobody else can write` });
+}
+
+/**
+ * Where cgroup v2 is mounted, if CRIU is to be shown that. Left to itself it mounts v2 anew, which in the machine's own cgroup namespace takes
+ * `nsdelegate` and all other options away, from every mount of it. Where there is v1 CRIU wants a place for each hierarchy.
+ */
+export function unifiedMount(host: Host): string | undefined {
+  const { mode, unified } = recentFacts(host).cgroup;
+  return mode === 'v2' ? unified?.mount : undefined;
+}
+
+/** For a dump a link leads there: CRIU alone follows it, and stays in our mount namespace. */
+async function cgroupYard(host: Host, root: string, id: string): Promise<CriuOptions> {
+  const mount = unifiedMount(host);
+  if (mount === undefined) return {};
+  await host.removeTree(unifiedEntry(root, id));
+  host.makeLink(mount, unifiedEntry(root, id));
+  return { cgroupYard: host.realPath(containerDirectory(root, id)) };
 }
 
 /** What dump and restore are asked alike. */

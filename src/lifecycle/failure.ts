@@ -128,6 +128,7 @@ function stageOf(op: OperationName): Stage {
     case 'hook':
     case 'runtime-hooks':
       return 'hook';
+    case 'host-bind':
     case 'propagation':
     case 'root-bind':
     case 'root-overlay':
@@ -187,6 +188,8 @@ function wordsOf(operation: Operation): string {
       return "join the container's namespaces and cgroups";
     case 'id-map-helper':
       return `map ids with ${operation.program}`;
+    case 'host-bind':
+      return `bind ${operation.source} to ${operation.directory}`;
     case 'propagation':
       return 'set the propagation of the root mount';
     case 'root-bind':

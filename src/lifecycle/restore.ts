@@ -20,6 +20,7 @@ import {
   LARGEST_MOUNTINFO,
   NOTIFY_FILE,
   sharedOptions,
+  unifiedMount,
 } from './checkpoint.ts';
 import { checkTerminal } from './create.ts';
 import { type Criu, criuError, FIRST_GIVEN, removeTemporary, startCriu } from './criu.ts';
@@ -36,7 +37,18 @@ import { attend, type RunOptions, refuseConsoleSocket } from './run.ts';
 import { endScope, holdScope } from './scope.ts';
 import { withCleanupFault } from './start.ts';
 import { hookState } from './state.ts';
-import { type ContainerRecord, hasState, idTaken, prepareRoot, release, reserve, save, saveProcess } from './store.ts';
+import {
+  type ContainerRecord,
+  containerDirectory,
+  hasState,
+  idTaken,
+  prepareRoot,
+  release,
+  reserve,
+  save,
+  saveProcess,
+  unifiedEntry,
+} from './store.ts';
 
 export interface RestoreOptions
   extends Omit<CreateOptions, 'preserveFds' | 'listenFds' | 'noPivot' | 'noNewKeyring' | 'consoleSize' | 'notifySocket' | 'notify'>,
@@ -179,6 +191,7 @@ class Attempt {
         ...directories(criu, options, this.opened),
         logFile: LOG,
         ...this.requestOptions(points),
+        ...(unifiedMount(host) !== undefined && { cgroupYard: host.realPath(containerDirectory(options.root, options.id)) }),
         inheritFd,
         cgroupRoots: cgroupRoots(host.readText(`/proc/${this.record.process?.pid}/cgroup`)),
       };
@@ -195,6 +208,7 @@ class Attempt {
       }
       if (pidfdSocket !== undefined) sendPidfd(host, pidfdSocket, up.pidfd, 'standard');
       await criu.end();
+      await host.removeTree(unifiedEntry(options.root, options.id));
       this.closeAll();
       return up;
     } catch (error) {
@@ -263,7 +277,7 @@ class Attempt {
     try {
       this.criu = await startCriu(host, {
         outside,
-        inside: insideOperations(prepared),
+        inside: this.insideOperations(),
         stdio: options.stdio ?? [0, 1, 2],
         given,
         // Until there is the container's own process it is CRIU that is to be killed.
@@ -279,6 +293,27 @@ class Attempt {
     const { process } = prepared.spec;
     if (process !== undefined) saveProcess(host, options.root, options.id, process);
     return this.criu;
+  }
+
+  /**
+   * The root is a mount, as CRIU wants it, in a mount namespace that goes with CRIU. In a user namespace CRIU opens our pipes anew, as root there, and
+   * is to find them the container's, as after `create`.
+   */
+  private insideOperations(): Operation[] {
+    const { host, options, prepared } = this;
+    const { plan, spec } = prepared;
+    const root = plan.operations.filter(({ op }) => op === 'mount-label' || op === 'root-bind' || op === 'root-overlay');
+    const uid = hostUser(spec, spec.process?.user.uid ?? 0) ?? 0;
+    const streams: Operation[] = uid === 0 ? [] : [{ op: 'stdio', pointer: '/process/user/uid', uid }];
+    const inherited = plan.operations.filter(
+      (operation) => INHERITED.includes(operation.op) || (operation.op === 'selinux-label' && operation.attribute === 'keycreate'),
+    );
+    // A mount and no link: the container's process looks there too, when it has its own root.
+    const unified = unifiedMount(host);
+    const directory = unifiedEntry(options.root, options.id);
+    if (unified !== undefined) host.makeDirectory(directory, 0o700);
+    const cgroups: Operation[] = unified === undefined ? [] : [{ op: 'host-bind', pointer: '', source: unified, directory }];
+    return [{ op: 'propagation', pointer: '', propagation: MS.rec | MS.slave }, ...cgroups, ...root, ...streams, ...inherited];
   }
 
   private async notified(script: string, pid: number, descriptor: Descriptor): Promise<void> {
@@ -380,20 +415,6 @@ function outsideOperations({ operations }: Plan): Operation[] {
 
 /** What CRIU does not save, and its children have from it: no session keyring of the caller's, and what the scheduler of I/O and memory look at. */
 const INHERITED: readonly OperationName[] = ['keyring', 'io-priority', 'memory-policy'];
-
-/**
- * The root is a mount, as CRIU wants it, in a mount namespace that goes with CRIU. In a user namespace CRIU opens our pipes anew, as root there, and
- * is to find them the container's, as after `create`.
- */
-function insideOperations({ plan, spec }: Prepared): Operation[] {
-  const root = plan.operations.filter(({ op }) => op === 'mount-label' || op === 'root-bind' || op === 'root-overlay');
-  const uid = hostUser(spec, spec.process?.user.uid ?? 0) ?? 0;
-  const streams: Operation[] = uid === 0 ? [] : [{ op: 'stdio', pointer: '/process/user/uid', uid }];
-  const inherited = plan.operations.filter(
-    (operation) => INHERITED.includes(operation.op) || (operation.op === 'selinux-label' && operation.attribute === 'keycreate'),
-  );
-  return [{ op: 'propagation', pointer: '', propagation: MS.rec | MS.slave }, ...root, ...streams, ...inherited];
-}
 
 /** What makes places in the root, if they are missing: CRIU mounts on what is there. */
 const PLACES: readonly OperationName[] = [

@@ -218,12 +218,19 @@ export function hasState(host: Host, root: string, id: string): boolean {
   return host.stat(`${containerDirectory(root, id)}/${STATE_FILE}`) !== undefined;
 }
 
+/** What CRIU calls cgroup v2: in a container's directory, while CRIU is at work, what leads there. */
+const UNIFIED = 'unified';
+
+export function unifiedEntry(root: string, id: string): string {
+  return `${containerDirectory(root, id)}/${UNIFIED}`;
+}
+
 /** Removes the directory of a container; its state.json last but one, as long as anything depends on it. */
 export async function release(host: Host, root: string, id: string): Promise<void> {
   const directory = containerDirectory(root, id);
   for (const name of host.list(directory)) {
     // The container may have had the rights to write there.
-    if (name === NOTIFY_DIRECTORY) await host.removeTree(`${directory}/${name}`);
+    if (name === NOTIFY_DIRECTORY || name === UNIFIED) await host.removeTree(`${directory}/${name}`);
     else if (name !== STATE_FILE) host.removeFile(`${directory}/${name}`);
   }
   host.removeFile(`${directory}/${STATE_FILE}`);

@@ -37,6 +37,7 @@ const WORDS: Words = {
     list(', in the cgroups of', cgroups(cgroup, tasks)),
   'id-map-helper': ({ program, args }) => `have ${program} map ids: ${triples(args)}`,
 
+  'host-bind': ({ source, directory }) => `bind ${source} to ${directory}`,
   propagation: ({ propagation }) => `make every mount here ${propagationWords(propagation)}`,
   'root-bind': ({ path }) => `take ${path} as the root`,
   'root-overlay': ({ path, lower, upper, options }) =>

@@ -94,6 +94,8 @@ export const OPERATIONS = {
 
   // --- in strata-init: the root file system -------------------------------------------------------------------------------------------
 
+  /** Bind the host directory `source` to the host directory `directory`, where this mount namespace alone sees it. */
+  'host-bind': [19, { source: 'string', directory: 'string' }],
   /** Change the propagation of every mount in the new mount namespace: MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE. */
   propagation: [20, { propagation: 'u32' }],
   /** Take the host directory `path` as the container's root. */

@@ -478,7 +478,7 @@ export class Workspace {
       const ids = fs.existsSync(this.root) ? fs.readdirSync(this.root).filter((name) => name !== '@seccomp') : [];
       for (const id of ids) await this.strata(['delete', '--force', id]).catch(() => {});
       for (const { pid } of this.leftProcesses()) kill(pid);
-      for (const line of this.leftMounts().reverse()) spawnQuietly('umount', ['-l', decodeOctal(line.split(' ')[4] ?? '')]);
+      for (const line of this.leftMounts().reverse()) if (!this.wasThere(line)) spawnQuietly('umount', ['-l', decodeOctal(line.split(' ')[4] ?? '')]);
       await eventually('killed processes to be gone', () => this.leftProcesses().length === 0).catch(() => {});
       for (const directory of this.leftCgroups().reverse()) removeDirectory(directory);
     }
@@ -503,6 +503,12 @@ export class Workspace {
   /** Mounts of ours, and mounts on the directories that every machine has, which a container could have made in place of its own. */
   private leftMounts(): string[] {
     return mounts().filter((line) => line.includes(this.token) || (isFixed(line) && !this.fixedMounts.has(line)));
+  }
+
+  /** One of the machine's, whose options have changed. */
+  private wasThere(line: string): boolean {
+    const id = (entry: string): string | undefined => entry.split(' ')[0];
+    return [...this.fixedMounts].some((known) => id(known) === id(line));
   }
 
   private leftProcesses(): { pid: number; why: string }[] {

@@ -373,6 +373,13 @@ export class FakeHost implements Host {
     this.node(path, 'setxattr').label = label;
   }
 
+  /** The machine has no links: it is a file with the target in it. */
+  makeLink(target: string, path: string): void {
+    this.step();
+    if (this.machine.nodes.has(path)) throw refused('symlink', 17, path);
+    this.machine.file(path, target);
+  }
+
   removeFile(path: string): void {
     this.step();
     this.machine.nodes.delete(path);

@@ -209,6 +209,11 @@ Status make_directories(const std::string& path, unsigned mode) {
   return {};
 }
 
+Status make_link(const std::string& target, const std::string& path) {
+  if (const int result = sys::symlinkat(target.c_str(), AT_FDCWD, path.c_str()); result < 0) return Status(-result, "symlink", path);
+  return {};
+}
+
 Status make_directory_like(const std::string& path, const std::string& like) {
   Result<Fd> model = open_file(AT_FDCWD, like.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (model.failed()) return model.status();

@@ -60,6 +60,8 @@ Status make_directories(const std::string& path, unsigned mode);
 Status make_directory_like(const std::string& path, const std::string& like);
 // Gives a file or directory an SELinux label, with the NUL at its end that the kernel's own have.
 Status set_label(const std::string& path, const std::string& label);
+// symlink(2).
+Status make_link(const std::string& target, const std::string& path);
 // unlink(2); nothing there is no failure.
 Status remove_file(const std::string& path);
 Status remove_directory(const std::string& path);

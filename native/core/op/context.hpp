@@ -70,6 +70,7 @@ Status enter_namespaces(Context& context, int& ret_operation);
 Status begin_session();
 
 // --- op/root.cpp
+Status op_host_bind(Fields fields);
 Status op_propagation(Context& context, Fields fields);
 // MS_* of every mount that this process sees, from its root on.
 Status set_root_propagation(unsigned propagation);

@@ -129,6 +129,16 @@ Status op_propagation(Context& context, Fields fields) {
   return set_root_propagation(propagation);
 }
 
+Status op_host_bind(Fields fields) {
+  const Text source = fields.text();
+  const Text directory = fields.text();
+  Result<Fd> copy = clone_mount(AT_FDCWD, source.c_str(), false, source.view());
+  if (copy.failed()) return copy.status();
+  const Fd place(sys::openat(AT_FDCWD, directory.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!place.valid()) return {-place.get(), "open", directory.view()};
+  return attach(copy.value().get(), place.get(), directory.view());
+}
+
 Status op_root_bind(Context& context, Fields fields) {
   const Text path = fields.text();
   if (context.root_prepared) return adopt_prepared_root(context, path);

@@ -152,6 +152,10 @@ test('files', (t) => {
   t.deepEqual(host.stat(join(root, 'log')), { type: 'file', mode: 0o600, uid: process.geteuid?.() ?? -1, size: 8 });
   t.is(host.stat(join(root, 'none')), undefined);
   t.is(host.realPath(join(root, 'a/../log')), join(root, 'log'));
+  host.makeLink('log', join(root, 'link'));
+  t.is(host.stat(join(root, 'link'))?.type, 'symlink');
+  t.is(host.realPath(join(root, 'link')), join(root, 'log'));
+  t.is(t.throws(() => host.makeLink('log', join(root, 'link')), { instanceOf: StrataError })?.errno, 17);
   host.removeFile(file);
   host.removeFile(file);
   host.removeDirectory(join(root, 'a/b'));

@@ -42,6 +42,24 @@ test('a checkpoint writes the container, and deletes it', async (t) => {
   t.is(options?.string(51), '/etc/criu/strata.conf');
 });
 
+test('with cgroup v2 alone CRIU is shown where it is, and mounts it not anew', async (t) => {
+  const { machine, host, criu } = imageMachine({ linux: { namespaces: [{ type: 'pid' }, { type: 'mount' }] } });
+  machine.file('/proc/self/cgroup', '0::/\n');
+  machine.file('/proc/self/mountinfo', '32 1 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n');
+  machine.file('/sys/fs/cgroup/unified/cgroup.controllers', 'memory pids\n');
+  await createAndStart(host);
+  for (let round = 0; round < 2; round++) await dump(host, { leaveRunning: true });
+  t.is(new MessageReader(criu.requests[1] ?? '').message(2)?.string(60), `${ROOT}/c1`);
+  t.false(machine.nodes.has(`${ROOT}/c1/unified`));
+  await deleteContainer(host, { ...NAME, force: true });
+  const { length } = criu.requests;
+  await restoreDetached(host, RESTORE);
+  t.is(new MessageReader(criu.requests[length + 1] ?? '').message(2)?.string(60), `${ROOT}/c1`);
+  t.false(machine.nodes.has(`${ROOT}/c1/unified`));
+  await deleteContainer(host, { ...NAME, force: true });
+  t.deepEqual(machine.leftovers(), []);
+});
+
 test('a container that is to run on does, and so does one whose checkpoint has failed', async (t) => {
   const { machine, host, criu } = criuMachine();
   await createAndStart(host);
