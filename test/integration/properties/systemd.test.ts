@@ -195,13 +195,18 @@ async function blockIo(t: ExecutionContext, workspace: Workspace): Promise<void>
     t.is(read(place, 'io.max'), `${disk} rbps=1000000 wbps=2000000 riops=300 wiops=400`);
     if (weights) t.is(read(place, 'io.bfq.weight'), `default 505\n${disk} 200`);
   }
-  const changed = { throttleReadBpsDevice: rate(0), throttleWriteIOPSDevice: rate(500), ...(weights && { weight: 1000 }) };
+  const changed = { throttleReadBpsDevice: rate(0), throttleWriteIOPSDevice: rate(500), ...(weights && { weightDevice: [{ major, minor, weight: 300 }] }) };
   await workspace.succeed(['update', '--resources', '-', id], { stdin: toJson({ blockIO: changed }) });
   execFileSync('systemctl', ['daemon-reload']);
-  t.like(known(), { IOReadBandwidthMax: undefined, IOWriteBandwidthMax: `${device} 2000000`, IOWriteIOPSMax: `${device} 500` });
+  t.like(known(), {
+    IOReadBandwidthMax: undefined,
+    IOWriteBandwidthMax: `${device} 2000000`,
+    IOWriteIOPSMax: `${device} 500`,
+    ...(weights && { IOWeight: '4555', IODeviceWeight: `${device} 2300` }),
+  });
   for (const place of places) {
     t.is(read(place, 'io.max'), `${disk} rbps=max wbps=2000000 riops=300 wiops=500`);
-    if (weights) t.is(read(place, 'io.bfq.weight'), `default 1000\n${disk} 200`);
+    if (weights) t.is(read(place, 'io.bfq.weight'), `default 505\n${disk} 300`);
   }
   await workspace.remove(id);
 }
