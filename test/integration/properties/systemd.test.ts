@@ -195,7 +195,11 @@ async function blockIo(t: ExecutionContext, workspace: Workspace): Promise<void>
     t.is(read(place, 'io.max'), `${disk} rbps=1000000 wbps=2000000 riops=300 wiops=400`);
     if (weights) t.is(read(place, 'io.bfq.weight'), `default 505\n${disk} 200`);
   }
-  const changed = { throttleReadBpsDevice: rate(0), throttleWriteIOPSDevice: rate(500), ...(weights && { weightDevice: [{ major, minor, weight: 300 }] }) };
+  const changed = {
+    throttleReadBpsDevice: rate(0),
+    throttleWriteIOPSDevice: rate(500),
+    ...(weights && { weightDevice: [{ major, minor, weight: 300 }] }),
+  };
   await workspace.succeed(['update', '--resources', '-', id], { stdin: toJson({ blockIO: changed }) });
   execFileSync('systemctl', ['daemon-reload']);
   t.like(known(), {
