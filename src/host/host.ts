@@ -277,8 +277,8 @@ export interface Host {
   sendDescriptor(socket: Descriptor, descriptor: Descriptor, text: string): void;
   /** A unix datagram socket without a name, for {@link bindNotify}. */
   notifySocket(): Descriptor;
-  /** Give it its name, in a directory of ours: any user who reaches that can send to it. `label`: SELinux's, '' for none. */
-  bindNotify(socket: Descriptor, path: string, label: string): void;
+  /** Give it its name, in a directory of ours: any user who reaches that can send to it. */
+  bindNotify(socket: Descriptor, path: string): void;
   /** A datagram socket that is connected to `address`: a path of any length, or `@` and a name in the abstract namespace. */
   connectNotify(address: string): Descriptor;
   /** Wait until somebody sends READY=1 to the socket, the process has ended (-1 for one that is gone), or a signal has come that is held. */

@@ -28,7 +28,11 @@ export function prepareNotify(host: Host, root: string, { id, notify }: Containe
 }
 
 export function bindNotify(host: Host, root: string, { id, notify }: Pick<ContainerRecord, 'id' | 'notify'>, socket: Descriptor): void {
-  if (notify !== undefined) host.bindNotify(socket, `${notifyDirectory(root, id)}/${NOTIFY_NAME}`, notify.label ?? '');
+  if (notify === undefined) return;
+  const directory = notifyDirectory(root, id);
+  const path = `${directory}/${NOTIFY_NAME}`;
+  host.bindNotify(socket, path);
+  if (notify.label !== undefined) for (const labelled of [directory, path]) host.setLabel(labelled, notify.label);
 }
 
 /**

@@ -71,7 +71,7 @@ export interface Listener {
 /** The directory in the container with its socket of sd_notify(3). */
 export interface NotifyPlace {
   readonly place: string;
-  /** SELinux label of the socket. */
+  /** SELinux label of it and the socket. */
   readonly label?: string;
 }
 

@@ -573,10 +573,10 @@ export class FakeHost implements Host {
     return this.descriptor({ kind: 'notify' });
   }
 
-  bindNotify(_socket: number, path: string, label: string): void {
+  bindNotify(_socket: number, path: string): void {
     this.step();
     this.node(path.slice(0, path.lastIndexOf('/')), 'bind');
-    this.machine.nodes.set(path, { type: 'socket', mode: 0o666, uid: 0, text: label });
+    this.machine.nodes.set(path, { type: 'socket', mode: 0o666, uid: 0, text: '' });
   }
 
   connectNotify(address: string): number {

@@ -14,6 +14,7 @@ import {
   withoutNamespaces,
   withUserNamespace,
 } from '../helpers/container.ts';
+import { Caller, notifyProgram } from '../helpers/notify.ts';
 import { agent } from '../helpers/seccomp-agent.ts';
 import { program, SUBORDINATE, User } from '../helpers/user.ts';
 import { failed, isStatic, unless } from './_support.ts';
@@ -58,6 +59,23 @@ userTest('one id: the user is root inside, with every device and no rights outsi
   t.deepEqual(lines(await user.output(bundle)), ['0', '0', `0 ${user.uid} 1`, 'deny', 'strata', '1']);
   const { uid, gid } = fs.statSync(join(bundle.rootfs, 'made'));
   t.deepEqual([uid, gid], [user.uid, user.gid]);
+});
+
+userTest('a program says that it is ready, as root and as another of its ids', async (t, user, workspace) => {
+  const caller = await Caller.listen(workspace, `@strata-${workspace.token}`);
+  for (const [index, uid] of [0, 1000].entries()) {
+    const bundle = user.script('notify READY=1 !; exec sleep 1000', (config) => {
+      if (uid !== 0) user.mapAll(config);
+      config.process.user = { uid, gid: uid };
+    });
+    fs.copyFileSync(notifyProgram(), join(bundle.rootfs, 'bin/notify'));
+    const id = workspace.id();
+    const options = { env: { NOTIFY_SOCKET: caller.env.NOTIFY_SOCKET } };
+    const { code, stderr } = await user.strata(['run', '--detach', '--bundle', bundle.directory, id], [], options);
+    t.is(code, 0, stderr);
+    t.regex(caller.heard[2 * index] ?? '', /^READY=1\|MAINPID=\d+$/);
+    t.is((await user.strata(['delete', '--force', id])).code, 0);
+  }
 });
 
 userTest('what spec --rootless writes runs, also in the directory that XDG_RUNTIME_DIR names', async (t, user, workspace) => {

@@ -63,15 +63,12 @@ Result<Fd> datagram_socket(int flags) {
 
 Result<Fd> notify_socket() { return datagram_socket(0); }
 
-Status bind_notify(int socket, const std::string& path, const std::string& label) {
+Status bind_notify(int socket, const std::string& path) {
   // mkdir(2) has applied the umask.
   if (const int result = sys::fchmodat(AT_FDCWD, parent(path).c_str(), 0755); result < 0) return {-result, "chmod", parent(path)};
   // A start that was cut off may have left one.
   sys::unlinkat(AT_FDCWD, path.c_str(), 0);
-  STRATA_TRY(bind_socket(socket, path, 0666));
-  if (label.empty()) return {};
-  const int result = sys::lsetxattr(path.c_str(), "security.selinux", label.c_str(), label.size(), 0);
-  return result < 0 ? Status(-result, "setxattr", path) : Status();
+  return bind_socket(socket, path, 0666);
 }
 
 Result<Fd> connect_notify(const std::string& address) {

@@ -12,9 +12,8 @@ namespace strata::host {
 
 // A unix datagram socket without a name.
 Result<Fd> notify_socket();
-// Gives it its name, in place of an older socket, and makes it and its directory accessible: whoever has that before him can send. `label`: SELinux's
-// for the socket, '' for none.
-Status bind_notify(int socket, const std::string& path, const std::string& label);
+// Gives it its name, in place of an older socket, and makes it and its directory accessible: whoever has that before him can send.
+Status bind_notify(int socket, const std::string& path);
 // A datagram socket that is connected to `address`: a path of any length, or behind `@` a name in the abstract namespace of sockets.
 Result<Fd> connect_notify(const std::string& address);
 

@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type Edit, eventually, type Workspace, withUserNamespace } from '../../helpers/container.ts';
+import { Caller, notifyProgram } from '../../helpers/notify.ts';
 import { IMAGE, makeStore } from '../../helpers/store.ts';
 import { program } from '../../helpers/user.ts';
 import { failed, mountTable, unless } from '../_support.ts';
@@ -246,5 +247,17 @@ labelTest('labels that the policy does not know are one error, and nothing is le
   }
   const { id } = await workspace.start(labelled(workspace, 'sleep 1000'));
   failed(t, await workspace.strata(['exec', '--process-label', unknown, id, 'true']), unknown, 'invalid argument');
+  await workspace.remove(id);
+});
+
+labelTest('a program says that it is ready to a socket with the label of its files', async (t, workspace) => {
+  const caller = await Caller.listen(workspace, `@strata-${workspace.token}`);
+  const bundle = workspace.script('notify READY=1; exec sleep 1000', { process: { selinuxLabel: PROCESS }, linux: { mountLabel: FILE } });
+  fs.copyFileSync(notifyProgram(), join(bundle.rootfs, 'bin/notify'));
+  relabel(FILE, bundle.rootfs);
+  const id = workspace.id();
+  await workspace.succeed(['run', '--detach', '--bundle', bundle.directory, id], { env: caller.env });
+  t.regex(caller.heard[0] ?? '', /^READY=1\|/);
+  for (const name of ['notify', 'notify/notify']) t.is(fileLabel(join(workspace.root, id, name)), FILE);
   await workspace.remove(id);
 });
