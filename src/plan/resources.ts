@@ -120,7 +120,7 @@ function operation({ place, file, pointer: at, value, optional = false }: LimitW
 
 /** Before CPUs are asked for on v2. `directory`: of the cgroup that gets them, if not the container's own. */
 export function cpusetClaims(writes: readonly LimitWrite[], directory?: string): Operation[] {
-  const told = writes.filter(({ place, file, value }) => place.unified && file === 'cpuset.cpus' && value !== '');
+  const told = cpusetWrites(writes).filter(({ file, value }) => file === 'cpuset.cpus' && value !== '');
   return told.map(({ place, pointer: at, value }) => {
     return { op: 'cpuset-claim', pointer: POINTER + at, directory: directory ?? place.directory, cpus: value };
   });
@@ -131,10 +131,18 @@ const CHECKED = ['cpuset.cpus.partition', 'cpuset.cpus', 'cpuset.mems'];
 
 /** For what the kernel takes on v2, and then may do otherwise. */
 export function cpusetChecks(writes: readonly LimitWrite[]): Operation[] {
+  const told = cpusetWrites(writes);
+  if (told.length === 0) return [];
   return CHECKED.flatMap((name) => {
-    const told = writes.filter(({ place, file }) => place.unified && file === name);
-    return told.map(({ place, file, pointer: at }): Operation => ({ op: 'cpuset-check', pointer: POINTER + at, path: `${place.directory}/${file}` }));
+    const named = told.filter(({ file }) => file === name);
+    return named.map(
+      ({ place, file, pointer: at }): Operation => ({ op: 'cpuset-check', pointer: POINTER + at, path: `${place.directory}/${file}` }),
+    );
   });
+}
+
+function cpusetWrites(writes: readonly LimitWrite[]): readonly LimitWrite[] {
+  return writes.filter(({ place, controller }) => controller === 'cpuset' && place.unified);
 }
 
 function cpuset({ cpu }: Resources): Setting[] {
