@@ -8,6 +8,7 @@ export const ERRNO = {
   ESRCH: 3,
   ENOEXEC: 8,
   EAGAIN: 11,
+  ENOMEM: 12,
   EACCES: 13,
   EBUSY: 16,
   EEXIST: 17,

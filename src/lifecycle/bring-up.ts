@@ -212,6 +212,10 @@ class Attempt {
     if (error.operation === 'clone' && error.errno === ERRNO.EOPNOTSUPP) return withFields(error, { hint: threadHint(this.host, cgroups) });
     const crowd = error.errno === ERRNO.EAGAIN ? crowdHint(this.host, cgroups) : undefined;
     if (crowd !== undefined) return withFields(error, { hint: crowd });
+    // What systemd has limited has no memory for a cgroup in it either.
+    if (error.errno === ERRNO.ENOMEM && this.prepared.spec.linux.resources.memory?.limit !== undefined) {
+      return withFields(error, { hint: 'is the memory limit too low?' });
+    }
     if (error.operation === 'clone' && error.errno === ERRNO.EACCES && this.record.systemd?.manager === 'user') {
       return withFields(error, { hint: "strata itself has to run in a unit of the user's systemd, as systemd-run --user --scope has it" });
     }

@@ -254,7 +254,10 @@ test('failures: a unit that is there already, systemd that puts it elsewhere, a 
   const launch = scopeMachine();
   launch.machine.failure = { op: 'cgroup-make', failure: { errno: 13 } };
   t.is((await failure(t, createOne(launch.host, OPTIONS))).errno, 13);
-  for (const { machine, units, host } of [elsewhere, launch]) {
+  const low = scopeMachine({ resources: { memory: { limit: 4096 } } });
+  low.machine.failure = { op: 'cgroup-make', failure: { errno: 12 } };
+  t.is((await failure(t, createOne(low.host, OPTIONS))).hint, 'is the memory limit too low?');
+  for (const { machine, units, host } of [elsewhere, launch, low]) {
     sweep(machine, units);
     t.deepEqual([machine.leftovers(), [...units], host.open.size], [[], [], 0]);
   }
