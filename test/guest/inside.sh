@@ -39,7 +39,7 @@ all() {
 # With systemd, what is about containers and not about how they are called, or about directories of cgroups.
 all_with_systemd() {
   find test/integration/properties -name '*.test.ts' ! -name 'cgroups*'
-  files '' engines-podman-systemd events exec hooks images-run instances lifecycle overlay update
+  files '' engines-podman-systemd events exec hooks images-run instances lifecycle overlay terminal update
 }
 quick() {
   files properties/ cgroups-v2 apparmor

@@ -19,6 +19,7 @@ export const BUSYBOX = '/usr/bin/busybox';
 export const CGROUP_V2 = fs.existsSync('/sys/fs/cgroup/cgroup.controllers');
 /** Who makes the cgroups of containers that a test does not choose a place for: `systemd`, or strata itself. */
 export const CGROUP_MANAGER = process.env['STRATA_CGROUP_MANAGER'] === 'systemd' ? 'systemd' : 'cgroupfs';
+export const MANAGER_FLAGS: readonly string[] = CGROUP_MANAGER === 'systemd' ? ['--systemd-cgroup'] : [];
 /** The host that the command runs on: `static` or `node`; '' for the one that it runs on when nobody says. */
 export const HOST = process.env.STRATA_HOST ?? '';
 
@@ -321,8 +322,7 @@ export class Workspace {
     fs.writeFileSync(input, options.stdin ?? '');
     const descriptors = [fs.openSync(options.stdin === undefined ? '/dev/null' : input, 'r'), fs.openSync(out, 'a'), fs.openSync(err, 'a')];
     const stdio: StdioOptions = [...descriptors, ...(options.descriptors ?? [])];
-    const manager = CGROUP_MANAGER === 'systemd' ? ['--systemd-cgroup'] : [];
-    const [command = STRATA, ...rest] = [...(options.through ?? []), options.command ?? STRATA, '--root', this.root, ...manager, ...args];
+    const [command = STRATA, ...rest] = [...(options.through ?? []), options.command ?? STRATA, '--root', this.root, ...MANAGER_FLAGS, ...args];
     const child = spawn(command, rest, {
       cwd: options.cwd ?? this.directory,
       env: { PATH: process.env.PATH ?? '/usr/bin:/bin', ...(HOST !== '' && { STRATA_HOST: HOST }), ...options.env, STRATA_TEST: this.token },

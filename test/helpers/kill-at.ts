@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { STRATA } from './container.ts';
+import { MANAGER_FLAGS, STRATA } from './container.ts';
 
 const SOURCE = join(import.meta.dirname, 'kill-at.cpp');
 const DIRECTORY = resolve(import.meta.dirname, '../../build/test-helpers');
@@ -53,7 +53,7 @@ export async function killAt(
 ): Promise<Killed> {
   const stderr = fs.openSync(errors, 'w+');
   try {
-    const command = [who, String(point), prefix, STRATA, '--root', root, ...args];
+    const command = [who, String(point), prefix, STRATA, '--root', root, ...MANAGER_FLAGS, ...args];
     const env = { ...process.env, ...(point === 0 && { KILL_AT_TRACE: '1' }) };
     const child = spawn(PROGRAM, command, { stdio: ['pipe', 'ignore', stderr, 'pipe'], env });
     const ended = new Promise<number | null>((fulfil, reject) => {

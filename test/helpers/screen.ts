@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { eventually, STRATA, type Workspace } from './container.ts';
+import { eventually, MANAGER_FLAGS, STRATA, type Workspace } from './container.ts';
 
 /** A shell on a terminal of its own, and what is seen there. */
 export class Screen {
@@ -16,7 +16,8 @@ export class Screen {
   constructor(workspace: Workspace, commands: string) {
     const note = workspace.path('tty');
     const file = workspace.path('commands');
-    fs.writeFileSync(file, `tty >${note}.new; mv ${note}.new ${note}; ${commands.replaceAll('$STRATA', `${STRATA} --root ${workspace.root}`)}\n`);
+    const strata = [STRATA, '--root', workspace.root, ...MANAGER_FLAGS].join(' ');
+    fs.writeFileSync(file, `tty >${note}.new; mv ${note}.new ${note}; ${commands.replaceAll('$STRATA', strata)}\n`);
     this.child = workspace.helper(['script', '--quiet', '--flush', '--return', '--command', `sh ${file}`, '/dev/null']);
     this.child.stdout?.on('data', (data: Buffer) => {
       this.text += data.toString();
