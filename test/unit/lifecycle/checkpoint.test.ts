@@ -48,6 +48,7 @@ test('with cgroup v2 alone CRIU is shown where it is, and mounts it not anew', a
   machine.file('/proc/self/mountinfo', '32 1 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n');
   machine.file('/sys/fs/cgroup/unified/cgroup.controllers', 'memory pids\n');
   await createAndStart(host);
+  machine.file('/sys/fs/cgroup/unified/strata-c1/cgroup.events', 'populated 1\nfrozen 1\n');
   for (let round = 0; round < 2; round++) await dump(host, { leaveRunning: true });
   t.is(new MessageReader(criu.requests[1] ?? '').message(2)?.string(60), `${ROOT}/c1`);
   t.false(machine.nodes.has(`${ROOT}/c1/unified`));
