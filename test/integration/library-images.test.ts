@@ -253,6 +253,16 @@ containerTest('bundle: an ordinary bundle of an image', async (t, workspace) => 
   t.is(await codeOf(t, strata.bundle({ store, image: 'library:1', directory })), 'usage');
 });
 
+containerTest('security options are those of the command', async (t, workspace) => {
+  const { root, store } = await imported(workspace);
+  const options = { root, store, image: 'library:1', stdio: PIPED } as const;
+  const args = ['sh', '-c', 'wc -c </etc/passwd; grep -E "^(NoNewPrivs|Seccomp):" /proc/self/status | cut -f 2'];
+  const securityOpts = ['mask=/etc/passwd', 'seccomp=unconfined', 'no-new-privileges=false'];
+  const container = await strata.run({ ...options, id: workspace.id(), args, entrypoint: [], securityOpts });
+  t.is(await outcome(container), '0 0\n0\n0\n');
+  await container.delete();
+});
+
 containerTest('settings that cannot be are errors of usage', async (t, workspace) => {
   const { root, store } = await imported(workspace);
   const options = { id: workspace.id(), root, store, image: 'library:1' };
@@ -264,6 +274,8 @@ containerTest('settings that cannot be are errors of usage', async (t, workspace
     { network: 'bridge' },
     { volumes: ['a:b'] },
     { capAdd: ['X'] },
+    { securityOpts: ['mask=/a', 'mask=/b'] },
+    { securityOpts: ['no-new-privileges'], newPrivileges: true },
   ])
     t.is(await codeOf(t, strata.create({ ...options, ...wrong })), 'usage', JSON.stringify(wrong));
   t.is(await codeOf(t, strata.create({ ...options, image: 'nothing' })), 'image-not-found');
