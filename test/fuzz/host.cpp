@@ -6,6 +6,7 @@
 #include "core/host/command.hpp"
 #include "core/host/event.hpp"
 #include "core/host/file.hpp"
+#include "core/host/notify.hpp"
 #include "core/host/process.hpp"
 #include "core/host/socket.hpp"
 #include "core/host/utf8.hpp"
@@ -103,6 +104,13 @@ void files(const Data& input) {
   (void)host::replace_file(path, path, 0600);
   (void)host::listen_socket(path);
   (void)host::connect_socket(path);
+  (void)host::bind_notify(3, path);
+  (void)host::connect_notify(path);
+}
+
+void notices() {
+  (void)host::await_ready(3, 4);
+  (void)host::tell_ready(3, "READY=1", 1);
 }
 
 void descriptors() {
@@ -140,6 +148,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 5:
       descriptors();
       packets();
+      notices();
       break;
     default: command(input);
   }
