@@ -21,7 +21,7 @@ bash scripts/build.sh </dev/null
 # Not again: what uses the library, chooses the host itself, asks only what an engine sees, runs on Node in any case, or is about configurations,
 # of which `hosts` compares what either host says; nor hundreds of containers, for which it would start hundreds of times.
 on_node() {
-  left_out='bad-input checkpoint-images crash engines-* hostile-layers hosts images-import images-roundtrip images-scale launcher layer-apply library
+  left_out='bad-input checkpoint-archives checkpoint-images crash engines-* hostile-layers hosts images-import images-roundtrip images-scale launcher layer-apply library
     library-images overlay package scale static store*' \
     STRATA_HOST=node \
     ava_files integration "$1" --serial --concurrency=1

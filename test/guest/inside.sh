@@ -75,4 +75,5 @@ if [ -e /sys/fs/selinux/enforce ]; then
   setsebool allow_execmem=on
   setenforce 1
 fi
-exec ava --tap --serial --concurrency=1 "${list[@]}"
+# Emulated, a test can be silent for long.
+exec ava --tap --serial --concurrency=1 --timeout=10m "${list[@]}"
