@@ -89,6 +89,7 @@ class Attempt {
       const held = await this.holdScope();
       this.pause('launch');
       const launched = await this.launch(held);
+      await held?.tighten();
       // While the process sets itself up. After this it may run the program before we record that it does, so that poststop hooks are due.
       const { pid, startTime } = launched;
       this.keep({ process: { pid, startTime }, ...(this.willRunUnasked() && { hooksBegun: true }) });

@@ -290,6 +290,7 @@ class Attempt {
     } finally {
       await held?.release();
     }
+    await held?.tighten();
     const { process } = prepared.spec;
     if (process !== undefined) saveProcess(host, options.root, options.id, process);
     return this.criu;

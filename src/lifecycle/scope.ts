@@ -79,8 +79,10 @@ export interface Scope {
 
 /** A scope that a process holds open, for systemd makes none without and ends it with the last. */
 export interface HeldScope {
-  /** For when the container's own process is in it. */
+  /** For when the container's own process is in it, or will never be. */
   release(): Promise<void>;
+  /** For after that, if it is: the limits that the holder would have counted in. */
+  tighten(): Promise<void>;
 }
 
 /**
@@ -116,6 +118,8 @@ export async function holdScope(host: Host, { name, wishes }: Scope, directory: 
     async release() {
       await host.abandon(holder);
       await host.removeCgroups([{ hierarchy: scope, path: `/${HOLD}` }], PATIENCE);
+    },
+    async tighten() {
       if (tight.length > 0) await changeScope(host, name, tight);
     },
   };

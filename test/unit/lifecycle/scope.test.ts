@@ -257,7 +257,12 @@ test('failures: a unit that is there already, systemd that puts it elsewhere, a 
   const low = scopeMachine({ resources: { memory: { limit: 4096 } } });
   low.machine.failure = { op: 'cgroup-make', failure: { errno: 12 } };
   t.is((await failure(t, createOne(low.host, OPTIONS))).hint, 'is the memory limit too low?');
-  for (const { machine, units, host } of [elsewhere, launch, low]) {
+  // With a limit that is told last, when there may be no scope any more.
+  const refused = scopeMachine({ resources: { pids: { limit: 1 } } });
+  refused.machine.failure = { op: 'clone', failure: { syscall: 'clone3', errno: 13 }, value: `${TOP}${SCOPE}/container` };
+  refused.systemd.answers.set('SetUnitProperties', () => ({ error: 'org.freedesktop.systemd1.NoSuchUnit', words: 'Unit not found.' }));
+  t.is((await failure(t, createOne(refused.host, OPTIONS))).errno, 13);
+  for (const { machine, units, host } of [elsewhere, launch, low, refused]) {
     sweep(machine, units);
     t.deepEqual([machine.leftovers(), [...units], host.open.size], [[], [], 0]);
   }
