@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
-#include <vector>
 
 #include <linux/sched.h>
 
@@ -19,7 +18,6 @@
 #include "fd.hpp"
 #include "host/command.hpp"
 #include "host/net_device.hpp"
-#include "host/pids.hpp"
 #include "host/process.hpp"
 #include "host/socket.hpp"
 #include "message.hpp"
@@ -146,7 +144,6 @@ struct CloneFields {
   std::uint32_t create;
   bool two_stage;
   Text cgroup;
-  TextList tasks{0, Cursor(nullptr, 0)};
 };
 
 CloneFields read_clone(Fields fields) {
@@ -163,7 +160,7 @@ CloneFields read_clone(Fields fields) {
   const bool time_offsets = !fields.text().empty();
   const bool two_stage = (create & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0 || joins || time_offsets;
   // The second stage goes into its cgroup by itself.
-  return {create, two_stage, two_stage ? Text() : fields.text(), {0, Cursor(nullptr, 0)}};
+  return {create, two_stage, two_stage ? Text() : fields.text()};
 }
 
 // Opens the first process of the container that is to be entered.
@@ -173,8 +170,7 @@ Status read_enter(Fields fields, CloneFields& ret_fields, Fd& ret_target) {
   const std::uint32_t namespaces = fields.u32();
   (void)fields.boolean();
   // A pid namespace is entered by a child only.
-  const Text cgroup = fields.text();
-  ret_fields = {0, (namespaces & CLONE_NEWPID) != 0, cgroup, fields.texts()};
+  ret_fields = {0, (namespaces & CLONE_NEWPID) != 0, fields.text()};
   Result<Fd> target = host::open_process(static_cast<int>(pid), start_time);
   if (target.failed()) return target.status();
   ret_target = Fd(above_stdio(target.value().release()));
@@ -391,15 +387,6 @@ bool take_listener(const Underway& underway, LaunchFailure& ret_failure) {
   return !status.failed() || fail(ret_failure, record.operation, status);
 }
 
-// The files that move a process out of the container's cgroups and into them.
-Result<host::PidsFiles> entrances_of(const CloneFields& fields) {
-  std::vector<std::string> entrances;
-  if (!fields.cgroup.empty()) entrances.push_back(std::string(fields.cgroup.view()) + "/cgroup.procs");
-  TextList tasks = fields.tasks;
-  for (std::uint32_t i = 0; i < tasks.count; i++) entrances.emplace_back(tasks.next().view());
-  return host::find_pids_files(entrances);
-}
-
 // The next message that is not a wish. `ret_heard`: whether there was one before the other end closed. False after a failure.
 bool receive_news(const Underway& underway, bool& ret_heard, Message& ret_message, LaunchFailure& ret_failure) {
   while ((ret_heard = receive_message(underway.sync, ret_message))) {
@@ -534,16 +521,7 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
 
   Fd pidfd;
   int pid = 0;
-  Status born = clone_child(child, fields, two_stage, pidfd, pid);
-  if (born.error() == EAGAIN && !fields.cgroup.empty() && std::string_view(born.call()) == "clone3") {
-    // Perhaps the cgroup has as many processes as it may: strata-init is moved into it all the same, as its first deed.
-    const std::uint32_t outside = 1;
-    CloneFields elsewhere = fields;
-    elsewhere.cgroup = Text();
-    const long written = sys::pwrite(orders.value().get(), &outside, sizeof outside, offsetof(InitHeader, outside));
-    if (written == sizeof outside && !clone_child(child, elsewhere, two_stage, pidfd, pid).failed()) born = Status();
-  }
-  if (born.failed()) return fail(ret_failure, operation, born);
+  if (const Status status = clone_child(child, fields, two_stage, pidfd, pid); status.failed()) return fail(ret_failure, operation, status);
   theirs.reset();
 
   if (two_stage) {
@@ -557,17 +535,6 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
         abandon(pidfd.get());
         return fail(ret_failure, helper, status);
       }
-      heard = send_message(ours.get(), Message::go) && receive_message(ours.get(), message);
-    }
-    host::PidsFiles files;
-    const bool crowded = heard && message == Message::crowded;
-    if (crowded) {
-      Result<host::PidsFiles> found = entrances_of(fields);
-      if (found.failed() || host::move_process(found.value().own, pid).failed()) {
-        abandon(pidfd.get());
-        return fail(ret_failure, operation, Status(EAGAIN, "clone3", fields.cgroup.view()));
-      }
-      files = std::move(found.value());
       heard = send_message(ours.get(), Message::go) && receive_message(ours.get(), message);
     }
     const bool told = heard && message == Message::failed;
@@ -594,14 +561,6 @@ bool launch(const LaunchRequest& request, Launched& ret_launched, LaunchFailure&
       (void)sys::kill(pid, SIGKILL);
       reap_child(P_PID, pid);
       return fail(ret_failure, operation, Status(-pidfd.get(), "pidfd_open"));
-    }
-    if (crowded) {
-      Status status = host::move_process(files.container, pid);
-      if (!status.failed() && !send_message(ours.get(), Message::go)) status = silent_death(pidfd.get());
-      if (status.failed()) {
-        abandon(pidfd.get());
-        return fail(ret_failure, operation, status);
-      }
     }
   }
   // While the process sets itself up.

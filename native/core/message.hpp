@@ -4,10 +4,7 @@
 //   ------------------------------------------------------------------------------------------------
 //                                        <-   maps            (an ordinary user's helpers are to write the id maps of the first stage; it waits)
 //   go                                   ->
-//                                        <-   crowded         (exec only: its cgroup has as many processes as it may; waits)
-//   go                                   ->                   it is out of that cgroup
-//                                        <-   process PID     (two-stage start only: who the container's process is; after crowded it waits)
-//   go                                   ->                   (after crowded only) it is in its cgroup
+//                                        <-   process PID     (two-stage start only: who the container's process is)
 //                                        <-   device DEVICE   a network device is wanted; waits
 //   go                                   ->                   it is there
 //                                        <-   hooks           set up as far as the runtime's hooks want it; waits
@@ -34,7 +31,6 @@ namespace strata {
 
 enum class Message : char {
   maps = 'M',
-  crowded = 'N',
   process = 'P',
   device = 'D',
   hooks = 'H',
@@ -103,8 +99,7 @@ struct InitHeader {
   std::int32_t target;   // pidfd of the first process of the container that is to be entered, -1
   std::uint32_t preserve;
   std::uint32_t two_stage;
-  std::uint32_t outside;  // it was not born in the v2 cgroup that the plan names, and goes there by itself
-  std::int32_t second;    // written by strata-init when it enters a container: the process that becomes the program, as the runtime knows it
+  std::int32_t second;  // written by strata-init when it enters a container: the process that becomes the program, as the runtime knows it
 };
 
 constexpr std::uint32_t init_magic = 0x54494e49;  // "INIT"

@@ -81,8 +81,6 @@ Status run_from(Context& context, Plan::Iterator at, int& ret_operation);
 struct Second {
   Context* context;
   Plan::Iterator at;
-  // It was born outside of the container's cgroup, into which the runtime moves it.
-  bool outside = false;
 };
 
 // On a stack of its own, in the memory of the first, which has nothing left to do but to end.
@@ -93,8 +91,6 @@ int second_main(void* argument) {
   const int sync = context.sync.get();
   const std::int32_t pid = context.header->second;
   if (!send_message(sync, Message::process) || !send_all(sync, &pid, sizeof pid)) return 1;
-  Message answer{};
-  if (second.outside && (!receive_message(sync, answer) || answer != Message::go)) return 1;
   int operation = -1;
   Status status = begin_session();
   if (!status.failed() && context.terminal_is_due) status = take_terminal(0);
@@ -119,15 +115,7 @@ Status clone_second(Context& context, Plan::Iterator at) {
   arguments.parent_tid = reinterpret_cast<std::uint64_t>(&context.header->second);
   arguments.stack = reinterpret_cast<std::uint64_t>(stack);
   arguments.stack_size = stack_size;
-  long pid = sys::clone3_on_stack(&arguments, sizeof arguments, second_main, second);
-  if (pid == -EAGAIN) {
-    // The limit of processes is on births, not on those that an administrator moves in: so the runtime moves this one out, and the other in.
-    const int sync = context.sync.get();
-    Message answer{};
-    if (!send_message(sync, Message::crowded) || !receive_message(sync, answer) || answer != Message::go) sys::exit_group(1);
-    second->outside = true;
-    pid = sys::clone3_on_stack(&arguments, sizeof arguments, second_main, second);
-  }
+  const long pid = sys::clone3_on_stack(&arguments, sizeof arguments, second_main, second);
   if (pid < 0) return {static_cast<int>(-pid), "clone3"};
   sys::exit_group(0);
 }

@@ -211,7 +211,7 @@ class Attempt {
   private explained(error: StrataError): StrataError {
     const { rdt, cgroups } = this.record;
     if (error.operation === 'clone' && error.errno === ERRNO.EOPNOTSUPP) return withFields(error, { hint: threadHint(this.host, cgroups) });
-    const crowd = error.errno === ERRNO.EAGAIN ? crowdHint(this.host, cgroups) : undefined;
+    const crowd = error.errno === ERRNO.EAGAIN ? crowdHint(this.host, cgroups, 1) : undefined;
     if (crowd !== undefined) return withFields(error, { hint: crowd });
     // What systemd has limited has no memory for a cgroup in it either.
     if (error.errno === ERRNO.ENOMEM && this.prepared.spec.linux.resources.memory?.limit !== undefined) {

@@ -44,15 +44,15 @@ export class CgroupFiles {
   }
 }
 
-/** Which of these cgroups, or of those above them, has as many processes as it may, in words. Births fail there then. */
-export function crowdHint(host: Host, cgroups: readonly CgroupName[]): string | undefined {
+/** Which of these cgroups, or of those above them, has no room for so many more processes, in words. Births fail there then. */
+export function crowdHint(host: Host, cgroups: readonly CgroupName[], births: 1 | 2): string | undefined {
   for (const { hierarchy, path } of cgroups) {
     for (let at = path; at !== ''; at = at.slice(0, at.lastIndexOf('/'))) {
       const files = new CgroupFiles(host, hierarchy + at);
       const limit = files.text('pids.max').trim();
       const current = files.text('pids.current').trim();
-      if (/^\d+$/.test(limit) && Number(current) >= Number(limit))
-        return `the cgroup ${at} has ${current} processes, and its limit (pids.max) is ${limit}`;
+      if (/^\d+$/.test(limit) && Number(current) + births > Number(limit))
+        return `the cgroup ${at} has ${current} of the ${limit} processes that it may have (pids.max), and needs room for ${births}`;
     }
   }
   return undefined;

@@ -376,7 +376,9 @@ class Attempt {
     const reason = (await isEnding(host, prepared.record, dying ? PATIENCE : 0)) ? refusal('exec', 'stopped', options.id) : undefined;
     if (reason !== undefined) return new StrataError({ code: 'status', stage: 'state', reason });
     const error = launchError(failure, step);
-    const hint = failure.errno === ERRNO.EAGAIN ? crowdHint(host, prepared.record.cgroups) : undefined;
+    // One that joins, and the one that it clones into the pid namespace: nobody is moved in from outside there, where the container's own could hold on
+    // to it (ptrace(2)) while it is in no limits yet.
+    const hint = failure.errno === ERRNO.EAGAIN ? crowdHint(host, prepared.record.cgroups, 2) : undefined;
     return located(hint === undefined ? error : withFields(error, { hint }));
   }
 }

@@ -97,20 +97,8 @@ class Cgroups {
       if (!files_[count_].valid()) return {-files_[count_].get(), "open", paths_[count_].view()};
     }
     if (unified.empty()) return {};
-    unified_path_ = unified;
     unified_ = Fd(sys::openat(AT_FDCWD, unified.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     return unified_.valid() ? Status() : Status(-unified_.get(), "open", unified.view());
-  }
-
-  // The v2 cgroup is to be moved into like the others: the limit of processes (pids.max) is on births.
-  Status move_into_unified() {
-    if (count_ == most) return {E2BIG, "open", "tasks"};
-    Fd file(sys::openat(unified_.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
-    if (!file.valid()) return {-file.get(), "open", unified_path_.view()};
-    paths_[count_] = unified_path_;
-    files_[count_++] = std::move(file);
-    unified_.reset();
-    return {};
   }
 
   // v1: "0" written to `tasks` moves the writer alone, without the grace period that a write to cgroup.procs waits for.
@@ -132,15 +120,7 @@ class Cgroups {
   Text paths_[most];
   std::uint32_t count_ = 0;
   Fd unified_;
-  Text unified_path_;
 };
-
-// For the process that joins them itself: the v2 one only if it was not born there.
-Status open_cgroups(const Context& context, Cgroups& cgroups, TextList tasks, Text unified) {
-  const bool outside = context.header->outside != 0;
-  STRATA_TRY(cgroups.open(tasks, outside ? unified : Text()));
-  return outside ? cgroups.move_into_unified() : Status();
-}
 
 // Its root is where this process is now (cgroup_namespaces(7)), so it comes after the cgroups.
 Status make_cgroup_namespace(std::uint64_t create) {
@@ -398,12 +378,7 @@ Status clone_container(Context& context, const CloneFields& fields, int& ret_ope
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<std::uint64_t>(cgroups.unified().get());
   }
-  long pid = sys::clone3(&arguments, sizeof arguments);
-  // A cgroup above has as many processes as it may, perhaps.
-  if (pid == -EAGAIN && cgroups.unified().valid() && !cgroups.move_into_unified().failed()) {
-    arguments.flags &= ~std::uint64_t{CLONE_INTO_CGROUP};
-    pid = sys::clone3(&arguments, sizeof arguments);
-  }
+  const long pid = sys::clone3(&arguments, sizeof arguments);
   if (pid < 0) return {static_cast<int>(-pid), "clone3"};
   if (pid == 0) {
     ours.reset();
@@ -438,7 +413,6 @@ struct EnterFields {
   long pid = 0;
   std::uint64_t namespaces = 0;
   bool chroot = false;
-  Text cgroup;
   TextList tasks{0, Cursor(nullptr, 0)};
 };
 
@@ -462,8 +436,8 @@ bool find_enter(const Plan& plan, EnterFields& ret_fields) {
     (void)fields.u64();
     const std::uint32_t namespaces = fields.u32();
     const bool chroot = fields.boolean();
-    const Text cgroup = fields.text();
-    ret_fields = {static_cast<long>(pid), namespaces, chroot, cgroup, fields.texts()};
+    (void)fields.text();
+    ret_fields = {static_cast<long>(pid), namespaces, chroot, fields.texts()};
     return true;
   }
   return false;
@@ -485,7 +459,7 @@ Status drop_own_user_namespace(const Context& context, EnterFields& fields) {
 // Returns in the process that becomes the program only.
 Status enter_container(Context& context, EnterFields fields, int& ret_operation) {
   Cgroups cgroups;
-  STRATA_TRY(open_cgroups(context, cgroups, fields.tasks, fields.cgroup));
+  STRATA_TRY(cgroups.open(fields.tasks, {}));
   STRATA_TRY(cgroups.join());
   STRATA_TRY(drop_own_user_namespace(context, fields));
   const bool user = (fields.namespaces & CLONE_NEWUSER) != 0;
@@ -526,7 +500,7 @@ Status enter_namespaces(Context& context, int& ret_operation) {
     STRATA_TRY(clone_container(context, fields, ret_operation));
   } else {
     Cgroups cgroups;
-    STRATA_TRY(open_cgroups(context, cgroups, fields.tasks, fields.cgroup));
+    STRATA_TRY(cgroups.open(fields.tasks, {}));
     STRATA_TRY(cgroups.join());
     Joined joined;
     STRATA_TRY(join_namespaces(fields.join, false, joined));

@@ -169,8 +169,10 @@ test('where no process can be born, the cgroup that is full is named', async (t)
   machine.file(`${HIERARCHIES[2]}/strata-c1/pids.max`, 'max\n');
   machine.file(`${HIERARCHIES[2]}/strata-c1/pids.current`, '9\n');
   t.is(await words(), '');
-  machine.file(`${HIERARCHIES[2]}/strata-c1/pids.max`, '9\n');
-  t.is(await words(), 'the cgroup /strata-c1 has 9 processes, and its limit (pids.max) is 9');
+  machine.file(`${HIERARCHIES[2]}/strata-c1/pids.max`, '11\n');
+  t.is(await words(), '');
+  machine.file(`${HIERARCHIES[2]}/strata-c1/pids.max`, '10\n');
+  t.is(await words(), 'the cgroup /strata-c1 has 9 of the 10 processes that it may have (pids.max), and needs room for 2');
   machine.failure = { op: 'enter', failure: { syscall: 'clone3', errno: 12 } };
   t.is(await words(), '');
 });
