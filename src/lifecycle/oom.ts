@@ -42,7 +42,8 @@ export function watchMemory(host: Host, record: ContainerRecord, facts: HostFact
     version: 2,
     isReal,
     wasMissed: () => isReal() || (above !== undefined && kills(host, directory) === undefined && above.hasMore(known)),
-    refresh: () => above?.refresh(known),
+    // Not when the container has lost one that was not told yet, or is gone: that would pass for another's.
+    refresh: () => above?.refresh(known, () => kills(host, directory) === known),
   };
 }
 
@@ -120,9 +121,10 @@ class Slice {
     this.own = scope.slice(slash + 1);
   }
 
-  /** `known`: so many were killed in the container. */
-  refresh(known: number): void {
+  /** `known`: so many were killed in the container. `isKnown`: whether that is so, asked after counting. */
+  refresh(known: number, isKnown: () => boolean = () => true): void {
     const { rest, unlucky } = this.count();
+    if (!isKnown()) return;
     this.others = rest - known;
     this.unlucky = unlucky;
   }
