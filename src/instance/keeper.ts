@@ -17,6 +17,7 @@ import type { ContainerName } from '../lifecycle/report.ts';
 import { checkProgram, withCleanupFault } from '../lifecycle/start.ts';
 import type { ContainerRecord } from '../lifecycle/store.ts';
 import { load } from '../lifecycle/store.ts';
+import { NOTIFY_PLACE } from '../plan/notify.ts';
 import { attachSocket, recordStart } from './directory.ts';
 import type { LogSettings } from './record.ts';
 
@@ -48,7 +49,7 @@ type Told = { readonly pid: number } | { readonly error: ErrorFields };
  * @throws StrataError of any code; then nothing of the container is left but the instance's directory.
  */
 export async function runKept(host: Host, options: KeptOptions): Promise<{ readonly pid: number }> {
-  const prepared = prepare(host, options);
+  const prepared = prepare(host, { ...options, ...notifyPlaceOf(options) });
   checkProgram(prepared.record);
   const told = host.divide();
   if (told !== undefined) return outcomeOf(told);
@@ -58,6 +59,11 @@ export async function runKept(host: Host, options: KeptOptions): Promise<{ reado
     host.tell(JSON.stringify({ error: fieldsOf(error) } satisfies Told));
     throw error;
   }
+}
+
+/** Where an instance has its socket of sd_notify(3), whatever its caller's is called: no name of the host's comes into the writable layer. */
+export function notifyPlaceOf({ notifySocket }: Pick<CreateOptions, 'notifySocket'>): Pick<CreateOptions, 'notifyPlace'> {
+  return notifySocket === undefined ? {} : { notifyPlace: NOTIFY_PLACE };
 }
 
 /** The process of a container that is kept, for {@link untilReady}. One whose state its keeper has removed already is found no more: it has ended. */

@@ -13,7 +13,7 @@ import type { CreatedInstance, InstanceOptions } from './create.ts';
 import { createInstance, discardInstance } from './create.ts';
 import { recordStart } from './directory.ts';
 import { recordExit } from './exit.ts';
-import { keptProcess, runKept } from './keeper.ts';
+import { keptProcess, notifyPlaceOf, runKept } from './keeper.ts';
 import { removeInstance } from './removal.ts';
 
 /** The rest of what the lifecycle is told; the container's own is decided by the image and the {@link InstanceOptions}. */
@@ -38,7 +38,7 @@ export async function runInstance(host: Host, options: InstanceOptions & Running
   };
   try {
     recordStart(host, directory);
-    const status = await runForeground(host, { ...options, bundle: directory, spec, stdio: [stdin, 1, 2], ended });
+    const status = await runForeground(host, { ...options, ...notifyPlaceOf(options), bundle: directory, spec, stdio: [stdin, 1, 2], ended });
     if (options.remove) await whileUsing(store, () => removeInstance(store, instance));
     return status;
   } catch (error) {
@@ -95,7 +95,7 @@ export async function runInstanceHeld(
   try {
     recordStart(host, directory);
     let memory: MemoryVerdict | undefined;
-    const up = await runDetached(host, { ...options, bundle: directory, spec }, (record) => {
+    const up = await runDetached(host, { ...options, ...notifyPlaceOf(options), bundle: directory, spec }, (record) => {
       memory = new MemoryVerdict(host, record);
     });
     const ended = async (status: ExitStatus): Promise<void> => {

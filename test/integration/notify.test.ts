@@ -43,6 +43,7 @@ containerTest('start and run --detach wait for it, and hold nobody up meanwhile'
   const caller = await Caller.listen(workspace);
   const script = `${until('/go')}; notify READY=1; ${until('/end')}; exec sleep 1000`;
   const ready = async (bundle: Bundle, id: string, waiting: Running): Promise<void> => {
+    await eventually('it to be made', async () => (await workspace.strata(['state', id])).code === 0);
     const { pid } = await workspace.reach(id, 'running');
     // Whoever wants the lock gets it.
     await workspace.succeed(['pause', id]);
@@ -166,7 +167,8 @@ containerTest('a container of an image in the background, when it is run and whe
   await workspace.succeed(['--store', store, 'start', id], { env });
   const { pid } = await workspace.state(id);
   t.deepEqual(caller.heard.slice(2), [`READY=1|MAINPID=${pid}`, BARRIER]);
-  t.is((await workspace.succeed(['--store', store, 'logs', id])).stdout, `${env.NOTIFY_SOCKET}/notify\n1\n`.repeat(2));
+  t.is((await workspace.succeed(['--store', store, 'logs', id])).stdout, '/run/notify/notify\n1\n'.repeat(2));
+  t.is((await workspace.succeed(['--store', store, 'diff', id])).stdout, '', 'nothing of the caller is in the layer');
   await workspace.succeed(['--store', store, 'delete', '--force', id]);
 
   const other = workspace.id();

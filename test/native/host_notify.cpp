@@ -65,6 +65,24 @@ int main() {
     CHECK(bind_notify(notify_socket().value().get(), scratch / "none/notify").error() == ENOENT);
   });
 
+  test("the mode is the socket's, and not that of what a link in its place leads to", [&] {
+    const std::string directory = scratch / "swapped";
+    const std::string other = scratch / "other";
+    CHECK(!make_directories(directory, 0755).failed());
+    const Fd file(open(other.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    CHECK(file.valid());
+    const int swapper = fork();
+    if (swapper == 0) {
+      for (const std::string path = directory + "/notify";;) {
+        unlink(path.c_str());
+        (void)symlink(other.c_str(), path.c_str());
+      }
+    }
+    for (int i = 0; i < 2000; i++) (void)bind_notify(notify_socket().value().get(), directory + "/notify");
+    CHECK(kill(swapper, SIGKILL) == 0 && waitpid(swapper, nullptr, 0) == swapper);
+    CHECK(file_status(other).value()->mode == 0600);
+  });
+
   test("abstract names are taken as they are, and what is no socket is refused", [&] {
     const std::string name = "strata-test-" + std::to_string(getpid());
     Fd listener = std::move(notify_socket().value());

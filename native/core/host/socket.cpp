@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <algorithm>
@@ -71,7 +72,13 @@ Status bind_socket(int socket, const std::string& path, unsigned mode) {
   if (address.size == 0) return {ENAMETOOLONG, "bind", path};
   int result = sys::bind(socket, reinterpret_cast<const sockaddr*>(&address.address), address.size);
   if (result < 0) return {-result, "bind", path};
-  result = sys::fchmodat(directory.value().get(), name.c_str(), mode);
+  // A container that may write there could have put a link in its place: the mode is for what was made, and chmod(2) follows links.
+  Result<Fd> made = open_file(directory.value().get(), name.c_str(), O_PATH | O_NOFOLLOW);
+  if (made.failed()) return {made.status().error(), "open", path};
+  struct statx status {};
+  result = sys::statx(made.value().get(), "", AT_EMPTY_PATH, STATX_TYPE, &status);
+  if (result == 0 && !S_ISSOCK(status.stx_mode)) result = -ENOTSOCK;
+  if (result == 0) result = sys::fchmodat(AT_FDCWD, descriptor_path(made.value()).c_str(), mode);
   if (result == 0) return {};
   sys::unlinkat(directory.value().get(), name.c_str(), 0);
   return {-result, "chmod", path};
