@@ -5,9 +5,26 @@
 import { StrataError, withFields } from '../base/error.ts';
 import { parseExact } from '../base/json.ts';
 import { checkProfile } from '../spec/check-seccomp.ts';
+import { SECCOMP_ARCHITECTURES } from '../spec/names.ts';
 import { parseSeccomp } from '../spec/parse.ts';
-import { defaulting, list, object, optional, readWhole, required, text, textLike, texts } from '../spec/reader.ts';
+import type { Reader } from '../spec/reader.ts';
+import {
+  defaulting,
+  integer,
+  list,
+  mismatch,
+  mismatchAt,
+  object,
+  oneOf,
+  optional,
+  readWhole,
+  required,
+  someText,
+  textLike,
+  texts,
+} from '../spec/reader.ts';
 import type { Seccomp } from '../spec/types.ts';
+import { errnoNumber } from './errno.ts';
 
 /** When a rule is there. */
 interface Condition {
@@ -48,45 +65,85 @@ export interface SeccompSurroundings {
 const NONE: readonly never[] = [];
 const ALWAYS: Condition = { caps: NONE, arches: NONE };
 
-const condition = object<Condition>({
-  caps: defaulting(texts, NONE),
-  arches: defaulting(texts, NONE),
-  minKernel: optional(textLike(/^[0-9]{1,5}\.[0-9]{1,5}$/, "a kernel's version such as 4.8")),
-});
-const form = object<{ archMap: readonly ArchitectureEntry[]; syscalls: readonly (Conditions & { name?: string; names: readonly string[] })[] }>({
-  archMap: defaulting(list(object<ArchitectureEntry>({ architecture: required(text), subArchitectures: defaulting(texts, NONE) })), NONE),
-  syscalls: defaulting(
-    list(
-      object<Conditions & { name?: string; names: readonly string[] }>({
-        name: optional(text),
-        names: defaulting(texts, NONE),
-        includes: defaulting(condition, ALWAYS),
-        excludes: defaulting(condition, ALWAYS),
-      }),
-    ),
+/** Other properties would be conditions or orders that nobody follows. */
+function exactly<T>(keys: string, read: Reader<T>): Reader<T> {
+  const known = keys.split(' ');
+  return (value) => {
+    const result = read(value);
+    const other = Object.keys(value as object).find((key) => !known.includes(key));
+    return other === undefined ? result : mismatchAt(other, `there is no such property here: those that there are: ${known.join(', ')}`);
+  };
+}
+
+/** `ENOSYS`, `"38"` or 38; the empty string is the same as an absent one. */
+const errno: Reader<number | undefined> = (value) => {
+  if (typeof value !== 'string') return anyErrno(value);
+  const name = someText(value);
+  if (name === undefined) return undefined;
+  const number = /^[0-9]{1,5}$/.test(name) ? Number(name) : errnoNumber(name);
+  return number ?? mismatch('the name of an errno, such as ENOSYS, or its number', name);
+};
+const anyErrno = integer(0, 0xffff);
+
+interface RuleForm extends Conditions {
+  readonly name?: string;
+  readonly names: readonly string[];
+  /** In place of `errnoRet`, as containers-common has it. */
+  readonly errno?: number;
+}
+
+const condition = exactly(
+  'caps arches minKernel',
+  object<Condition>({
+    caps: defaulting(texts, NONE),
+    arches: defaulting(texts, NONE),
+    minKernel: optional(textLike(/^[0-9]{1,5}\.[0-9]{1,5}$/, "a kernel's version such as 4.8")),
+  }),
+);
+const rule = exactly(
+  'name names action errnoRet errno args comment includes excludes',
+  object<RuleForm>({
+    name: optional(someText),
+    names: defaulting(texts, NONE),
+    errno: optional(errno),
+    includes: defaulting(condition, ALWAYS),
+    excludes: defaulting(condition, ALWAYS),
+  }),
+);
+const architecture = oneOf(SECCOMP_ARCHITECTURES.join(' '));
+const form = object<{ archMap: readonly ArchitectureEntry[]; defaultErrno?: number; syscalls: readonly RuleForm[] }>({
+  archMap: defaulting(
+    list(object<ArchitectureEntry>({ architecture: required(architecture), subArchitectures: defaulting(list(architecture), NONE) })),
     NONE,
   ),
+  defaultErrno: optional(errno),
+  syscalls: defaulting(list(rule), NONE),
 });
 
 /** @param file what errors name. @throws StrataError `config-syntax`, `config-invalid`, `config-unsupported` with the place in the file */
 export function parseProfile(source: string, file: string): SeccompProfile {
+  // Where what the runtime specification calls otherwise stands in the file.
+  const places = new Map<string, string>();
   try {
     const value = parseExact(source);
-    const { archMap, syscalls } = readWhole(form, value, '');
+    const { archMap, defaultErrno, syscalls } = readWhole(form, value, '');
     const raw = value as { readonly architectures?: readonly unknown[] | null; readonly syscalls?: readonly object[] | null };
     if (archMap.length > 0 && (raw.architectures ?? NONE).length > 0) throw both('/archMap', 'architectures');
-    const rules = (raw.syscalls ?? NONE).map((rule, index) => {
-      const { name, names = NONE } = syscalls[index] ?? {};
-      if (name === undefined) return rule;
-      if (names.length > 0) throw both(`/syscalls/${index}/name`, 'names');
-      return { ...rule, names: [name] };
+    if (defaultErrno !== undefined) places.set('/defaultErrnoRet', '/defaultErrno');
+    const rules = (raw.syscalls ?? NONE).map((one, index) => {
+      const { name, names = NONE, errno: returned } = syscalls[index] ?? {};
+      const place = `/syscalls/${index}`;
+      if (name !== undefined && names.length > 0) throw both(`${place}/name`, 'names');
+      if (returned !== undefined) places.set(`${place}/errnoRet`, `${place}/errno`);
+      return { ...one, ...(name !== undefined && { names: [name] }), ...(returned !== undefined && { errnoRet: returned }) };
     });
-    const architectures = archMap.flatMap(({ architecture, subArchitectures }) => [architecture, ...subArchitectures]);
-    const seccomp = parseSeccomp({ ...raw, syscalls: rules, ...(archMap.length > 0 && { architectures }) });
+    const seccomp = parseSeccomp({ ...raw, syscalls: rules, ...(defaultErrno !== undefined && { defaultErrnoRet: defaultErrno }) });
     checkProfile(seccomp, '');
     return { seccomp, conditions: syscalls.map(({ includes, excludes }) => ({ includes, excludes })), archMap };
   } catch (error) {
-    throw error instanceof StrataError ? withFields(error, { document: file }) : error;
+    if (!(error instanceof StrataError)) throw error;
+    const pointer = places.get(error.pointer ?? '');
+    throw withFields(error, { document: file, ...(pointer !== undefined && { pointer }) });
   }
 }
 
@@ -102,13 +159,18 @@ const MACHINES: Readonly<Record<string, { readonly native: string; readonly name
   arm: { native: 'SCMP_ARCH_AARCH64', names: ['arm64', 'arm'] },
 };
 
-/** The profile with the rules that are there, as `linux.seccomp` has it; values may be bigint. */
-export function chooseRules({ seccomp, conditions, archMap }: SeccompProfile, around: SeccompSurroundings): Seccomp {
+/** The profile with the rules that are there, a JSON value as `linux.seccomp` has it, without empty lists; values may be bigint. */
+export function chooseRules({ seccomp, conditions, archMap }: SeccompProfile, around: SeccompSurroundings): object {
   const machine = MACHINES[around.architecture];
-  const entry = archMap.find(({ architecture }) => architecture === machine?.native);
-  const architectures = entry === undefined ? NONE : [entry.architecture, ...entry.subArchitectures];
+  const entry = archMap.find(({ architecture: native }) => native === machine?.native);
+  const mapped = entry === undefined ? NONE : [entry.architecture, ...entry.subArchitectures];
   const syscalls = seccomp.syscalls.filter((_, index) => isThere(conditions[index], around, machine?.names ?? [around.architecture]));
-  return { ...seccomp, syscalls, ...(archMap.length > 0 && { architectures }) };
+  const { architectures, ...rest } = seccomp;
+  return withoutEmpty({ ...rest, architectures: archMap.length > 0 ? mapped : architectures, syscalls: syscalls.map(withoutEmpty) });
+}
+
+function withoutEmpty(value: object): object {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => !(Array.isArray(one) && one.length === 0)));
 }
 
 /** All capabilities that are included, one of the architectures, a kernel as new; and nothing of what is excluded. */
