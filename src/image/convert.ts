@@ -118,7 +118,7 @@ const DEFAULT_CAPABILITIES =
   'CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE';
 
 /** Besides the usual ones, ways to learn of the machine's load, and through it of what others do. */
-const MASKED = MASKED_PATHS.concat('/proc/interrupts', '/sys/devices/virtual/powercap');
+export const MASKED: readonly string[] = MASKED_PATHS.concat('/proc/interrupts', '/sys/devices/virtual/powercap');
 
 /**
  * Annotations by which some runtime takes orders: an image gives none. Ours, what runc, crun and youki tell of themselves in `features`
@@ -296,7 +296,7 @@ function seccompOf(image: ImageConfig, { security }: Wishes, granted: readonly s
 
 /** What of /proc and /sys is not to be seen, or not to be written. @throws StrataError `usage` for what would not change anything */
 function kernelPaths({ masked, unmasked }: SecurityWishes): { readonly maskedPaths: readonly string[]; readonly readonlyPaths: readonly string[] } {
-  const own = masked.map(cleanPath);
+  const own = [...new Set(masked.map(cleanPath))];
   if (unmasked === 'ALL') return { maskedPaths: own, readonlyPaths: [] };
   const freed = unmasked.map(cleanPath);
   for (const path of freed) {

@@ -37,7 +37,7 @@ async function write(store: Store, options: ImageBundleOptions): Promise<void> {
     ...options,
     mounts: [...options.tmpfs, ...binds(host, options.volumes)],
     devices: findDevices(host, options.devices),
-    security: resolveSecurity(store, options.security, false),
+    security: resolveSecurity(store, options.security, { here: false, volumes: [] }),
   };
   const { spec, warnings } = convertParts(host, parts, wishes, { user: options.user, hostname, root: 'rootfs', annotations: {} });
   for (const warning of warnings) options.warn?.(warning);

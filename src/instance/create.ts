@@ -184,7 +184,8 @@ class Making {
     this.options = options;
     this.found = found;
     this.parts = imageParts(store, found);
-    this.security = resolveSecurity(store, options.security, true);
+    const volumes = options.volumes.flatMap(({ source }) => (source === undefined || source.startsWith('/') ? [] : [source]));
+    this.security = resolveSecurity(store, options.security, { here: true, volumes });
   }
 
   async carryOut(): Promise<CreatedInstance> {

@@ -16,8 +16,7 @@ import { pruneAll } from '../instance/prune.ts';
 import type { PsEntry } from '../instance/ps.ts';
 import { listContainers } from '../instance/ps.ts';
 import type { LogSettings } from '../instance/record.ts';
-import type { SecurityOptions } from '../instance/security.ts';
-import { newPrivileges, securityOption } from '../instance/security.ts';
+import { newPrivileges, securityOptions } from '../instance/security.ts';
 import { cpusWish, DEFAULT_LOG, deviceWish, limitWish, networkWish, sizeWish, tmpfsMount, volumeWish } from '../instance/wishes.ts';
 import type { Change } from '../instance/writable.ts';
 import { diff as changesOf } from '../instance/writable.ts';
@@ -187,7 +186,7 @@ export function making(options: ImageContainerOptions): Making {
 
 function wishesOf(settings: ImageSettings) {
   const { args, entrypoint, cwd, user, hostname, memory, cpus, pidsLimit } = settings;
-  const security = (settings.securityOpts ?? []).reduce<SecurityOptions>((before, text) => securityOption(text, before), {});
+  const security = securityOptions(settings.securityOpts ?? []);
   if (pidsLimit !== undefined && (!Number.isSafeInteger(pidsLimit) || pidsLimit < -1 || pidsLimit === 0)) {
     throw new StrataError({ code: 'usage', reason: `pidsLimit ${pidsLimit} is no number of processes, nor -1` });
   }

@@ -274,7 +274,9 @@ containerTest('settings that cannot be are errors of usage', async (t, workspace
     { network: 'bridge' },
     { volumes: ['a:b'] },
     { capAdd: ['X'] },
-    { securityOpts: ['mask=/a', 'mask=/b'] },
+    { securityOpts: ['seccomp=builtin', 'seccomp=unconfined'] },
+    { securityOpts: 'mask=/a' as unknown as string[] },
+    { securityOpts: ['mask=/a\0b'] },
     { securityOpts: ['no-new-privileges'], newPrivileges: true },
   ])
     t.is(await codeOf(t, strata.create({ ...options, ...wrong })), 'usage', JSON.stringify(wrong));

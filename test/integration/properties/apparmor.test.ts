@@ -167,7 +167,7 @@ labelTest('a container of an image: --security-opt apparmor', async (t, workspac
   t.is((await strata('delete', '--force', id)).stderr, '');
   t.is((await run('unconfined', workspace.id(), '--rm')).stdout, `unconfined\n${SECRET}\n`);
   const missing = `${workspace.token}-missing`;
-  failed(t, await run(missing, workspace.id(), '--rm'), `take on the AppArmor profile ${missing}`, 'no such file or directory');
+  failed(t, await run(missing, workspace.id(), '--rm'), `security option "apparmor=${missing}": no such profile is loaded`);
   t.deepEqual(fs.readdirSync(`${store}/containers`), []);
 });
 
