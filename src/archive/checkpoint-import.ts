@@ -7,19 +7,23 @@ import { open } from 'node:fs/promises';
 import { StrataError, withFields } from '../base/error.ts';
 import { ERRNO, hasErrno } from '../base/fault.ts';
 import { parseExact, stringifyExact } from '../base/json.ts';
+import { readSecurity } from '../host/facts.ts';
 import type { Host } from '../host/host.ts';
-import { isOrder } from '../image/convert.ts';
+import { isOrder, MASKED } from '../image/convert.ts';
 import { shortId } from '../image/digest.ts';
 import { checkpointDirectory } from '../instance/checkpoint.ts';
 import type { CreatedInstance } from '../instance/create.ts';
 import { overlayText } from '../instance/create.ts';
 import { recordStart } from '../instance/directory.ts';
 import type { Instance } from '../instance/record.ts';
+import { isKnownLabel } from '../instance/security.ts';
 import type { Limits, Usage } from '../layer/filter.ts';
 import { checkRatio, DEFAULT_LIMITS } from '../layer/filter.ts';
 import { checkId } from '../lifecycle/id.ts';
 import { containerDirectory, idTaken } from '../lifecycle/store.ts';
 import { OVERLAY_ANNOTATION } from '../overlay/stack.ts';
+import { checkLabels, checkMountLabel } from '../spec/check-labels.ts';
+import { READONLY_PATHS } from '../spec/defaults.ts';
 import { loadSpec, MAX_SPEC_LENGTH } from '../spec/parse.ts';
 import type { Spec } from '../spec/types.ts';
 import { imageNotFound, loadImage } from '../store/images.ts';
@@ -44,6 +48,10 @@ import { Watch } from './watch.ts';
 /** Those that hold nothing of the host's. */
 const OWN_FILE_SYSTEMS: readonly string[] = ['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2'];
 const OWN_NAMESPACES = ['mount', 'pid', 'ipc', 'uts'] as const;
+/** Actions that let a system call happen. */
+const ALLOWING: readonly string[] = ['SCMP_ACT_ALLOW', 'SCMP_ACT_LOG'];
+/** An SELinux label: user, role, type, and a level if the policy has them. */
+const LABEL = /^[A-Za-z0-9_.-]+(?::[A-Za-z0-9_.-]+){2}(?::[A-Za-z0-9_:,.-]+)?$/;
 /** Of a file of a bundle, in bytes. */
 const LARGEST_BUNDLE_FILE = 1024 * 1024;
 
@@ -215,7 +223,10 @@ class CheckpointImport {
     const { host, store } = this;
     const { volumes } = document.container;
     const places = new Map(volumes.map(({ name }) => [volumeData(document.store, name), volumeData(store.root, name)]));
-    this.checkConfiguration(loadSpec(text), places);
+    const parsed = loadSpec(text);
+    this.checkConfiguration(parsed, places);
+    this.checkLabels(parsed);
+    this.tellConfinement(parsed);
     const spec = parseExact(text) as { annotations?: Record<string, string>; mounts?: { source?: string }[] };
     const mounts = (spec.mounts ?? []).map((mount) => ({
       ...mount,
@@ -255,6 +266,42 @@ class CheckpointImport {
       if (!source.startsWith('/')) refuse(`a mount of ${JSON.stringify(source)}`);
       warn(`${source} of the host is mounted at ${destination}, as the archive says`);
     }
+  }
+
+  /** Before one is given to a file: those that this machine cannot enforce are refused. */
+  private checkLabels(spec: Spec): void {
+    const { process, linux } = spec;
+    const { mountLabel } = linux;
+    const { apparmorProfile, selinuxLabel } = process ?? {};
+    if (apparmorProfile === undefined && selinuxLabel === undefined && mountLabel === undefined) return;
+    const facts = readSecurity(this.host);
+    try {
+      if (process !== undefined) checkLabels(process, facts, '/process');
+      checkMountLabel(spec, facts);
+    } catch (error) {
+      throw error instanceof StrataError ? withFields(error, { document: `${CONFIG} in the archive` }) : error;
+    }
+    for (const label of [selinuxLabel, mountLabel]) {
+      if (label === undefined || (LABEL.test(label) && isKnownLabel(this.host, label))) continue;
+      throw new StrataError({
+        code: 'config-unsupported',
+        reason: `${CONFIG} in the archive: this machine's policy has no label ${JSON.stringify(label)}`,
+      });
+    }
+  }
+
+  /** What holds the program less than a container of an image is held without options, or in another way. */
+  private tellConfinement({ process, linux }: Spec): void {
+    const tell = (what: string): void => this.options.warn(`the container ${what}, as the archive says`);
+    const { seccomp, maskedPaths, readonlyPaths } = linux;
+    if (seccomp === undefined) tell('may make all system calls');
+    else if (ALLOWING.includes(seccomp.defaultAction)) tell('may make all system calls that its list does not name');
+    const seen = MASKED.filter((path) => !maskedPaths.includes(path));
+    if (seen.length > 0) tell(`sees ${seen.join(', ')}`);
+    const writable = READONLY_PATHS.filter((path) => !readonlyPaths.includes(path) && !maskedPaths.includes(path));
+    if (writable.length > 0) tell(`may write to ${writable.join(', ')}`);
+    if (process?.apparmorProfile !== undefined) tell(`has the AppArmor profile ${process.apparmorProfile}`);
+    if (process?.selinuxLabel !== undefined) tell(`has the SELinux label ${process.selinuxLabel}`);
   }
 
   private annotations(all: Readonly<Record<string, string>>): [name: string, value: string][] {
