@@ -142,6 +142,17 @@ imagesTest('what a container has changed becomes an image, and everything can be
   t.deepEqual(fs.readdirSync(join(images.store, 'layers')), []);
 });
 
+imagesTest('descriptors of the caller reach the verb that goes on in the user namespace', async (t, images) => {
+  const archive = join(images.user.home, 'root.tar');
+  fs.writeFileSync(archive, tarOf([{ path: 'file', content: 'x' }]));
+  fs.chmodSync(archive, 0o644);
+  for (const host of ['static', 'node']) {
+    const { code, stderr } = await images.start(host, `exec "$@" 9<${archive}`, 'image', 'import', '--name', host, '/dev/fd/9').result;
+    t.is(code, 0, `${host}: ${stderr}`);
+    await images.out('image', 'rm', host);
+  }
+});
+
 imagesTest('a signal reaches the verb that goes on in the user namespace', async (t, images, workspace) => {
   for (const host of ['static', 'node']) {
     const fifo = join(images.user.home, `archive-${host}`);

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
+#include <cstdlib>
 
 #include <linux/sched.h>
 
@@ -237,13 +239,32 @@ Result<CommandResult> run_command(const Command& command) {
       .run();
 }
 
+namespace {
+
+void keep_open(int descriptor) {
+  const long flags = sys::fcntl(descriptor, F_GETFD);
+  if (flags > 0) sys::fcntl(descriptor, F_SETFD, flags & ~FD_CLOEXEC);
+}
+
+// Those of which the launcher has told Node that they are the caller's.
+void keep_inherited_open() {
+  const char* inherited = std::getenv("STRATA_INHERITED_FDS");
+  while (inherited != nullptr && *inherited != '\0') {
+    char* end = nullptr;
+    const long descriptor = std::strtol(inherited, &end, 10);
+    if (end == inherited) break;
+    if (descriptor > 2 && descriptor <= INT_MAX) keep_open(static_cast<int>(descriptor));
+    inherited = *end == ',' ? end + 1 : end;
+  }
+}
+
+}  // namespace
+
 Status become(const std::vector<std::string>& args) {
   if (args.empty()) return {EINVAL, "execve"};
   // Node marks all descriptors that it was started with.
-  for (int descriptor = 0; descriptor < 3; descriptor++) {
-    const long flags = sys::fcntl(descriptor, F_GETFD);
-    if (flags > 0) sys::fcntl(descriptor, F_SETFD, flags & ~FD_CLOEXEC);
-  }
+  for (int descriptor = 0; descriptor < 3; descriptor++) keep_open(descriptor);
+  keep_inherited_open();
   // The next program is to end as usual when nobody reads its output.
   struct sigaction before {};
   (void)sys::signal_action(SIGPIPE, nullptr, &before);
