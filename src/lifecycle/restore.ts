@@ -414,8 +414,11 @@ function outsideOperations({ operations }: Plan): Operation[] {
   });
 }
 
-/** What CRIU does not save, and its children have from it: no session keyring of the caller's, and what the scheduler of I/O and memory look at. */
-const INHERITED: readonly OperationName[] = ['keyring', 'io-priority', 'memory-policy'];
+/**
+ * What CRIU does not save, and its children have from it: no session keyring of the caller's, what the scheduler of I/O and memory look at, and, which
+ * only newer ones than 3.17 save, that they gain no privileges.
+ */
+const INHERITED: readonly OperationName[] = ['keyring', 'io-priority', 'memory-policy', 'no-new-privileges'];
 
 /** What makes places in the root, if they are missing: CRIU mounts on what is there. */
 const PLACES: readonly OperationName[] = [
