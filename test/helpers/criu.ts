@@ -1,5 +1,5 @@
 /** CRIU for the tests of checkpoints: the system's, or the one that scripts/setup.sh has put into build/criu. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
 /** The search path with which `strata` finds it: what the system has comes first. */
@@ -19,6 +19,12 @@ export function whyNoCheckpoints(): string | undefined {
   if (!criu('--version')) return 'needs criu (npm run setup test)';
   // What it says depends on what kernel and machine have.
   return criu('check') ? undefined : 'criu check says that this kernel cannot do it';
+}
+
+/** The first number of CRIU's version; 0 without CRIU. */
+export function criuMajor(): number {
+  const { stdout } = spawnSync('criu', ['--version'], { encoding: 'utf8', env: { ...process.env, PATH: CRIU_PATH } });
+  return Number(/(\d+)\./.exec(stdout ?? '')?.[1] ?? 0);
 }
 
 /** Whether CRIU finds this in the kernel: `mem_dirty_track`, `uffd`. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { Bundle, CommandOptions, Edit, Result, Running, Workspace } from '../helpers/container.ts';
 import { CGROUP_V2, eventually, hasCapability, namespaceOf, withNamespace, withUserNamespace } from '../helpers/container.ts';
-import { CRIU_PATH, hasFeature, whyNoCheckpoints } from '../helpers/criu.ts';
+import { CRIU_PATH, criuMajor, hasFeature, whyNoCheckpoints } from '../helpers/criu.ts';
 import { containerTest, failed, fields, mountTable } from './_support.ts';
 
 const reason = process.getuid?.() === 0 ? whyNoCheckpoints() : undefined;
@@ -222,7 +222,7 @@ checkpointTest('a connection between two of its own processes, with --tcp-establ
   await workspace.remove(restored);
 });
 
-checkpointTest('a connection out of a network namespace that it has joined', async (t, subject, workspace) => {
+async function joinedNetwork(t: ExecutionContext, subject: Subject, workspace: Workspace): Promise<void> {
   const heard = workspace.path('heard');
   const server = workspace.helper(['unshare', '--net', 'sh', '-c', `ip link set lo up; echo up; exec busybox nc -l -p 7000 >${heard}`]);
   await new Promise((fulfil) => server.stdout?.once('data', fulfil));
@@ -240,7 +240,10 @@ checkpointTest('a connection out of a network namespace that it has joined', asy
   );
   t.is(namespaceOf((await workspace.state(restored)).pid, 'net'), namespaceOf(server.pid, 'net'));
   await workspace.remove(restored);
-});
+}
+// 3.17 locks such a namespace at dump and at restore, and then cannot take the rules away.
+if (criuMajor() >= 4) checkpointTest('a connection out of a network namespace that it has joined', joinedNetwork);
+else test.skip('checkpoint: a connection out of a network namespace that it has joined (needs CRIU 4)', (t) => t.pass());
 
 checkpointTest('--leave-running, and the copy under another id from another bundle beside it', async (t, subject, workspace) => {
   const bundle = workspace.script(COUNTS);
