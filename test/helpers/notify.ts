@@ -37,8 +37,14 @@ export class Caller {
     return caller;
   }
 
-  /** A line for each message. */
+  /** A line for each message. What strata has waited for has been read, and may still be on its way here: {@link hears}. */
   get heard(): string[] {
     return this.text.split('\n').slice(1, -1);
+  }
+
+  /** The lines, when there are so many. */
+  async hears(count: number): Promise<string[]> {
+    await eventually(`the caller to hear ${count} messages`, () => this.heard.length >= count);
+    return this.heard;
   }
 }

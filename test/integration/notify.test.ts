@@ -33,7 +33,7 @@ containerTest('run hands on that its program is ready, once, and nothing else', 
   t.is(result.code, 7, result.stderr);
   t.is(result.stdout, `${place}/notify\nsrw-rw-rw-\n0\n`);
   t.regex(result.stderr, /Read-only file system/);
-  t.deepEqual(caller.heard, ['READY=1', BARRIER]);
+  t.deepEqual(await caller.hears(2), ['READY=1', BARRIER]);
   const mount = mountTable(fs.readFileSync(join(bundle.rootfs, 'mounts'), 'utf8'))[place];
   for (const option of ['ro', 'nosuid', 'nodev', 'noexec']) t.true(mount?.options.includes(option), option);
   t.false(fs.existsSync(join(bundle.rootfs, 'x')));
@@ -42,6 +42,7 @@ containerTest('run hands on that its program is ready, once, and nothing else', 
 containerTest('start and run --detach wait for it, and hold nobody up meanwhile', async (t, workspace) => {
   const caller = await Caller.listen(workspace);
   const script = `${until('/go')}; notify READY=1; ${until('/end')}; exec sleep 1000`;
+  let said = 0;
   const ready = async (bundle: Bundle, id: string, waiting: Running): Promise<void> => {
     await eventually('it to be made', async () => (await workspace.strata(['state', id])).code === 0);
     const { pid } = await workspace.reach(id, 'running');
@@ -52,7 +53,8 @@ containerTest('start and run --detach wait for it, and hold nobody up meanwhile'
     bundle.file('go', '');
     t.is((await waiting.result).code, 0);
     // strata ends only when the word has been read.
-    t.deepEqual(caller.heard.slice(-2), [`READY=1|MAINPID=${pid}`, BARRIER]);
+    said += 2;
+    t.deepEqual((await caller.hears(said)).slice(-2), [`READY=1|MAINPID=${pid}`, BARRIER]);
     await workspace.remove(id);
   };
   const first = notifying(workspace, script);
@@ -76,10 +78,10 @@ containerTest('a program that ends without a word ends the waiting; one that sai
   t.deepEqual(caller.heard, []);
   const { id } = await workspace.create(notifying(workspace, 'exec notify READY=1'), [], { env: caller.env });
   await workspace.succeed(['start', id], { env: caller.env });
-  t.regex(caller.heard.join(' '), /^READY=1(\|MAINPID=\d+)? BARRIER=1 \+1$/);
+  t.regex((await caller.hears(2)).join(' '), /^READY=1(\|MAINPID=\d+)? BARRIER=1 \+1$/);
   await workspace.remove(id);
   t.is((await workspace.run(notifying(workspace, 'exec notify READY=1'), [], { env: caller.env })).code, 0);
-  t.deepEqual(caller.heard.slice(2), ['READY=1', BARRIER]);
+  t.deepEqual((await caller.hears(4)).slice(2), ['READY=1', BARRIER]);
 });
 
 containerTest('a signal ends the waiting and not the program', async (t, workspace) => {
@@ -124,7 +126,7 @@ containerTest('abstract names; messages that are too large, too many, or bring d
   bundle.file('end', '');
   t.is((await running.result).code, 0);
   t.is(running.stdout(), '/run/notify/notify\n');
-  t.deepEqual(caller.heard, ['READY=1', BARRIER]);
+  t.deepEqual(await caller.hears(2), ['READY=1', BARRIER]);
 });
 
 containerTest('any user of the container can say it, also in a user namespace, on a read-only root and below a mount', async (t, workspace) => {
@@ -147,7 +149,7 @@ containerTest('any user of the container can say it, also in a user namespace, o
     // The caller's umask is of no account.
     const result = await workspace.run(bundle, [], { env: caller.env, through: ['sh', '-c', 'umask 077; exec "$@"', 'sh'] });
     t.is(result.code, 0, result.stderr);
-    t.is(caller.heard.filter((line) => line === 'READY=1').length, index + 1);
+    t.is((await caller.hears(2 * index + 2)).filter((line) => line === 'READY=1').length, index + 1);
   }
 });
 
@@ -162,11 +164,11 @@ containerTest('a container of an image in the background, when it is run and whe
   const script = 'echo $NOTIFY_SOCKET; cat /proc/self/environ | tr "\\0" "\\n" | grep -c NOTIFY; notify READY=1 !; exec sleep 1000';
   await workspace.succeed(['--store', store, 'run', '--detach', '--image', IMAGE, id, 'sh', '-c', script], { env });
   const first = await workspace.state(id);
-  t.deepEqual(caller.heard, [`READY=1|MAINPID=${first.pid}`, BARRIER]);
+  t.deepEqual(await caller.hears(2), [`READY=1|MAINPID=${first.pid}`, BARRIER]);
   await workspace.succeed(['--store', store, 'stop', '--time', '0', id]);
   await workspace.succeed(['--store', store, 'start', id], { env });
   const { pid } = await workspace.state(id);
-  t.deepEqual(caller.heard.slice(2), [`READY=1|MAINPID=${pid}`, BARRIER]);
+  t.deepEqual((await caller.hears(4)).slice(2), [`READY=1|MAINPID=${pid}`, BARRIER]);
   t.is((await workspace.succeed(['--store', store, 'logs', id])).stdout, '/run/notify/notify\n1\n'.repeat(2));
   t.is((await workspace.succeed(['--store', store, 'diff', id])).stdout, '', 'nothing of the caller is in the layer');
   await workspace.succeed(['--store', store, 'delete', '--force', id]);
@@ -175,7 +177,7 @@ containerTest('a container of an image in the background, when it is run and whe
   const said = await workspace.succeed(['--store', store, 'run', '--detach', '--rm', '--image', IMAGE, other, 'notify', 'READY=1'], { env });
   t.is(said.stderr, '');
   await eventually('it to be gone', async () => (await workspace.strata(['--store', store, 'state', other])).code !== 0);
-  t.regex(caller.heard.slice(4).join(' '), /^READY=1(\|MAINPID=\d+)? BARRIER=1 \+1$/);
+  t.regex((await caller.hears(6)).slice(4).join(' '), /^READY=1(\|MAINPID=\d+)? BARRIER=1 \+1$/);
 });
 
 containerTest('where nobody listens it is told, and nothing is waited for', async (t, workspace) => {

@@ -73,7 +73,7 @@ userTest('a program says that it is ready, as root and as another of its ids', a
     const options = { env: { NOTIFY_SOCKET: caller.env.NOTIFY_SOCKET } };
     const { code, stderr } = await user.strata(['run', '--detach', '--bundle', bundle.directory, id], [], options);
     t.is(code, 0, stderr);
-    t.regex(caller.heard[2 * index] ?? '', /^READY=1\|MAINPID=\d+$/);
+    t.regex((await caller.hears(2 * index + 2))[2 * index] ?? '', /^READY=1\|MAINPID=\d+$/);
     t.is((await user.strata(['delete', '--force', id])).code, 0);
   }
 });

@@ -286,7 +286,7 @@ labelTest('a program says that it is ready to a socket with the label of its fil
   relabel(FILE, bundle.rootfs);
   const id = workspace.id();
   await workspace.succeed(['run', '--detach', '--bundle', bundle.directory, id], { env: caller.env });
-  t.regex(caller.heard[0] ?? '', /^READY=1\|/);
+  t.regex((await caller.hears(2))[0] ?? '', /^READY=1\|/);
   for (const name of ['notify', 'notify/notify']) t.is(fileLabel(join(workspace.root, id, name)), FILE);
   await workspace.remove(id);
 });
