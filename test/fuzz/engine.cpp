@@ -42,7 +42,7 @@ constexpr char prelude[] = R"(
 )";
 
 // What would hold the fuzzer up or end it, and what waits for signals.
-constexpr const char* left_out[] = {"attach", "divide", "exitNow", "foreground", "holdSignals", "interruption", "keep", "tell"};
+constexpr const char* left_out[] = {"attach", "become", "divide", "exitNow", "foreground", "holdSignals", "interruption", "keep", "tell"};
 
 JSContext* context;
 JSValue call;
