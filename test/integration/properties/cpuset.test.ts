@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { CGROUP_V2, type Edit, toJson, type Workspace } from '../../helpers/container.ts';
+import { CGROUP_V2, type Edit, eventually, toJson, type Workspace } from '../../helpers/container.ts';
 import { failed, unless } from '../_support.ts';
 
 const TOP = '/sys/fs/cgroup';
@@ -112,7 +112,8 @@ cpusetTest('a container that is a partition keeps its CPUs to itself', async (t,
   failed(t, await workspace.strata(['update', '--cpuset-cpus', ALL, id]), 'resources /cpu/cpus', 'the partition is root invalid');
   t.deepEqual(state(own), alone);
   await workspace.remove(id);
-  t.is(read(TOP, 'cpuset.cpus.effective'), ALL);
+  // The kernel takes a partition apart when its cgroup has gone, in its own time.
+  await eventually('the CPUs to be free again', () => read(TOP, 'cpuset.cpus.effective') === ALL);
 });
 
 cpusetTest('a partition that cannot be, and a cgroup whose CPUs are all given to one', async (t, workspace) => {
@@ -128,6 +129,7 @@ cpusetTest('a partition that cannot be, and a cgroup whose CPUs are all given to
   const late = await workspace.run(workspace.bundle(limited(`/${workspace.token}/late`, {})));
   failed(t, late, 'no space left on device', 'have all CPUs of the cgroup above');
   await workspace.remove(id);
+  await eventually('the CPUs to be those of the cgroup above again', () => read(parent, 'cpuset.cpus.effective') === `${LAST}`);
   t.deepEqual(state(parent), [`${LAST}`, `${LAST}`, '', 'root']);
   fs.rmdirSync(parent);
 });
