@@ -7,6 +7,8 @@ interface MountLine {
   /** Which part of the file system is mounted. */
   readonly root: string;
   readonly point: string;
+  /** Of the mount, not of its file system. */
+  readonly readonly: boolean;
   readonly type: string;
 }
 
@@ -19,7 +21,8 @@ export function parseMounts(text: string): MountLine[] {
     const [id, , device, root, point, ...rest] = line.split(' ');
     const type = rest[rest.indexOf('-') + 1];
     if (id === undefined || device === undefined || root === undefined || point === undefined || type === undefined) continue;
-    lines.push({ id: Number(id), device, root: unescapeOctal(root), point: unescapeOctal(point), type });
+    const readonly = rest[0]?.split(',').includes('ro') === true;
+    lines.push({ id: Number(id), device, root: unescapeOctal(root), point: unescapeOctal(point), readonly, type });
   }
   return lines;
 }

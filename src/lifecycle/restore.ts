@@ -322,7 +322,20 @@ class Attempt {
     if (script === 'orphan-pts-master') return this.sendTerminal(descriptor);
     if (descriptor !== -1) this.host.close(descriptor);
     if (script === 'setup-namespaces') await this.enterStage(pid);
-    if (script === 'post-restore') this.recordProcess(pid);
+    if (script === 'post-restore') {
+      this.recordProcess(pid);
+      this.checkRoot(pid);
+    }
+  }
+
+  /** Nothing runs yet. CRIU 3.17 leaves the flags of the root out. */
+  private checkRoot(pid: number): void {
+    const { host, prepared } = this;
+    if (!prepared.spec.root.readonly) return;
+    const root = parseMounts(host.readText(`/proc/${pid}/mountinfo`, LARGEST_MOUNTINFO)).find(({ point }) => point === '/');
+    if (root?.readonly === true) return;
+    const reason = 'CRIU has restored the root as one that can be written to, and it is to be read-only';
+    throw new StrataError({ code: 'criu', stage: 'restore', pointer: '/root/readonly', reason, hint: 'CRIU 4 keeps it read-only' });
   }
 
   private sendTerminal(master: Descriptor): void {

@@ -116,6 +116,12 @@ checkpointTest('a root that is read-only and has no /tmp', async (t, subject, wo
   fs.rmSync(join(bundle.rootfs, 'tmp'), { recursive: true, force: true });
   const { id } = await workspace.start(bundle);
   await subject.checkpoint(id);
+  if (criuMajor() < 4) {
+    const refused = workspace.id();
+    failed(t, await subject.try(['restore', '--detach', '--bundle', bundle.directory, '--image-path', subject.images, refused]), '/root/readonly');
+    failed(t, await subject.try(['state', refused]), 'not exist');
+    return;
+  }
   const restored = await subject.restore(bundle);
   t.is((await workspace.state(restored)).status, 'running');
   t.is((await workspace.strata(['exec', restored, 'touch', '/made'])).stderr, 'touch: /made: Read-only file system\n');
@@ -493,7 +499,9 @@ checkpointTest('what cannot be is told before anything is touched', async (t, su
   failed(t, await subject.try(['restore', '--detach', '--bundle', bundle.directory, '--image-path', subject.images, id]), id);
   failed(t, await subject.try(['checkpoint', '--image-path', subject.images, id], { env: { PATH: '/nowhere' } }));
   await workspace.succeed(['start', id]);
-  failed(t, await subject.try(['checkpoint', '--image-path', subject.images, id], { env: { PATH: '/nowhere' } }), 'criu');
+  // It is looked for in the usual directories too.
+  if (!fs.existsSync('/usr/sbin/criu'))
+    failed(t, await subject.try(['checkpoint', '--image-path', subject.images, id], { env: { PATH: '/nowhere' } }), 'criu');
   t.is((await workspace.state(id)).status, 'running');
   await workspace.remove(id);
   // What could not be restored is not taken down.

@@ -45,5 +45,5 @@ test('a mount that a symbolic link has led elsewhere is found by its last name, 
 });
 
 test('lines that are none are passed over', (t) => {
-  t.deepEqual(parseMounts('\nx\n1 2 3\n1 2 0:1 / /a rw - \n'), [{ id: 1, device: '0:1', root: '/', point: '/a', type: '' }]);
+  t.deepEqual(parseMounts('\nx\n1 2 3\n1 2 0:1 / /a rw - \n'), [{ id: 1, device: '0:1', root: '/', point: '/a', readonly: false, type: '' }]);
 });

@@ -198,6 +198,24 @@ test('a process that somebody kills while CRIU is at work on it is not waited fo
   t.deepEqual([machine.leftovers(), machine.locks.size, host.open.size], [[], 0, 0]);
 });
 
+test('a root that CRIU has left writable, against the configuration, is not handed on', async (t) => {
+  const { pid } = await restoreDetached(imageMachine().host, RESTORE);
+  for (const [flags, isKept] of [
+    ['rw,relatime', false],
+    ['ro,relatime', true],
+  ] as const) {
+    const { machine, host } = imageMachine({ root: { path: 'rootfs', readonly: true } });
+    machine.file(`/proc/${pid}/mountinfo`, `40 1 8:1 /bundle/rootfs / ${flags} - ext4 /dev/root rw\n41 40 0:5 / /proc ro - proc proc ro\n`);
+    if (isKept) {
+      t.is((await restoreDetached(host, RESTORE)).pid, pid);
+      continue;
+    }
+    const error = await failure(t, restoreDetached(host, RESTORE));
+    t.deepEqual([error.code, error.pointer], ['criu', '/root/readonly']);
+    t.deepEqual([machine.leftovers(), machine.locks.size, host.open.size], [[], 0, 0]);
+  }
+});
+
 test('a CRIU that is too old would pass over what it does not know', async (t) => {
   const { machine, host, criu } = imageMachine();
   criu.version = 3;
