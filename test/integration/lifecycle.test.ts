@@ -417,7 +417,7 @@ containerTest('--console-socket gets the terminal of a container', async (t, wor
     if (verb[0] === 'create') await workspace.succeed(['start', id]);
     await eventually('the container to ask', () => seen.includes('\nwell?\r\n'));
     helper.stdin?.write('an answer\n');
-    await eventually('the container to echo it', () => seen.includes('got an answer'));
+    await eventually('the container to echo it', () => seen.includes('got an answer\r\n'));
     t.regex(seen, /^name [^\n]+\nsize 33 111\n(\/dev\/\S+)\r\n33 111\r\n\1\r\n\1\r\n\1\r\nwell\?\r\nan answer\r\ngot an answer\r\n$/);
     t.is(stdout + stderr, '');
     await workspace.reach(id, 'stopped');
