@@ -471,7 +471,8 @@ const badHook = (label: string, change: (log: string) => object): void =>
 badHook('a relative path', () => ({ path: 'bin/probe' }));
 badHook('a path that is not there', () => ({ path: '/not/there' }));
 badHook('no path', () => ({ path: undefined }));
-badHook('a timeout of 0', () => ({ timeout: 0 }));
+// runc ends it at once, if it has not ended by then.
+badHook('a timeout of 0', () => ({ args: ['probe', 'slow'], timeout: 0 }));
 badHook('a timeout below 0', () => ({ timeout: -1 }));
 badHook('a timeout in letters', () => ({ timeout: '1' }));
 badHook('longer than its timeout', () => ({ args: ['probe', 'sleep'], timeout: 1 }));

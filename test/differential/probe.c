@@ -6,6 +6,7 @@
 //   probe kill SIGNAL        ends by this signal, or with 1 if it is the first process of its pid namespace
 //   probe hook FILE NAME     as a hook: appends what it was given to FILE
 //   probe fail               as a hook that fails
+//   probe slow               as a hook that takes its time
 //   probe sleep              as a hook that never ends
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -290,6 +291,7 @@ static int hook(char** argv, char** environment) {
 int main(int argc, char** argv, char** environment) {
   if (argc > 3 && strcmp(argv[1], "hook") == 0) return hook(argv, environment);
   if (argc > 1 && strcmp(argv[1], "fail") == 0) return 7;
+  if (argc > 1 && strcmp(argv[1], "slow") == 0) return usleep(300000);
   if (argc > 1 && strcmp(argv[1], "sleep") == 0) return pause();
   if (argc > 2 && strcmp(argv[1], "exit") == 0) return atoi(argv[2]);
   if (argc > 2 && strcmp(argv[1], "kill") == 0) return kill(getpid(), atoi(argv[2])) == 0 ? 1 : 2;
