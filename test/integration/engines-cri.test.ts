@@ -189,6 +189,8 @@ podTest('ExecSync: output, exit status, commands that cannot be executed', async
 podTest('probes of several containers at the same time', async (t, start) => {
   const pod = await start();
   const ids = await Promise.all([1, 2, 3].map((number) => pod.start(`echo ${number} >/tmp/number; exec sleep 1000`)));
+  const written = async (id: string): Promise<boolean> => (await pod.exec(id, 'test', '-s', '/tmp/number')).code === 0;
+  for (const id of ids) await eventually('the number to be there', () => written(id));
   for (let round = 0; round < 10; round++) {
     const answers = await Promise.all(ids.map((id) => pod.exec(id, 'cat', '/tmp/number')));
     t.deepEqual(
@@ -274,8 +276,9 @@ podTest('statistics of containers and pods', async (t, start) => {
 podTest('an OOM is the reason of an exit', async (t, start) => {
   const pod = await start();
   const resources = { memory_limit_in_bytes: 16 * 1024 * 1024, memory_swap_limit_in_bytes: 16 * 1024 * 1024 };
-  // The kernel kills a child: containerd may hear of the end of a first process before it hears why, and then gives no reason, with any runtime.
-  const id = await pod.start('dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1; exit 3', { linux: { resources } });
+  // The kernel kills a child, and not at once: containerd may hear of the end of a first process before it hears why, and listens only after the
+  // start; then it gives no reason, with any runtime.
+  const id = await pod.start('sleep 2; dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1; exit 3', { linux: { resources } });
   t.like(await pod.exited(id), { exit_code: 3 });
   await eventually('the reason', async () => (await pod.status(id)).reason === 'OOMKilled');
 });

@@ -297,8 +297,9 @@ dockerTest('top and stats', async (t, engine) => {
 
 dockerTest('an OOM is reported', async (t, engine) => {
   const greedy = ['--memory', '16m', '--memory-swap', '16m'];
-  // The kernel kills a child: docker may hear of the end of a first process before it hears why, with any runtime.
-  const id = await engine.detached(greedy, 'dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1; exit 3');
+  // The kernel kills a child, and not at once: docker may hear of the end of a first process before it hears why, and listens only after the start,
+  // with any runtime.
+  const id = await engine.detached(greedy, 'sleep 2; dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1; exit 3');
   t.is(await engine.told('wait', id), '3');
   await engine.reach(id, 'State.OOMKilled', 'true');
   await engine.remove(id);
