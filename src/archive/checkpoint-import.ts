@@ -161,8 +161,9 @@ class CheckpointImport {
     const lower = this.layersBelow(document.container);
     this.checkVolumes(document.container);
     const source = await this.text(members, CONFIG, MAX_SPEC_LENGTH);
-    const { mountLabel } = loadSpec(source).linux;
-    const spec = this.configuration(source, document, lower);
+    const parsed = loadSpec(source);
+    const { mountLabel } = parsed.linux;
+    const spec = this.configuration(source, parsed, document, lower);
     const instance: Instance = { ...document.container, id };
 
     const temporary = `${this.work}/container`;
@@ -219,11 +220,10 @@ class CheckpointImport {
    * The container's configuration with what lies elsewhere here: its layers, and its volumes. What is not to come from one is refused, and what
    * it has of the host's is told: nobody has asked for it on this command line.
    */
-  private configuration(text: string, document: CheckpointDocument, lower: readonly string[]): object {
+  private configuration(text: string, parsed: Spec, document: CheckpointDocument, lower: readonly string[]): object {
     const { host, store } = this;
     const { volumes } = document.container;
     const places = new Map(volumes.map(({ name }) => [volumeData(document.store, name), volumeData(store.root, name)]));
-    const parsed = loadSpec(text);
     this.checkConfiguration(parsed, places);
     this.checkLabels(parsed);
     this.tellConfinement(parsed);

@@ -1,10 +1,11 @@
 /** Wants of memory: who hears of them, and what was one (kernel documentation, admin-guide/cgroup-v2, memory.events). */
 import type { HostFacts } from '../host/facts.ts';
 import type { Descriptor, Host } from '../host/host.ts';
-import { IN_SCOPE, knownPlaces } from '../plan/cgroup.ts';
+import { knownPlaces } from '../plan/cgroup.ts';
 import { placeOf } from '../plan/resources.ts';
 import { CgroupFiles } from './cgroup-files.ts';
 import { cgroupDirectory } from './destroy.ts';
+import { scopeDirectory } from './scope.ts';
 import type { ContainerRecord } from './store.ts';
 
 export interface MemoryWatch {
@@ -56,7 +57,7 @@ function kills(host: Host, directory: string): number | undefined {
 /** The slice around a container's scope; undefined without systemd. */
 function sliceOf(host: Host, { systemd, cgroups }: ContainerRecord): Slice | undefined {
   const { hierarchy = '', path = '' } = cgroups[0] ?? {};
-  return systemd === undefined ? undefined : new Slice(host, (hierarchy + path).slice(0, -IN_SCOPE.length - 1));
+  return systemd === undefined ? undefined : new Slice(host, scopeDirectory(hierarchy + path));
 }
 
 /**

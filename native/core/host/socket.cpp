@@ -74,9 +74,8 @@ Status bind_socket(int socket, const std::string& path, unsigned mode) {
   if (result < 0) return {-result, "bind", path};
   // A container that may write there could have put a link in its place: the mode is for what was made, and chmod(2) follows links.
   Result<Fd> made = open_file(directory.value().get(), name.c_str(), O_PATH | O_NOFOLLOW);
-  if (made.failed()) return {made.status().error(), "open", path};
   struct statx status {};
-  result = sys::statx(made.value().get(), "", AT_EMPTY_PATH, STATX_TYPE, &status);
+  result = made.failed() ? -made.status().error() : sys::statx(made.value().get(), "", AT_EMPTY_PATH, STATX_TYPE, &status);
   if (result == 0 && !S_ISSOCK(status.stx_mode)) result = -ENOTSOCK;
   if (result == 0) result = sys::fchmodat(AT_FDCWD, descriptor_path(made.value()).c_str(), mode);
   if (result == 0) return {};
