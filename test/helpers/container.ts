@@ -410,6 +410,11 @@ export class Workspace {
     return state as ContainerState;
   }
 
+  /** Waits until nothing is left of a container that its keeper deletes: the command with which it does that ends last. */
+  async gone(id: string): Promise<void> {
+    await eventually(`container ${id} to be gone`, () => !this.leaks().some((line) => line.includes(id)));
+  }
+
   /**
    * Waits until `strata run` has nothing left to do but to wait for its program. Before that a signal makes it take the container back. Whoever gets the
    * container's lock knows that it is so.

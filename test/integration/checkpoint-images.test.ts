@@ -55,8 +55,8 @@ imageTest('--leave-running: a copy beside it; one that is removed at its end', a
   await place.grows(copy);
   t.true(isWhole(await place.counts(id)));
   for (const name of [id, copy]) await place.strata('stop', name);
-  await eventually('both to be removed', () => fs.readdirSync(join(place.store, 'containers')).length === 0);
-  await eventually('nothing half-made to be left', () => fs.readdirSync(join(place.store, 'tmp')).length === 0);
+  for (const name of [id, copy]) await workspace.gone(name);
+  t.deepEqual(fs.readdirSync(join(place.store, 'containers')), []);
   place.clean(t);
 });
 

@@ -255,7 +255,8 @@ lifeTest('with --rm it goes when it has ended', async (t, life, workspace) => {
   await eventually('somebody to wait', () => descriptors(`/proc/${waiting.pid}/fd`).some((link) => link.includes('pidfd')));
   await life.strata(['exec', life.id, 'touch', '/go']);
   t.is((await waiting.result).stdout, '4\n');
-  await eventually('it to be gone', async () => (await life.listed()) === undefined);
+  await workspace.gone(life.id);
+  t.is(await life.listed(), undefined);
   failed(t, await life.try(['start', life.id]), 'does not exist');
 });
 

@@ -176,7 +176,7 @@ containerTest('a container of an image in the background, when it is run and whe
   const other = workspace.id();
   const said = await workspace.succeed(['--store', store, 'run', '--detach', '--rm', '--image', IMAGE, other, 'notify', 'READY=1'], { env });
   t.is(said.stderr, '');
-  await eventually('it to be gone', async () => (await workspace.strata(['--store', store, 'state', other])).code !== 0);
+  await workspace.gone(other);
   t.regex((await caller.hears(6)).slice(4).join(' '), /^READY=1(\|MAINPID=\d+)? BARRIER=1 \+1$/);
 });
 
