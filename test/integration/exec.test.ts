@@ -326,7 +326,8 @@ containerTest('a terminal: its own, with job control and a size', async (t, work
     '[ -e /dev/console ] || echo no console',
     'stty size',
     'set -m; sleep 1000 & kill %1; wait; set +m; echo jobs',
-    'trap "stty size; exit 9" WINCH; echo ready; while :; do sleep 0.02; done',
+    // The size changes in two steps: rows, then columns.
+    'trap "stty size | grep -x 55.66 && exit 9" WINCH; echo ready; while :; do sleep 0.02; done',
   ].join('; ');
   const screen = new Screen(workspace, `stty rows 41 cols 123; $STRATA exec --tty --user 1000 ${id} sh -c '${script}'`);
   await screen.until('ready');
