@@ -1,5 +1,5 @@
 /** What every verb of the command line has at hand: the host, the global options, the log. */
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import type { Archive } from '../archive/archive.ts';
 import { StrataError } from '../base/error.ts';
 import { ERRNO } from '../base/fault.ts';
@@ -46,7 +46,7 @@ export class Shell {
   private argv: readonly string[] = [];
   private readonly program: Command;
   private readonly openArchive: () => Archive;
-  private readonly forImages = new Map<string, () => void>();
+  private readonly forImages = new Map<string, () => unknown>();
 
   constructor(host: Host, program: Command, openArchive: () => Archive) {
     this.host = host;
@@ -54,9 +54,16 @@ export class Shell {
     this.openArchive = openArchive;
   }
 
-  /** Leaves the flags of images to {@link setUp}: with every command of a bundle they would cost time for nothing. */
+  /**
+   * Makes the flags of images, and keeps them aside for {@link setUp}: commander asks every option of a verb about every command line, and those of
+   * bundles would pay for it.
+   */
   addForImages(command: Command, add: (command: Command) => void): void {
-    this.forImages.set(command.name(), () => add(command));
+    const options = command.options as Option[];
+    const own = options.length;
+    add(command);
+    const aside = options.splice(own);
+    this.forImages.set(command.name(), () => options.push(...aside));
   }
 
   /** Called with the command line before it is read: sets up what is needed for it only. */
