@@ -6,7 +6,7 @@
  */
 
 /** Needs nothing. */
-const ALLOWED =
+const ALLOWED: readonly string[] = (
   '_llseek _newselect accept accept4 access adjtimex alarm arch_prctl arm_fadvise64_64 arm_sync_file_range bind breakpoint brk cacheflush ' +
   'cachestat capget capset chdir chmod chown chown32 clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime ' +
   'clock_gettime64 clock_nanosleep clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3 epoll_create ' +
@@ -36,7 +36,8 @@ const ALLOWED =
   'socketpair splice ssetmask stat stat64 statfs statfs64 statmount statx symlink symlinkat sync sync_file_range sync_file_range2 ' +
   'syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 ' +
   'timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask uname ' +
-  'unlink unlinkat utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev';
+  'unlink unlinkat utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev'
+).split(' ');
 
 /** What each capability opens, capabilities(7). */
 const WITH_CAPABILITY: Readonly<Record<string, string>> = {
@@ -92,12 +93,13 @@ const ENOSYS = 38;
  * @param architecture of the image; of another than is known here only the machine's own calls are filtered, and all others refused
  */
 export function defaultSeccomp(capabilities: readonly string[], architecture: string): object {
-  let text = ALLOWED;
+  const names = [...ALLOWED];
   for (let index = 0; index < capabilities.length; index++) {
-    const more = WITH_CAPABILITY[capabilities[index] as string];
-    if (more !== undefined) text += ` ${more}`;
+    for (const name of WITH_CAPABILITY[capabilities[index] as string]?.split(' ') ?? []) {
+      if (!names.includes(name, ALLOWED.length)) names.push(name);
+    }
   }
-  const syscalls: object[] = [{ names: [...new Set(text.split(' '))], action: 'SCMP_ACT_ALLOW' }];
+  const syscalls: object[] = [{ names, action: 'SCMP_ACT_ALLOW' }];
   // What they are told lies in memory, where no filter sees it; told that there is no such call, libc takes clone(2) and socket(2).
   const hidden = ['socketcall'];
   if (!capabilities.includes('CAP_SYS_ADMIN')) {
@@ -105,11 +107,16 @@ export function defaultSeccomp(capabilities: readonly string[], architecture: st
     hidden.push('clone3');
   }
   syscalls.push({ names: hidden, action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS });
-  for (let index = 0; index < PERSONALITIES.length; index++) syscalls.push(only('personality', 'SCMP_CMP_EQ', PERSONALITIES[index] as number));
-  for (const [mask, family] of FAMILIES) syscalls.push(only('socket', 'SCMP_CMP_MASKED_EQ', mask, family));
+  syscalls.push(...ANYWHERE);
   const architectures = ARCHITECTURES[architecture];
   return { defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: 1, ...(architectures && { architectures }), syscalls };
 }
+
+/** Rules that are the same for every container. */
+const ANYWHERE: readonly object[] = [
+  ...PERSONALITIES.map((personality) => only('personality', 'SCMP_CMP_EQ', personality)),
+  ...FAMILIES.map(([mask, family]) => only('socket', 'SCMP_CMP_MASKED_EQ', mask, family)),
+];
 
 /** A call is allowed if its first argument compares so. */
 function only(name: string, op: string, value: number, valueTwo = 0): object {
