@@ -142,9 +142,9 @@ async function keepRestored(host: Host, options: InstanceRestoreOptions, taken: 
 
 async function attend(host: Host, options: InstanceRestoreOptions, taken: Taken, ran: () => void): Promise<ExitStatus> {
   const { instance, directory, store } = taken.created;
-  const ended = (status: ExitStatus, oomKilled: boolean): void => {
+  const ended = (status: ExitStatus, oomKilled: () => boolean): void => {
     ran();
-    if (!instance.remove) recordExit(host, directory, status, oomKilled);
+    if (!instance.remove) recordExit(host, directory, status, oomKilled());
   };
   const stdin = instance.interactive || instance.terminal ? 0 : atItsEnd(host);
   let isLocked = true;

@@ -32,9 +32,9 @@ export async function runInstance(host: Host, options: InstanceOptions & Running
   const { store, instance, directory, spec, lock } = created;
   const stdin = options.interactive || options.terminal ? 0 : atItsEnd(host);
   let hasRun = false;
-  const ended = (status: ExitStatus, oomKilled: boolean): void => {
+  const ended = (status: ExitStatus, oomKilled: () => boolean): void => {
     hasRun = true;
-    if (!options.remove) recordExit(host, directory, status, oomKilled);
+    if (!options.remove) recordExit(host, directory, status, oomKilled());
   };
   try {
     recordStart(host, directory);

@@ -75,12 +75,9 @@ export class MemoryVerdict {
   }
 
   wasShort(record: ContainerRecord): boolean {
-    for (const { hierarchy, path } of record.cgroups) {
-      const files = new CgroupFiles(this.host, cgroupDirectory(hierarchy, path));
-      const count = files.keyed('memory.oom_control')['oom_kill'] ?? files.keyed('memory.events')['oom_kill'];
-      if (count !== undefined) return count > 0;
-    }
-    return this.slice?.hasMore(0) ?? false;
+    const counts = findCounts(this.host, record);
+    const count = counts && new CgroupFiles(this.host, counts.directory).keyed(counts.name)['oom_kill'];
+    return count === undefined ? (this.slice?.hasMore(0) ?? false) : count > 0;
   }
 }
 
@@ -95,11 +92,16 @@ export function countsAround(host: Host, record: ContainerRecord): { readonly fi
 
 /** The file in which the kernel counts the processes that it has killed for want of memory; '' if there is none. */
 export function memoryEvents(host: Host, record: ContainerRecord): string {
-  for (const { hierarchy, path } of record.cgroups) {
+  const counts = findCounts(host, record);
+  return counts === undefined ? '' : `${counts.directory}/${counts.name}`;
+}
+
+function findCounts(host: Host, { cgroups }: ContainerRecord): { readonly directory: string; readonly name: string } | undefined {
+  for (const { hierarchy, path } of cgroups) {
     const directory = cgroupDirectory(hierarchy, path);
-    for (const name of ['memory.oom_control', 'memory.events']) if (host.stat(`${directory}/${name}`) !== undefined) return `${directory}/${name}`;
+    for (const name of ['memory.oom_control', 'memory.events']) if (host.stat(`${directory}/${name}`) !== undefined) return { directory, name };
   }
-  return '';
+  return undefined;
 }
 
 /**

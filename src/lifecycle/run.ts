@@ -18,8 +18,8 @@ import { load } from './store.ts';
 export interface RunOptions extends CreateOptions {
   /** Leave the container when its program has exited, for a later delete. */
   readonly keep?: boolean;
-  /** Told how the program has ended, and whether the kernel has killed a process of the container for want of memory. */
-  readonly ended?: (status: ExitStatus, oomKilled: boolean) => void;
+  /** Told how the program has ended; `oomKilled` finds out whether the kernel has killed a process of the container for want of memory. */
+  readonly ended?: (status: ExitStatus, oomKilled: () => boolean) => void;
 }
 
 /**
@@ -81,7 +81,7 @@ export async function attend<Options extends RunOptions>(
       host.close(up.pidfd);
       if (master !== -1) host.close(master);
     }
-    options.ended?.(status, memory?.wasShort(up.record) ?? false);
+    options.ended?.(status, () => memory?.wasShort(up.record) ?? false);
     if (options.keep !== true) await removeStopped(host, options, up);
     return status;
   });
