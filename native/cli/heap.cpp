@@ -80,6 +80,18 @@ struct Head {
   std::array<Room, kinds> runs;
 };
 
+// Of the process that makes an image, or learns how to lay one out; nothing of it is in an image.
+struct Making {
+  const Layout* layout = nullptr;
+  std::array<Room, most_groups> groups{};
+  std::size_t cuts = 0;  // blocks so far
+  Room ground{};
+  unsigned char* ground_start = nullptr;
+  std::vector<std::uint32_t>* sizes = nullptr;
+};
+Making making;
+constexpr std::size_t ground_size = std::size_t{1} << 30U;
+
 Head& head() { return *reinterpret_cast<Head*>(strata_heap_start); }
 Header& header_of(const void* block) { return *reinterpret_cast<Header*>(reinterpret_cast<std::uintptr_t>(block) - header); }
 
@@ -106,10 +118,27 @@ bool refill(Room& room) {
   return true;
 }
 
-// Memory that has not been used yet; null if there is none.
-unsigned char* cut(Header kind) {
+unsigned char* cut_ground(std::uint32_t size) {
+  const std::size_t whole = (header + size + ground_page - 1) / ground_page * ground_page;
+  if (making.ground.left() < whole) return nullptr;
+  making.sizes->push_back(size);
+  return making.ground.cut(whole);
+}
+
+// The same while an image is made.
+unsigned char* cut_image(Header kind) {
   Head& heap = head();
-  if (heap.in_runs && kind.size < run_size) {
+  if (making.sizes != nullptr) return cut_ground(kind.size);
+  const std::size_t number = making.cuts++;
+  if (making.layout != nullptr) {
+    // Another heap than that of the training has other blocks.
+    if (number >= making.layout->groups.size()) return nullptr;
+    if (const std::uint8_t group = making.layout->groups[number]; group != 0) {
+      Room& room = making.groups[group - 1];
+      return room.left() < kind.size ? nullptr : room.cut(kind.size);
+    }
+  }
+  if (kind.size < run_size) {
     Room& run = heap.runs[kind.kind];
     if (run.left() < kind.size) {
       if (heap.room.left() < run_size) return nullptr;
@@ -118,8 +147,14 @@ unsigned char* cut(Header kind) {
     }
     return run.cut(kind.size);
   }
-  if (heap.room.left() < kind.size && (heap.in_runs || !refill(heap.room))) return nullptr;
-  return heap.room.cut(kind.size);
+  return heap.room.left() < kind.size ? nullptr : heap.room.cut(kind.size);
+}
+
+// Memory that has not been used yet; null if there is none.
+unsigned char* cut(Header kind) {
+  Head& heap = head();
+  if (heap.in_runs) return cut_image(kind);
+  return heap.room.left() < kind.size && !refill(heap.room) ? nullptr : heap.room.cut(kind.size);
 }
 
 // In whole pages; where the system's are larger than these, the kernel rounds up further.
@@ -233,6 +268,15 @@ void* resize(JSMallocState* state, void* block, std::size_t size) {
   return moved;
 }
 
+// New blocks will come from new memory: the holes in an image are on pages that need not be touched.
+void begin_anew() {
+  Head& heap = head();
+  heap.room = {};
+  heap.free = {};
+  heap.in_runs = false;
+  heap.runs = {};
+}
+
 // Zeros if the linker wrote no note.
 BuildId build_id() {
   BuildId id{};
@@ -273,11 +317,44 @@ void* resize_block(void* block, std::size_t size) { return block == nullptr ? ne
 
 std::size_t usable_size(const void* block) { return block == nullptr ? 0 : usable(block); }
 
-void begin_image() {
+void begin_image(const Layout* layout) {
+  // What is free so far lies elsewhere.
+  begin_anew();
   Head& heap = head();
   heap.room = room_in(strata_heap_start, static_cast<std::size_t>(strata_heap_end - strata_heap_start));
   heap.room.cut((sizeof(Head) + run_size - 1) / run_size * run_size);
   heap.in_runs = true;
+  making.cuts = 0;
+  making.layout = layout;
+  if (layout == nullptr) return;
+  std::size_t all = 0;
+  for (std::size_t group = 0; group < layout->sizes.size(); group++) {
+    const std::size_t size = std::min<std::size_t>(layout->sizes[group], heap.room.left());
+    making.groups[group].at = heap.room.cut(size);
+    making.groups[group].end = heap.room.at;
+    all += size;
+  }
+  heap.room.cut(std::min((run_size - all % run_size) % run_size, heap.room.left()));
+}
+
+bool begin_ground() {
+  // Most of it is never touched, so it need not exist.
+  void* memory = sys::mmap(nullptr, ground_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  making.ground_start = static_cast<unsigned char*>(memory);
+  making.ground = room_in(making.ground_start, ground_size);
+  making.sizes = new std::vector<std::uint32_t>();
+  begin_anew();
+  head().in_runs = true;
+  return true;
+}
+
+Ground end_ground() {
+  Ground ground{making.ground_start, std::move(*making.sizes)};
+  delete making.sizes;
+  making = {};
+  begin_anew();
+  return ground;
 }
 
 Result<bool> has_image() {
@@ -293,14 +370,13 @@ Status write_image(const char* path, const Program& program) {
   if (id == BuildId{}) return Status::with_detail("strata", path, "the program has no build id");
   Result<Fd> file = host::open_file(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
   if (file.failed()) return file.status();
+  if (making.layout != nullptr && making.cuts != making.layout->groups.size()) {
+    return Status::with_detail("strata", path, "the layout is that of another heap");
+  }
   Head& heap = head();
   heap.build = id;
   heap.program = program;
-  // New blocks will come from new memory: the holes in the image are on pages that need not be touched.
-  heap.room = {};
-  heap.free = {};
-  heap.in_runs = false;
-  heap.runs = {};
+  begin_anew();
   const std::string_view image(reinterpret_cast<const char*>(strata_heap_start), static_cast<std::size_t>(strata_heap_end - strata_heap_start));
   return host::write_all(file.value().get(), image);
 }

@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <vector>
 
 #include <quickjs/quickjs.h>
 
@@ -31,8 +33,27 @@ void* resize_block(void* block, std::size_t size);
 void delete_block(void* block);
 std::size_t usable_size(const void* block);
 
-// From here on until write_image, blocks of JavaScript are cut from the section.
-void begin_image();
+// Where the blocks of an image are to lie: for each, in the order in which they are cut, the number of its group, or 0 for one that no verb of the
+// training touches. Groups lie one behind the other at the start of the image.
+struct Layout {
+  std::vector<std::uint32_t> sizes;  // of the groups, bytes; of group 1 first
+  std::vector<std::uint8_t> groups;  // of the blocks
+};
+constexpr std::size_t most_groups = 255;
+
+// From here on until write_image, blocks of JavaScript are cut from the section. `layout`: without one they lie as they come; it must outlive that.
+void begin_image(const Layout* layout);
+
+// What a training learns a layout from: the same blocks, each on pages of its own, in the order in which they are cut.
+struct Ground {
+  unsigned char* start;
+  std::vector<std::uint32_t> sizes;  // of the blocks, bytes; each begins on a page
+};
+constexpr std::size_t ground_page = 4096;
+
+// From here on until end_ground, blocks of JavaScript are cut from a training ground; false if there is no memory for one.
+bool begin_ground();
+Ground end_ground();
 // Is there an image? A failure if there is one of another build.
 Result<bool> has_image();
 Program image_program();

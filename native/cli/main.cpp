@@ -8,6 +8,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "../core/sys.hpp"
@@ -18,6 +19,7 @@
 #include "functions.hpp"
 #include "heap.hpp"
 #include "node.hpp"
+#include "training.hpp"
 
 namespace strata::cli {
 namespace {
@@ -94,23 +96,32 @@ JSValue argument_list(JSContext* context, char** arguments) {
 
 // Calls `main`, which ends the process itself; whoever comes back here has failed.
 int run(const Program& program, char** arguments) {
-  const auto [runtime, context, native] = program;
+  JSRuntime* runtime = program.runtime;
+  JSContext* context = program.context;
   JS_UpdateStackTop(runtime);
   sys::ResourceLimit stack{};
   const bool known = sys::prlimit(0, RLIMIT_STACK, nullptr, &stack) == 0;
   JS_SetMaxStackSize(runtime, known ? std::min<std::size_t>(most_stack, stack.soft / 2) : most_stack);
   JS_SetMemoryLimit(runtime, most_memory);
 
-  const JSValue main = JS_GetPropertyStr(context, native, "main");
-  JSValue list = argument_list(context, arguments);
-  const JSValue promise = JS_Call(context, main, JS_UNDEFINED, 1, &list);
+  const JSValue promise = call_main(program, argument_list(context, arguments));
   if (JS_IsException(promise)) return internal_error(context, JS_GetException(context));
-  JSContext* job_context = nullptr;
-  while (JS_ExecutePendingJob(runtime, &job_context) > 0) {
-  }
   if (JS_PromiseState(context, promise) == JS_PROMISE_REJECTED) return internal_error(context, JS_PromiseResult(context, promise));
   return internal_error("the command ended without a result");
 }
+
+}  // namespace
+
+JSValue call_main(const Program& program, JSValue arguments) {
+  const JSValue main = JS_GetPropertyStr(program.context, program.native, "main");
+  const JSValue promise = JS_Call(program.context, main, JS_UNDEFINED, 1, &arguments);
+  JSContext* job_context = nullptr;
+  while (!JS_IsException(promise) && JS_ExecutePendingJob(program.runtime, &job_context) > 0) {
+  }
+  return promise;
+}
+
+namespace {
 
 int start(char** arguments) {
   std::set_new_handler(out_of_memory);
@@ -130,9 +141,20 @@ int start(char** arguments) {
   Result<bool> image = has_image();
   if (image.failed()) return internal_error(words_of(image.status()));
   if (image.value()) return run(image_program(), arguments + 1);
-  // Only the build asks for this, of a program that has no image yet.
+  // Only the build asks for these, of a program that has no image yet.
   const char* path = std::getenv("STRATA_WRITE_IMAGE");
-  if (path != nullptr) begin_image();
+  const char* layout_path = std::getenv("STRATA_LAYOUT");
+  if (const char* script = std::getenv("STRATA_TRAINING"); script != nullptr && layout_path != nullptr) {
+    const Status trained = train(script, layout_path, evaluate);
+    return trained.failed() ? complain(std::string(layout_path) + ": " + words_of(trained)) : 0;
+  }
+  Layout layout;
+  if (path != nullptr && layout_path != nullptr) {
+    Result<Layout> read = read_layout(layout_path);
+    if (read.failed()) return complain(words_of(read.status()));
+    layout = std::move(read.value());
+  }
+  if (path != nullptr) begin_image(layout_path == nullptr ? nullptr : &layout);
   Program program{};
   if (!evaluate(program))
     return path == nullptr ? 1 : complain(std::string(path) + ": no image; if the heap does not fit, STRATA_HEAP_SIZE is too small");
