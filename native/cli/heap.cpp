@@ -90,6 +90,8 @@ struct Making {
   std::vector<std::uint32_t>* sizes = nullptr;
 };
 Making making;
+// Where nothing else is in a program of fixed addresses: 64 GiB.
+constexpr std::uintptr_t ground_address = std::uintptr_t{1} << 36U;
 constexpr std::size_t ground_size = std::size_t{1} << 30U;
 
 Head& head() { return *reinterpret_cast<Head*>(strata_heap_start); }
@@ -130,13 +132,10 @@ unsigned char* cut_image(Header kind) {
   Head& heap = head();
   if (making.sizes != nullptr) return cut_ground(kind.size);
   const std::size_t number = making.cuts++;
-  if (making.layout != nullptr) {
-    // Another heap than that of the training has other blocks.
-    if (number >= making.layout->groups.size()) return nullptr;
-    if (const std::uint8_t group = making.layout->groups[number]; group != 0) {
-      Room& room = making.groups[group - 1];
-      return room.left() < kind.size ? nullptr : room.cut(kind.size);
-    }
+  if (making.layout != nullptr && number < making.layout->groups.size() && making.layout->groups[number] != 0) {
+    Room& group = making.groups[making.layout->groups[number] - 1];
+    // Too small only for another heap than that of the training, which write_image finds.
+    if (group.left() >= kind.size) return group.cut(kind.size);
   }
   if (kind.size < run_size) {
     Room& run = heap.runs[kind.kind];
@@ -338,8 +337,9 @@ void begin_image(const Layout* layout) {
 }
 
 bool begin_ground() {
-  // Most of it is never touched, so it need not exist.
-  void* memory = sys::mmap(nullptr, ground_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  // Most of it is never touched, so it need not exist. The engine's hash tables go by addresses: at another one the training would find other blocks.
+  constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+  void* memory = sys::mmap(reinterpret_cast<void*>(ground_address), ground_size, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (memory == MAP_FAILED) return false;
   making.ground_start = static_cast<unsigned char*>(memory);
   making.ground = room_in(making.ground_start, ground_size);
@@ -368,11 +368,11 @@ Program image_program() { return head().program; }
 Status write_image(const char* path, const Program& program) {
   const BuildId id = build_id();
   if (id == BuildId{}) return Status::with_detail("strata", path, "the program has no build id");
-  Result<Fd> file = host::open_file(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  if (file.failed()) return file.status();
   if (making.layout != nullptr && making.cuts != making.layout->groups.size()) {
     return Status::with_detail("strata", path, "the layout is that of another heap");
   }
+  Result<Fd> file = host::open_file(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (file.failed()) return file.status();
   Head& heap = head();
   heap.build = id;
   heap.program = program;

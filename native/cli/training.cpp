@@ -1,7 +1,6 @@
 #include "training.hpp"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,13 +136,11 @@ int run_once(const Program& program, const std::string& script, const Ground& gr
 }
 
 Result<int> in_child(const Program& program, const std::string& script, const Ground& ground, Touches* touches, Shared* shared, std::size_t number) {
-  clone_args arguments{};
-  arguments.exit_signal = SIGCHLD;
-  const long child = sys::clone3(&arguments, sizeof arguments);
-  if (child < 0) return Status(static_cast<int>(-child), "clone3");
+  const int child = sys::fork();
+  if (child < 0) return Status(-child, "fork");
   if (child == 0) sys::exit_group(run_once(program, script, ground, touches, shared, number));
   siginfo_t info{};
-  if (const int result = sys::waitid(P_PID, static_cast<int>(child), &info, WEXITED); result < 0) return Status(-result, "waitid");
+  if (const int result = sys::waitid(P_PID, child, &info, WEXITED); result < 0) return Status(-result, "waitid");
   if (info.si_code != CLD_EXITED) return Status::with_detail("strata", "", "the training ended with signal " + std::to_string(info.si_status));
   return info.si_status;
 }

@@ -1,12 +1,11 @@
 // What the build runs verbs with to learn which blocks of the heap they touch (training.hpp): a machine that is made up. Compiled like the bundle; its
 // value is the object at the end. The command lines run one after the other, each in a process of its own; what they leave of the files goes along.
-'use strict';
 (() => {
   const ROOT = '/run/strata';
   const STORE = '/var/lib/strata';
   const ID = 'a'.repeat(64);
 
-  // --- the command lines; those of a word in front are run where cgroups are v1 beside v2
+  // --- the command lines; those with 'v1' in front run where cgroups are v1 beside v2, the others on v2
 
   const runs = [
     'v1 create --bundle /b c1',
@@ -15,11 +14,11 @@
     'v1 exec c1 /bin/true',
     'v1 kill c1 KILL',
     'v1 delete c1',
-    'v1 run --bundle /b c2',
-    '-- create --bundle /b --pid-file /b/pid c3',
-    '-- start c3',
-    '-- exec --process /b/process.json --detach --pid-file /b/pid c3',
-    '-- delete --force c3',
+    'v1 --root /run/strata run --bundle /b c2',
+    '-- --root /run/strata --log /b/log.json --log-format json create --bundle /b --pid-file /b/pid c3',
+    '-- --root /run/strata --log /b/log.json --log-format json start c3',
+    '-- --root /run/strata exec --process /b/process.json --detach --pid-file /b/pid c3',
+    '-- --root /run/strata --log /b/log.json --log-format json delete --force c3',
     '-- run --image base --rm c4 /bin/true',
     '-- run --bundle /b c5',
   ];
@@ -52,7 +51,12 @@
     mounts: [
       { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
       { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
-      { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'] },
+      {
+        destination: '/dev/pts',
+        type: 'devpts',
+        source: 'devpts',
+        options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+      },
       { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'] },
       { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
       { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
@@ -241,7 +245,9 @@
     },
   };
   const idle = new Set(
-    'close windowSize holdSignals sendDescriptor awaitExecution abandon start removeCgroups syncFile syncFileSystem setGroup amend makeLink'.split(' '),
+    'close windowSize holdSignals sendDescriptor awaitExecution abandon start removeCgroups syncFile syncFileSystem setGroup amend makeLink'.split(
+      ' ',
+    ),
   );
 
   let line = '';

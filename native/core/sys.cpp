@@ -185,6 +185,7 @@ int chroot(const char* path) { return call(SYS_chroot, word(path)); }
 
 int setns(int fd, int type) { return call(SYS_setns, fd, type); }
 int unshare(unsigned long flags) { return call(SYS_unshare, flags); }
+int fork() { return call(SYS_clone, static_cast<long>(SIGCHLD), 0L, 0L, 0L, 0L); }
 long clone3(const clone_args* arguments, std::size_t size) { return raw(SYS_clone3, word(arguments), static_cast<long>(size)); }
 
 long clone3_on_stack(const clone_args* arguments, std::size_t size, int (*entry)(void*), void* argument) {

@@ -104,6 +104,8 @@ int chroot(const char* path);
 // --- namespaces and processes
 int setns(int fd, int type);
 int unshare(unsigned long flags);
+// Also where a filter hides clone3.
+int fork();
 // As fork(2) does: returns twice, on a copy of the stack. `arguments->stack` must be 0.
 long clone3(const clone_args* arguments, std::size_t size);
 // The child runs `entry(argument)` on the stack of `arguments` and then exits with its result; the parent's frames stay intact under CLONE_VM.

@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 
 const PLAIN = join(import.meta.dirname, '../../../build/strata-plain');
 const COMMAND = join(import.meta.dirname, '../../../build/strata');
+const TRAINING = join(import.meta.dirname, '../../../build/training.bytecode');
+const LAYOUT = join(import.meta.dirname, '../../../build/strata.layout');
 /** Where the program itself is: addresses of functions and constants. */
 const PROGRAM = { from: 0x40_0000n, to: 0x1000_0000n };
 
@@ -16,7 +18,11 @@ ifBuilt('the image of the heap holds nothing of the machine that made it', (t) =
   t.teardown(() => rmSync(place, { recursive: true }));
   const make = (name: string, env: Record<string, string>): BigUint64Array => {
     const file = join(place, name);
-    const { status, stderr } = spawnSync(PLAIN, [], { cwd: place, env: { ...env, STRATA_WRITE_IMAGE: file }, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(PLAIN, [], {
+      cwd: place,
+      env: { ...env, STRATA_LAYOUT: LAYOUT, STRATA_WRITE_IMAGE: file },
+      encoding: 'utf8',
+    });
     t.is(status, 0, stderr);
     const bytes = readFileSync(file);
     return new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
@@ -38,6 +44,44 @@ ifBuilt('the image of the heap holds nothing of the machine that made it', (t) =
   for (const index of different) {
     for (const word of [one[index] ?? 0n, other[index] ?? 0n]) t.false(word >= PROGRAM.from && word < PROGRAM.to, `${word.toString(16)} at ${index}`);
   }
+});
+
+ifBuilt('the training finds the same wherever it takes place, and an image is made with what it has found or not at all', (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'strata-image-'));
+  t.teardown(() => rmSync(place, { recursive: true }));
+  const plain = (env: Record<string, string>) => spawnSync(PLAIN, [], { cwd: place, env, encoding: 'utf8' });
+  const again = join(place, 'layout');
+  const { status, stderr } = plain({
+    STRATA_TRAINING: TRAINING,
+    STRATA_LAYOUT: again,
+    HOME: '/nowhere',
+    XDG_RUNTIME_DIR: '/nowhere',
+    LISTEN_FDS: '3',
+  });
+  t.is(status, 0, stderr);
+  const layout = readFileSync(again);
+  t.deepEqual(layout, readFileSync(LAYOUT));
+  // The sizes of the groups, and then the group of each block; a third of the blocks are touched, and far more than those of one verb.
+  const groups = layout.subarray(4 + 4 * layout.readUInt32LE(0));
+  const touched = groups.filter((group) => group !== 0).length;
+  t.true(touched > 3000 && touched < groups.length / 3, `${touched} of ${groups.length}`);
+
+  const image = join(place, 'image');
+  for (const [bytes, words] of [
+    [layout.subarray(0, -1), /the layout is that of another heap/],
+    [layout.subarray(0, 100), /this is no layout/],
+    [Buffer.from('nonsense'), /this is no layout/],
+  ] as const) {
+    writeFileSync(again, bytes);
+    const refused = plain({ STRATA_LAYOUT: again, STRATA_WRITE_IMAGE: image });
+    t.is(refused.status, 1);
+    t.regex(refused.stderr, words);
+    t.regex(refused.stderr, /^strata: [^\n]+\n$/);
+    t.false(existsSync(image));
+  }
+  const absent = plain({ STRATA_TRAINING: join(place, 'none'), STRATA_LAYOUT: again });
+  t.is(absent.status, 1);
+  t.regex(absent.stderr, /^strata: [^\n]+: No such file or directory\n$/);
 });
 
 ifBuilt('a program refuses the image of another build', (t) => {

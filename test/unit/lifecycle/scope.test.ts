@@ -190,8 +190,8 @@ test('how a program in front of the caller ended is told though its scope is gon
       }
     })(machine);
     let told: boolean | undefined;
-    const ended = (_status: ExitStatus, oomKilled: boolean): void => {
-      told = oomKilled;
+    const ended = (_status: ExitStatus, oomKilled: () => boolean): void => {
+      told = oomKilled();
     };
     await runForeground(host, { ...NAME, bundle: '/bundle', ...OPTIONS, ended });
     return told;
