@@ -25,8 +25,6 @@ namespace {
 
 constexpr std::size_t largest_file = 64 * 1024 * 1024;
 constexpr std::size_t most_runs = 16;
-// Blocks of a page and more are best where they are.
-constexpr std::uint32_t largest_grouped = 4096 - 1;
 // How a child ends that has found nothing more to run.
 constexpr int nothing_left = 3;
 
@@ -165,7 +163,7 @@ Layout layout_of(const Ground& ground, const Touches* touches) {
   for (std::size_t block = 0; block < ground.sizes.size(); block++) {
     const auto [read, written] = touches[block];
     const auto runs = static_cast<std::uint16_t>(read | written);
-    if (runs != 0 && ground.sizes[block] <= largest_grouped) groups[{written != 0, runs}].push_back(block);
+    if (runs != 0) groups[{written != 0, runs}].push_back(block);
   }
   Layout layout;
   layout.groups.resize(ground.sizes.size());
