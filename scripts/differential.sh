@@ -13,8 +13,9 @@ peers=${PEERS:-/var/cache/peers-sid}
 # crun refuses a hybrid hierarchy that has a controller in v2; here it is hugetlb, if any. It is v1's while the test runs.
 controllers=$(cat /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null || true)
 
-# A hierarchy gives no controller away while a cgroup with it lingers, for moments after its removal.
+# A hierarchy gives no controller away that is enabled for children, or while a cgroup with it lingers, for moments after its removal.
 take() {
+  echo -hugetlb >/sys/fs/cgroup/unified/cgroup.subtree_control
   mkdir -p /sys/fs/cgroup/hugetlb
   for _ in {1..20}; do
     if mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb 2>/dev/null; then return; fi

@@ -168,10 +168,17 @@ export class Daemon {
 export async function removeParents(token: string): Promise<void> {
   for (const name of fs.readdirSync('/sys/fs/cgroup')) {
     for (const path of [`${token}/conmon`, token]) {
-      const directory = join('/sys/fs/cgroup', name, path);
-      await eventually(`${directory} to be unused`, () => !fs.existsSync(directory) || isRemoved(directory));
+      await removeCgroup(join('/sys/fs/cgroup', name, path));
     }
   }
+}
+
+/** Removes a cgroup, if it is there, and those below it, as soon as nobody is in them. */
+export async function removeCgroup(directory: string): Promise<void> {
+  if (!fs.existsSync(directory)) return;
+  const below = fs.readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const { name } of below) await removeCgroup(join(directory, name));
+  await eventually(`${directory} to be unused`, () => !fs.existsSync(directory) || isRemoved(directory));
 }
 
 function isRemoved(directory: string): boolean {

@@ -3,12 +3,22 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Result, STRATA } from './container.ts';
-import { type EngineCgroups, IMAGE, IMAGE_CHANGES, Place } from './engine.ts';
+import { type EngineCgroups, IMAGE, IMAGE_CHANGES, Place, removeCgroup } from './engine.ts';
 
 /** Where strata has its state when nobody says otherwise. */
 const STATE = '/run/strata';
 
+/** Cgroups that podman makes beside those of containers, and leaves. */
+const LEFT = ['conmon', 'libpod_parent'];
+
+function leftCgroups(): string[] {
+  const hierarchies = ['.', ...fs.readdirSync('/sys/fs/cgroup')].map((name) => join('/sys/fs/cgroup', name));
+  return hierarchies.flatMap((hierarchy) => LEFT.map((name) => join(hierarchy, name))).filter((path) => fs.existsSync(path));
+}
+
 export class Podman extends Place {
+  readonly #before = leftCgroups();
+
   constructor(manager?: EngineCgroups) {
     super('podman', manager);
   }
@@ -65,6 +75,7 @@ export class Podman extends Place {
   async end(): Promise<void> {
     await this.clear();
     this.dispose();
+    for (const path of leftCgroups()) if (!this.#before.includes(path)) await removeCgroup(path);
   }
 
   /** Options of podman and buildah that lead to this storage. */
