@@ -12,10 +12,11 @@ peers=${PEERS:-/var/cache/peers-sid}
 
 # crun refuses a hybrid hierarchy that has a controller in v2; here it is hugetlb, if any. It is v1's while the test runs.
 controllers=$(cat /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null || true)
+enabled=$(cat /sys/fs/cgroup/unified/cgroup.subtree_control 2>/dev/null || true)
 
 # A hierarchy gives no controller away that is enabled for children, or while a cgroup with it lingers, for moments after its removal.
 take() {
-  echo -hugetlb >/sys/fs/cgroup/unified/cgroup.subtree_control
+  { echo -hugetlb >/sys/fs/cgroup/unified/cgroup.subtree_control; } 2>/dev/null || true
   mkdir -p /sys/fs/cgroup/hugetlb
   for _ in {1..20}; do
     if mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb 2>/dev/null; then return; fi
@@ -34,6 +35,7 @@ give_back() {
     mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb
   done
   rmdir /sys/fs/cgroup/hugetlb || true
+  if [[ " $enabled " = *" hugetlb "* ]]; then echo +hugetlb >/sys/fs/cgroup/unified/cgroup.subtree_control || true; fi
 }
 
 why_not() {

@@ -84,15 +84,15 @@ struct Head {
 struct Making {
   const Layout* layout = nullptr;
   std::array<Room, most_groups> groups{};
-  std::size_t cuts = 0;  // blocks so far
-  Room ground{};
-  unsigned char* ground_start = nullptr;
-  std::vector<std::uint32_t>* sizes = nullptr;
+  std::size_t cuts = 0;     // blocks so far
+  bool overflowed = false;  // a group was too small
+  Room room{};              // of the ground
+  Ground* ground = nullptr;
 };
 Making making;
 // Where nothing else is in a program of fixed addresses: 64 GiB.
 constexpr std::uintptr_t ground_address = std::uintptr_t{1} << 36U;
-constexpr std::size_t ground_size = std::size_t{1} << 30U;
+constexpr std::size_t ground_size = std::size_t{1} << 28U;
 
 Head& head() { return *reinterpret_cast<Head*>(strata_heap_start); }
 Header& header_of(const void* block) { return *reinterpret_cast<Header*>(reinterpret_cast<std::uintptr_t>(block) - header); }
@@ -121,21 +121,23 @@ bool refill(Room& room) {
 }
 
 unsigned char* cut_ground(std::uint32_t size) {
-  const std::size_t whole = (header + size + ground_page - 1) / ground_page * ground_page;
-  if (making.ground.left() < whole) return nullptr;
-  making.sizes->push_back(size);
-  return making.ground.cut(whole);
+  Ground& ground = *making.ground;
+  const std::size_t pages = (header + size + ground_page - 1) / ground_page;
+  if (making.room.left() < pages * ground_page) return nullptr;
+  ground.blocks.insert(ground.blocks.end(), pages, static_cast<std::uint32_t>(ground.sizes.size()));
+  ground.sizes.push_back(size);
+  return making.room.cut(pages * ground_page);
 }
 
 // The same while an image is made.
 unsigned char* cut_image(Header kind) {
   Head& heap = head();
-  if (making.sizes != nullptr) return cut_ground(kind.size);
+  if (making.ground != nullptr) return cut_ground(kind.size);
   const std::size_t number = making.cuts++;
   if (making.layout != nullptr && number < making.layout->groups.size() && making.layout->groups[number] != 0) {
     Room& group = making.groups[making.layout->groups[number] - 1];
-    // Too small only for another heap than that of the training, which write_image finds.
     if (group.left() >= kind.size) return group.cut(kind.size);
+    making.overflowed = true;
   }
   if (kind.size < run_size) {
     Room& run = heap.runs[kind.kind];
@@ -276,6 +278,14 @@ void begin_anew() {
   heap.runs = {};
 }
 
+// Has every block that the layout knows come, and no other?
+bool is_fulfilled(const Layout& layout) {
+  for (std::size_t group = 0; group < layout.sizes.size(); group++) {
+    if (making.groups[group].left() != 0) return false;
+  }
+  return !making.overflowed && making.cuts == layout.groups.size();
+}
+
 // Zeros if the linker wrote no note.
 BuildId build_id() {
   BuildId id{};
@@ -337,21 +347,20 @@ void begin_image(const Layout* layout) {
 }
 
 bool begin_ground() {
-  // Most of it is never touched, so it need not exist. The engine's hash tables go by addresses: at another one the training would find other blocks.
+  // The engine's hash tables go by addresses: at another one the training would find other blocks.
   constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
   void* memory = sys::mmap(reinterpret_cast<void*>(ground_address), ground_size, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (memory == MAP_FAILED) return false;
-  making.ground_start = static_cast<unsigned char*>(memory);
-  making.ground = room_in(making.ground_start, ground_size);
-  making.sizes = new std::vector<std::uint32_t>();
+  making.ground = new Ground{static_cast<unsigned char*>(memory), {}, {}};
+  making.room = room_in(making.ground->start, ground_size);
   begin_anew();
   head().in_runs = true;
   return true;
 }
 
 Ground end_ground() {
-  Ground ground{making.ground_start, std::move(*making.sizes)};
-  delete making.sizes;
+  Ground ground = std::move(*making.ground);
+  delete making.ground;
   making = {};
   begin_anew();
   return ground;
@@ -368,9 +377,7 @@ Program image_program() { return head().program; }
 Status write_image(const char* path, const Program& program) {
   const BuildId id = build_id();
   if (id == BuildId{}) return Status::with_detail("strata", path, "the program has no build id");
-  if (making.layout != nullptr && making.cuts != making.layout->groups.size()) {
-    return Status::with_detail("strata", path, "the layout is that of another heap");
-  }
+  if (making.layout != nullptr && !is_fulfilled(*making.layout)) return Status::with_detail("strata", path, "the layout is that of another heap");
   Result<Fd> file = host::open_file(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
   if (file.failed()) return file.status();
   Head& heap = head();

@@ -46,9 +46,11 @@ void begin_image(const Layout* layout);
 
 // What a training learns a layout from: the same blocks, each on pages of its own, in the order in which they are cut.
 struct Ground {
-  unsigned char* start;
-  std::vector<std::uint32_t> sizes;  // of the blocks, bytes; each begins on a page
+  unsigned char* start = nullptr;
+  std::vector<std::uint32_t> sizes;   // of the blocks, bytes
+  std::vector<std::uint32_t> blocks;  // by page: whose it is
 };
+
 constexpr std::size_t ground_page = 4096;
 
 // From here on until end_ground, blocks of JavaScript are cut from a training ground; false if there is no memory for one.

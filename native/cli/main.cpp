@@ -154,7 +154,7 @@ int start(char** arguments) {
     if (read.failed()) return complain(words_of(read.status()));
     layout = std::move(read.value());
   }
-  if (path != nullptr) begin_image(layout_path == nullptr ? nullptr : &layout);
+  if (path != nullptr) begin_image(layout.groups.empty() ? nullptr : &layout);
   Program program{};
   if (!evaluate(program))
     return path == nullptr ? 1 : complain(std::string(path) + ": no image; if the heap does not fit, STRATA_HEAP_SIZE is too small");

@@ -25,8 +25,10 @@ namespace {
 
 constexpr std::size_t largest_file = 64 * 1024 * 1024;
 constexpr std::size_t most_runs = 16;
-// How a child ends that has found nothing more to run.
-constexpr int nothing_left = 3;
+// How a child ends that has run a command line; that has found none; and that cannot watch. Nothing else ends so.
+constexpr int done = 100;
+constexpr int nothing_left = 101;
+constexpr int blind = 102;
 
 // Of one block: bit n is the n-th run.
 struct Touches {
@@ -48,50 +50,44 @@ T* share(std::size_t count) {
 
 // --- watching, in a child
 
-// For the signal handler.
+// For the signal handler. Nothing of it may lie on the ground, where a block could be free.
 struct Watch {
-  unsigned char* start = nullptr;
-  std::vector<std::uint32_t> blocks;  // by page
-  std::vector<bool> readable;         // by page
-  Touches* touches = nullptr;         // by block
-  std::uint16_t run = 0;              // its bit
+  const Ground* ground;
+  bool* readable;     // by page
+  Touches* touches;   // by block
+  std::uint16_t run;  // its bit
 };
 Watch watch;
 
 // A page may not be touched at first; then it may be read; then everything is known about it.
 void touched(int signal, siginfo_t* info, void* /*context*/) {
-  const std::size_t page = (reinterpret_cast<std::uintptr_t>(info->si_addr) - reinterpret_cast<std::uintptr_t>(watch.start)) / ground_page;
-  if (page >= watch.blocks.size()) {
+  const Ground& ground = *watch.ground;
+  const std::size_t page = (reinterpret_cast<std::uintptr_t>(info->si_addr) - reinterpret_cast<std::uintptr_t>(ground.start)) / ground_page;
+  if (page >= ground.blocks.size()) {
     struct sigaction usual {};
     usual.sa_handler = SIG_DFL;
     (void)sys::signal_action(signal, &usual, nullptr);
     return;
   }
-  Touches& touches = watch.touches[watch.blocks[page]];
+  Touches& touches = watch.touches[ground.blocks[page]];
   const bool writes = watch.readable[page];
   (writes ? touches.written : touches.read) |= watch.run;
   watch.readable[page] = true;
-  (void)sys::mprotect(watch.start + page * ground_page, ground_page, writes ? PROT_READ | PROT_WRITE : PROT_READ);
+  const int access = writes ? PROT_READ | PROT_WRITE : PROT_READ;
+  // Each page that differs from its neighbours is a mapping more, of which there may be too many.
+  if (sys::mprotect(ground.start + page * ground_page, ground_page, access) < 0) sys::exit_group(blind);
 }
 
-Status begin_watch(const Ground& ground, Touches* touches, std::size_t run) {
-  watch.start = ground.start;
-  watch.touches = touches;
-  watch.run = static_cast<std::uint16_t>(1U << run);
-  for (std::size_t block = 0; block < ground.sizes.size(); block++) {
-    const std::size_t pages = (ground.sizes[block] + 8 + ground_page - 1) / ground_page;
-    watch.blocks.insert(watch.blocks.end(), pages, static_cast<std::uint32_t>(block));
-  }
-  watch.readable.assign(watch.blocks.size(), false);
+bool begin_watch(const Watch& what) {
+  watch = what;
   struct sigaction action {};
   action.sa_sigaction = touched;
   action.sa_flags = SA_SIGINFO;
   (void)sys::signal_action(SIGSEGV, &action, nullptr);
-  const int result = sys::mprotect(ground.start, watch.blocks.size() * ground_page, PROT_NONE);
-  return result < 0 ? Status(-result, "mprotect") : Status();
+  return sys::mprotect(watch.ground->start, watch.ground->blocks.size() * ground_page, PROT_NONE) == 0;
 }
 
-void end_watch() { (void)sys::mprotect(watch.start, watch.blocks.size() * ground_page, PROT_READ | PROT_WRITE); }
+bool end_watch() { return sys::mprotect(watch.ground->start, watch.ground->blocks.size() * ground_page, PROT_READ | PROT_WRITE) == 0; }
 
 // --- one run
 
@@ -108,7 +104,7 @@ JSValue call(JSContext* context, JSValueConst object, const char* name, std::vec
 int fail(JSContext* context) { return complain("the training: " + text_of(context, JS_GetException(context))); }
 
 // In a child: the exit status.
-int run_once(const Program& program, const std::string& script, const Ground& ground, Touches* touches, Shared* shared, std::size_t number) {
+int run_once(const Program& program, const std::string& script, const Watch& what, Shared* shared, std::size_t number) {
   JSContext* context = program.context;
   JS_UpdateStackTop(program.runtime);
   const JSValue code = JS_ReadObject(context, reinterpret_cast<const std::uint8_t*>(script.data()), script.size(), JS_READ_OBJ_BYTECODE);
@@ -118,10 +114,11 @@ int run_once(const Program& program, const std::string& script, const Ground& gr
   const JSValue arguments = call(context, training, "begin", {JS_NewInt32(context, static_cast<int>(number)), saved});
   if (JS_IsException(arguments)) return fail(context);
   if (JS_IsUndefined(arguments)) return nothing_left;
-  replace_functions(JS_GetPropertyStr(context, training, "stand_in"));
-  if (const Status status = begin_watch(ground, touches, number); status.failed()) return complain("the training: " + words_of(status));
+  replace_functions(JS_GetPropertyStr(context, training, "call"));
+  JS_SetPropertyStr(context, program.native, "becomeNode", JS_GetPropertyStr(context, training, "becomeNode"));
+  if (!begin_watch(what)) return blind;
   const JSValue promise = call_main(program, arguments);
-  end_watch();
+  if (!end_watch()) return blind;
   if (JS_IsException(promise)) return fail(context);
   const JSValue rest = call(context, training, "end", {});
   if (JS_IsException(rest)) return fail(context);
@@ -130,13 +127,13 @@ int run_once(const Program& program, const std::string& script, const Ground& gr
   if (text == nullptr || size > shared->saved.size()) return complain("the training: it wants to save too much");
   std::memcpy(shared->saved.data(), text, size);
   shared->saved_size = static_cast<std::uint32_t>(size);
-  return 0;
+  return done;
 }
 
-Result<int> in_child(const Program& program, const std::string& script, const Ground& ground, Touches* touches, Shared* shared, std::size_t number) {
+Result<int> in_child(const Program& program, const std::string& script, const Watch& what, Shared* shared, std::size_t number) {
   const int child = sys::fork();
   if (child < 0) return Status(-child, "fork");
-  if (child == 0) sys::exit_group(run_once(program, script, ground, touches, shared, number));
+  if (child == 0) sys::exit_group(run_once(program, script, what, shared, number));
   siginfo_t info{};
   if (const int result = sys::waitid(P_PID, child, &info, WEXITED); result < 0) return Status(-result, "waitid");
   if (info.si_code != CLD_EXITED) return Status::with_detail("strata", "", "the training ended with signal " + std::to_string(info.si_status));
@@ -188,24 +185,36 @@ Status write_layout(const char* path, const Layout& layout) {
   return host::write_all(file.value().get(), text);
 }
 
+// Where the system does not let us watch; the program is the same without, only slower.
+Status give_up(const char* layout_path, const char* reason) {
+  (void)complain(std::string("warning: the heap is not laid out by what verbs touch: ") + reason);
+  return write_layout(layout_path, {});
+}
+
 }  // namespace
 
 Status train(const char* script, const char* layout_path, bool (*evaluate)(Program& ret_program)) {
   Result<std::string> bytecode = host::read_file_at(AT_FDCWD, script, largest_file);
   if (bytecode.failed()) return bytecode.status();
-  if (!begin_ground()) return {ENOMEM, "mmap"};
+  if (sysconf(_SC_PAGESIZE) != static_cast<long>(ground_page)) return give_up(layout_path, "this kernel has other pages");
+  if (!begin_ground()) return give_up(layout_path, "there is no memory for a training ground");
   Program program{};
   const bool made = evaluate(program);
   const Ground ground = end_ground();
   if (!made) return Status::with_detail("strata", script, "there is nothing to train");
   auto* touches = share<Touches>(ground.sizes.size());
   auto* shared = share<Shared>(1);
-  if (touches == nullptr || shared == nullptr) return {ENOMEM, "mmap"};
-  for (std::size_t number = 0; number < most_runs; number++) {
-    Result<int> status = in_child(program, bytecode.value(), ground, touches, shared, number);
-    if (status.failed()) return status.status();
+  auto* readable = share<bool>(ground.blocks.size());
+  if (touches == nullptr || shared == nullptr || readable == nullptr) return give_up(layout_path, "there is no memory for what is found");
+  for (std::size_t number = 0;; number++) {
+    if (number > most_runs) return Status::with_detail("strata", script, "there are more than " + std::to_string(most_runs) + " command lines");
+    std::fill_n(readable, ground.blocks.size(), false);
+    const Watch what{&ground, readable, touches, static_cast<std::uint16_t>(1U << number)};
+    Result<int> status = in_child(program, bytecode.value(), what, shared, number);
+    if (status.failed()) return give_up(layout_path, words_of(status.status()).c_str());
     if (status.value() == nothing_left) break;
-    if (status.value() != 0) return Status::with_detail("strata", script, "run " + std::to_string(number) + " failed");
+    if (status.value() == blind) return give_up(layout_path, "the kernel takes no more mappings (vm.max_map_count)");
+    if (status.value() != done) return Status::with_detail("strata", script, "run " + std::to_string(number) + " failed");
   }
   return write_layout(layout_path, layout_of(ground, touches));
 }

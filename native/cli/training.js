@@ -5,7 +5,7 @@
   const STORE = '/var/lib/strata';
   const ID = 'a'.repeat(64);
 
-  // --- the command lines; those with 'v1' in front run where cgroups are v1 beside v2, the others on v2
+  // --- the command lines; the word in front says which cgroups the machine has: v2, or v1 and v2 beside it
 
   const runs = [
     'v1 create --bundle /b c1',
@@ -15,12 +15,12 @@
     'v1 kill c1 KILL',
     'v1 delete c1',
     'v1 --root /run/strata run --bundle /b c2',
-    '-- --root /run/strata --log /b/log.json --log-format json create --bundle /b --pid-file /b/pid c3',
-    '-- --root /run/strata --log /b/log.json --log-format json start c3',
-    '-- --root /run/strata exec --process /b/process.json --detach --pid-file /b/pid c3',
-    '-- --root /run/strata --log /b/log.json --log-format json delete --force c3',
-    '-- run --image base --rm c4 /bin/true',
-    '-- run --bundle /b c5',
+    'v2 --root /run/strata --log /b/log.json --log-format json create --bundle /b --pid-file /b/pid c3',
+    'v2 --root /run/strata --log /b/log.json --log-format json start c3',
+    'v2 --root /run/strata exec --process /b/process.json --detach --pid-file /b/pid c3',
+    'v2 --root /run/strata --log /b/log.json --log-format json delete --force c3',
+    'v2 run --image base --rm c4 /bin/true',
+    'v2 run --bundle /b c5',
   ];
 
   // --- files
@@ -124,7 +124,7 @@
       )}${mount('/sys/fs/cgroup/unified', '', 'cgroup2')}`,
       '/sys/fs/cgroup/unified/cgroup.controllers': '\n',
     },
-    '--': {
+    v2: {
       '/proc/self/cgroup': '0::/system.slice/engine.service\n',
       '/proc/self/mountinfo': `${some}${mount('/sys/fs/cgroup', ',nsdelegate', 'cgroup2')}`,
       '/sys/fs/cgroup/cgroup.controllers': 'cpuset cpu io memory hugetlb pids rdma\n',
@@ -263,11 +263,14 @@
       return words;
     },
     /** In place of all functions of the core. */
-    stand_in(name, ...values) {
+    call(name, ...values) {
       const own = functions[name];
       if (own !== undefined) return own(...values);
       if (!idle.has(name)) throw new Error(`the training has no ${name}`);
       return undefined;
+    },
+    becomeNode() {
+      throw new Error('a verb that goes to Node has nothing to learn here');
     },
     end() {
       if (status !== 0) throw new Error(`strata ${line} ended with ${status}: ${output}`);

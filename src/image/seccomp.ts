@@ -107,13 +107,13 @@ export function defaultSeccomp(capabilities: readonly string[], architecture: st
     hidden.push('clone3');
   }
   syscalls.push({ names: hidden, action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS });
-  syscalls.push(...ANYWHERE);
+  syscalls.push(...FIXED_RULES);
   const architectures = ARCHITECTURES[architecture];
   return { defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: 1, ...(architectures && { architectures }), syscalls };
 }
 
 /** Rules that are the same for every container. */
-const ANYWHERE: readonly object[] = [
+const FIXED_RULES: readonly object[] = [
   ...PERSONALITIES.map((personality) => only('personality', 'SCMP_CMP_EQ', personality)),
   ...FAMILIES.map(([mask, family]) => only('socket', 'SCMP_CMP_MASKED_EQ', mask, family)),
 ];

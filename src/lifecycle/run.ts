@@ -18,7 +18,7 @@ import { load } from './store.ts';
 export interface RunOptions extends CreateOptions {
   /** Leave the container when its program has exited, for a later delete. */
   readonly keep?: boolean;
-  /** Told how the program has ended; `oomKilled` finds out whether the kernel has killed a process of the container for want of memory. */
+  /** Told how the program has ended; `oomKilled` finds out, until this returns, whether the kernel has killed a process of it for want of memory. */
   readonly ended?: (status: ExitStatus, oomKilled: () => boolean) => void;
 }
 

@@ -470,9 +470,7 @@ export class Workspace {
       ...this.leftMounts().map((line) => `mount ${line}`),
       ...this.leftProcesses().map(({ pid, why }) => `process ${pid}: ${why}`),
     ];
-    if (fs.existsSync(this.root)) {
-      for (const name of fs.readdirSync(this.root)) if (name !== '@seccomp') out.push(`state ${name}: ${fs.readdirSync(join(this.root, name))}`);
-    }
+    for (const name of namesIn(this.root)) if (name !== '@seccomp') out.push(`state ${name}: ${namesIn(join(this.root, name))}`);
     return out;
   }
 
@@ -592,6 +590,15 @@ function readText(path: string): string {
     return fs.readFileSync(path, 'utf8');
   } catch {
     return '';
+  }
+}
+
+/** Of all that is in a directory; none if it is gone. */
+function namesIn(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch {
+    return [];
   }
 }
 

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Bundle, type Edit, eventually, withUserNamespace } from '../../helpers/container.ts';
-import { IMAGE, missingPrograms } from '../../helpers/engine.ts';
+import { IMAGE, missingPrograms, removeParents } from '../../helpers/engine.ts';
 import { Podman } from '../../helpers/podman.ts';
 import { agent } from '../../helpers/seccomp-agent.ts';
 import { containerTest, failed, unless } from '../_support.ts';
@@ -176,7 +176,7 @@ unless(missing.length > 0 ? `needs ${missing.join(', ')}` : undefined)('podman h
   try {
     podman.importImage();
     for (const more of [[], ['--security-opt', 'no-new-privileges']]) {
-      const options = ['--rm', '--network', 'none', '--security-opt', `seccomp=${profile}`, ...more];
+      const options = ['--rm', '--network', 'none', '--cgroup-parent', `/${workspace.token}`, '--security-opt', `seccomp=${profile}`, ...more];
       const ran = await podman.run(['run', ...options, IMAGE, 'sh', '-c', 'mkdir /tmp/a; echo on']);
       t.deepEqual([ran.code, ran.stdout, ran.stderr], [0, 'on\n', QUOTA]);
     }
@@ -185,6 +185,7 @@ unless(missing.length > 0 ? `needs ${missing.join(', ')}` : undefined)('podman h
       ['p', 'p'],
     );
   } finally {
-    await podman.dispose();
+    await podman.end();
+    await removeParents(workspace.token);
   }
 });

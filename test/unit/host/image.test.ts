@@ -11,6 +11,13 @@ const LAYOUT = join(import.meta.dirname, '../../../build/strata.layout');
 /** Where the program itself is: addresses of functions and constants. */
 const PROGRAM = { from: 0x40_0000n, to: 0x1000_0000n };
 
+/** Of the first group of a layout. */
+function withGroupSize(layout: Buffer, change: (size: number) => number): Buffer {
+  const copy = Buffer.from(layout);
+  copy.writeUInt32LE(change(copy.readUInt32LE(4)), 4);
+  return copy;
+}
+
 const ifBuilt = existsSync(PLAIN) && existsSync(COMMAND) ? test : test.skip;
 
 ifBuilt('the image of the heap holds nothing of the machine that made it', (t) => {
@@ -61,7 +68,7 @@ ifBuilt('the training finds the same wherever it takes place, and an image is ma
   t.is(status, 0, stderr);
   const layout = readFileSync(again);
   t.deepEqual(layout, readFileSync(LAYOUT));
-  // The sizes of the groups, and then the group of each block; a third of the blocks are touched, and far more than those of one verb.
+  // The sizes of the groups, and then the group of each block: a fifth of the blocks are touched.
   const groups = layout.subarray(4 + 4 * layout.readUInt32LE(0));
   const touched = groups.filter((group) => group !== 0).length;
   t.true(touched > 3000 && touched < groups.length / 3, `${touched} of ${groups.length}`);
@@ -69,6 +76,8 @@ ifBuilt('the training finds the same wherever it takes place, and an image is ma
   const image = join(place, 'image');
   for (const [bytes, words] of [
     [layout.subarray(0, -1), /the layout is that of another heap/],
+    [withGroupSize(layout, (size) => size + 16), /the layout is that of another heap/],
+    [withGroupSize(layout, (size) => size - 16), /the layout is that of another heap/],
     [layout.subarray(0, 100), /this is no layout/],
     [Buffer.from('nonsense'), /this is no layout/],
   ] as const) {
@@ -82,6 +91,24 @@ ifBuilt('the training finds the same wherever it takes place, and an image is ma
   const absent = plain({ STRATA_TRAINING: join(place, 'none'), STRATA_LAYOUT: again });
   t.is(absent.status, 1);
   t.regex(absent.stderr, /^strata: [^\n]+: No such file or directory\n$/);
+});
+
+ifBuilt('where there is no training an image is made without, and the finished program knows nothing of either', (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'strata-image-'));
+  t.teardown(() => rmSync(place, { recursive: true }));
+  const [layout, image] = [join(place, 'layout'), join(place, 'image')];
+  const env = { STRATA_TRAINING: TRAINING, STRATA_LAYOUT: layout };
+  // Too little memory for a ground, not for the program.
+  const blind = spawnSync('prlimit', ['--as=200000000', PLAIN], { env: { ...process.env, ...env }, encoding: 'utf8' });
+  t.is(blind.status, 0, blind.stderr);
+  t.regex(blind.stderr, /^strata: warning: the heap is not laid out by what verbs touch: [^\n]+\n$/);
+  t.deepEqual([...readFileSync(layout)], [0, 0, 0, 0]);
+  t.is(spawnSync(PLAIN, [], { env: { STRATA_LAYOUT: layout, STRATA_WRITE_IMAGE: image } }).status, 0);
+  rmSync(layout);
+  rmSync(image);
+  const finished = spawnSync(COMMAND, ['--version'], { env: { ...env, STRATA_WRITE_IMAGE: image }, encoding: 'utf8' });
+  t.regex(finished.stdout, /^strata version /);
+  t.deepEqual([finished.status, finished.stderr, existsSync(layout), existsSync(image)], [0, '', false, false]);
 });
 
 ifBuilt('a program refuses the image of another build', (t) => {
