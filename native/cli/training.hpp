@@ -11,8 +11,8 @@
 
 namespace strata::cli {
 
-// Runs what the script wants run, and writes the layout that is best for it; where the system does not let it watch, it says so, and writes an empty one.
-// `evaluate`: makes the program; false if it has told why it could not. `script`: the file of training.js as bytecode.
+// Runs what the script wants run, and writes the layout that is best for it; where the system does not let it watch, it says so, and writes an empty
+// one. `evaluate`: makes the program; false if it has told why it could not. `script`: the file of training.js as bytecode.
 Status train(const char* script, const char* layout_path, bool (*evaluate)(Program& ret_program));
 
 // Without groups if there was no training.

@@ -162,6 +162,8 @@ int shell(const char* script) {
 }  // namespace
 
 int main() {
+  // What a shell without job control has begun in the background ignores it, and a shell cannot trap what it was given ignored.
+  signal(SIGINT, SIG_DFL);
   test("copies both ways in raw mode, and puts the mode back", [] {
     Session session("echo ready; read line; echo \"<$line>\"; exit 7");
     CHECK(session.shows("ready\r\n"));
