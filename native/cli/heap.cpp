@@ -120,6 +120,7 @@ bool refill(Room& room) {
   return true;
 }
 
+// Pages of the training ground, for one block alone; null if there are none left.
 unsigned char* cut_ground(std::uint32_t size) {
   Ground& ground = *making.ground;
   const std::size_t pages = (header + size + ground_page - 1) / ground_page;
@@ -129,7 +130,7 @@ unsigned char* cut_ground(std::uint32_t size) {
   return making.room.cut(pages * ground_page);
 }
 
-// The same while an image is made.
+// Memory for a block of an image, or of the training ground; null if there is none.
 unsigned char* cut_image(Header kind) {
   Head& heap = head();
   if (making.ground != nullptr) return cut_ground(kind.size);
@@ -333,7 +334,6 @@ void begin_image(const Layout* layout) {
   heap.room = room_in(strata_heap_start, static_cast<std::size_t>(strata_heap_end - strata_heap_start));
   heap.room.cut((sizeof(Head) + run_size - 1) / run_size * run_size);
   heap.in_runs = true;
-  making.cuts = 0;
   making.layout = layout;
   if (layout == nullptr) return;
   std::size_t all = 0;

@@ -8,6 +8,7 @@
   // --- the command lines; the word in front says which cgroups the machine has: v2, or v1 and v2 beside it
 
   const runs = [
+    'v1 spec --bundle /b',
     'v1 create --bundle /b c1',
     'v1 start c1',
     'v1 state c1',
@@ -25,55 +26,28 @@
 
   // --- files
 
-  const config = {
-    ociVersion: '1.2.0',
+  /** What engines have in a configuration beside what `spec` writes. */
+  const asEngines = ({ process, mounts, linux, ...config }) => ({
+    ...config,
     process: {
+      ...process,
       terminal: false,
-      user: { uid: 0, gid: 0, additionalGids: [1, 2, 3] },
+      user: { ...process.user, additionalGids: [1, 2, 3] },
       args: ['/bin/true'],
-      env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'TERM=xterm', 'HOME=/root'],
-      cwd: '/',
-      capabilities: Object.fromEntries(
-        ['bounding', 'effective', 'permitted'].map((set) => [
-          set,
-          ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'NET_BIND_SERVICE', 'SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT'].map(
-            (name) => `CAP_${name}`,
-          ),
-        ]),
-      ),
-      rlimits: [{ type: 'RLIMIT_NOFILE', hard: 1024, soft: 1024 }],
-      noNewPrivileges: true,
+      env: [...process.env, 'HOME=/root'],
       oomScoreAdj: 0,
     },
-    root: { path: 'rootfs', readonly: true },
-    hostname: 'training',
     annotations: { 'org.opencontainers.image.title': 'training' },
-    mounts: [
-      { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
-      { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
-      {
-        destination: '/dev/pts',
-        type: 'devpts',
-        source: 'devpts',
-        options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
-      },
-      { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'] },
-      { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
-      { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
-      { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
-      { destination: '/etc/hosts', type: 'bind', source: '/b/hosts', options: ['rbind', 'rprivate', 'rw'] },
-    ],
+    mounts: [...mounts, { destination: '/etc/hosts', type: 'bind', source: '/b/hosts', options: ['rbind', 'rprivate', 'rw'] }],
     linux: {
+      ...linux,
       cgroupsPath: '/engine/container',
       resources: {
-        devices: [{ allow: false, access: 'rwm' }],
+        ...linux.resources,
         memory: { limit: 536870912 },
         cpu: { shares: 1024, quota: 50000, period: 100000 },
         pids: { limit: 2048 },
       },
-      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
-      maskedPaths: ['/proc/acpi', '/proc/kcore', '/proc/keys', '/proc/timer_list', '/sys/firmware', '/proc/scsi'],
-      readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
       seccomp: {
         defaultAction: 'SCMP_ACT_ERRNO',
         defaultErrnoRet: 38,
@@ -85,7 +59,7 @@
         ],
       },
     },
-  };
+  });
   const digest = `sha256:${ID}`;
   const image = { id: digest, manifest: digest, config: digest, layers: [digest], created: '2026-01-01T00:00:00Z' };
   const imageConfig = {
@@ -106,8 +80,6 @@
     '/proc/self/uid_map': '         0          0 4294967295\n',
     '/proc/self/status': `Name:\tstrata\n${['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'].map((set) => `${set}:\t000001ffffffffff\n`).join('')}`,
     '/proc/4242/stat': `4242 (true) S 1 ${'0 '.repeat(48)}\n`,
-    '/b/config.json': JSON.stringify(config),
-    '/b/process.json': JSON.stringify(config.process),
     '/etc/resolv.conf': 'nameserver 192.0.2.1\n',
     [`${STORE}/format`]: '1\n',
     [`${STORE}/references.json`]: JSON.stringify({ 'docker.io/library/base:latest': digest }),
@@ -274,6 +246,11 @@
     },
     end() {
       if (status !== 0) throw new Error(`strata ${line} ended with ${status}: ${output}`);
+      if (line.startsWith('v1 spec')) {
+        const config = asEngines(JSON.parse(files['/b/config.json']));
+        put('/b/config.json', JSON.stringify(config));
+        put('/b/process.json', JSON.stringify(config.process));
+      }
       return JSON.stringify(files);
     },
   };
